@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The only build file: library, tools, guests, tests, checks, install, help.
+# Everything is built under build/; V=1 shows commands; ARCH= and
+# CROSS_COMPILE= cross-build into build/ARCH.
+
+VERSION := 0.1.0
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+HOST_ARCH := $(patsubst aarch64,arm64,$(shell uname -m))
+ARCH ?= $(HOST_ARCH)
+CROSS_COMPILE ?=
+SYSROOT ?=
+B ?= build$(if $(filter-out $(HOST_ARCH),$(ARCH)),/$(ARCH))
+HOSTCC ?= gcc
+ifneq ($(CROSS_COMPILE),)
+CC := $(CROSS_COMPILE)gcc
+else ifeq ($(origin CC),default)
+CC := gcc
+endif
+STRIP := $(CROSS_COMPILE)strip
+GUEST_CC := $(CROSS_COMPILE)gcc
+
+ifeq ($(V),1)
+Q :=
+else
+Q := @
+endif
+say = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
+
+# Why each dependency: libinih reads the INI (behind our guarded reader);
+# libcap-ng drops capabilities and proves it; json-c is the JSON of the
+# control socket and of OCI's config.json (crun's choice); libfdt builds the
+# device trees of arm64 and ppc64le; xxhash (header only) is the digest of
+# snapshots; libseccomp is used at build time only: filters are generated,
+# so that a launch does not pay for compiling them.  Criterion: tests.
+SYSLIB := $(if $(SYSROOT),$(SYSROOT)/usr/lib/$(shell $(CC) -print-multiarch))
+SYSINC := $(if $(SYSROOT),-isystem $(SYSROOT)/usr/include)
+LIBS := -linih -lcap-ng -ljson-c $(if $(filter-out x86_64,$(ARCH)),-lfdt) -pthread
+LDPATH := $(if $(SYSLIB),-L$(SYSLIB))
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wformat=2 -Wno-unused-parameter
+# What only clang says of C that we mean: KVM's structs with their array after
+# them, and -no-pie beside -static.
+ifneq ($(findstring clang,$(CC)),)
+WARN += -Wno-gnu-variable-sized-type-not-at-end -Wno-unused-command-line-argument
+endif
+WERROR ?= $(if $(CI),-Werror)
+HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fno-plt
+OPT ?= -O2
+SAN ?=
+CPPFLAGS += -D_GNU_SOURCE -DMOTE_VERSION='"$(VERSION)"' -Ivmm -I. \
+	-Ivmm/arch/$(ARCH) -I$(B)/gen $(SYSINC)
+CFLAGS += -std=gnu11 $(OPT) -g $(WARN) $(WERROR) $(if $(SAN),,$(HARDEN)) \
+	-fvisibility=hidden -ffunction-sections -fdata-sections $(SAN)
+
+LIB_SRC := $(wildcard config/*.c vmm/*.c vmm/base/*.c vmm/kvm/*.c \
+	vmm/memory/*.c vmm/arch/common/*.c vmm/arch/$(ARCH)/*.c \
+	vmm/vcpu/*.c vmm/devices/*.c vmm/devices/*/*.c vmm/snapshot/*.c) \
+	$(filter-out vmm/sandbox/gen_%,$(wildcard vmm/sandbox/*.c))
+ifeq ($(ARCH),x86_64)
+LIB_SRC := $(filter-out vmm/arch/common/fdt.c,$(LIB_SRC))
+endif
+LAUNCH_SRC := $(wildcard vmm/launch/*.c)
+CLI_SRC := $(wildcard vmm/cli/*.c)
+OCI_SRC := $(wildcard vmm/oci/*.c)
+obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+
+GUESTS := hello counter $(if $(filter x86_64,$(ARCH)),noop) \
+	$(if $(filter arm64,$(ARCH)),psci) $(if $(filter ppc64le,$(ARCH)),hpt)
+GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf)
+
+.PHONY: all
+all: $(B)/mote $(B)/mote-oci $(B)/libmote.a $(B)/libmote.so.0 guests ## build everything
+
+# --- objects ------------------------------------------------------------------
+$(B)/obj/%.o: %.c Makefile
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/pic/%.o: %.c Makefile
+	$(call say,CC,$< [pic])
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -MMD -MP -c -o $@ $<
+
+# --- library ------------------------------------------------------------------
+$(B)/libmote-int.a: $(call obj,$(LIB_SRC))
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)$(CROSS_COMPILE)ar rcs $@ $^
+
+# What is handed out: the same code with every hidden symbol made local.
+$(B)/libmote.a: $(call obj,$(LIB_SRC))
+	$(call say,AR,$@)
+	$(Q)$(CC) $(filter -Wno-unused-command-line-argument,$(WARN)) -r -nostdlib -no-pie -o $(B)/mote.rel.o $^
+	$(Q)$(CROSS_COMPILE)objcopy --localize-hidden $(B)/mote.rel.o
+	@rm -f $@
+	$(Q)$(CROSS_COMPILE)ar rcs $@ $(B)/mote.rel.o
+
+$(B)/libmote.so.0: $(patsubst %.c,$(B)/pic/%.o,$(LIB_SRC)) vmm/mote.map
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) -shared -Wl,-soname,libmote.so.0 \
+		-Wl,--version-script=vmm/mote.map -Wl,-z,defs -Wl,--gc-sections \
+		-Wl,-z,relro,-z,now $(LDPATH) -o $@ $(filter %.o,$^) $(LIBS)
+	@ln -sf libmote.so.0 $(B)/libmote.so
+
+# --- tools: static, not PIE: no ld.so and no relocation at start ----------------
+STATIC := -static -no-pie -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack
+$(B)/mote: $(call obj,$(CLI_SRC) $(LAUNCH_SRC)) $(B)/libmote-int.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(if $(SAN),,$(STATIC)) $(LDPATH) -o $@ $^ $(LIBS)
+
+$(B)/mote-oci: $(call obj,$(OCI_SRC) $(LAUNCH_SRC)) $(B)/libmote-int.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(if $(SAN),,$(STATIC)) $(LDPATH) -o $@ $^ $(LIBS)
+
+# --- guests -------------------------------------------------------------------
+GUEST_FLAGS_x86_64 := -mno-red-zone -mgeneral-regs-only -mcmodel=small -fcf-protection=none
+GUEST_FLAGS_arm64 := -mgeneral-regs-only -mstrict-align
+GUEST_FLAGS_ppc64le := -mno-altivec -mno-vsx -msoft-float
+GUEST_CFLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror -ffreestanding -nostdlib \
+	-fno-pic -fno-pie -fno-stack-protector -fno-builtin \
+	-fno-tree-loop-distribute-patterns \
+	-fno-asynchronous-unwind-tables -Iguests/include -Iguests/lib/$(ARCH) -Ivmm $(GUEST_FLAGS_$(ARCH))
+GUEST_LD := guests/lib/$(ARCH)/guest.ld
+GUEST_LIB := guests/lib/$(ARCH)/start.S guests/lib/$(ARCH)/io.c guests/lib/guest.c guests/lib/note.S
+GUEST_HDR := $(wildcard guests/include/*.h guests/lib/$(ARCH)/*.h) vmm/base/guest_abi.h
+GUEST_LINK := -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,-T,$(GUEST_LD)
+
+.PHONY: guests
+guests: $(GUEST_ELF) ## build the sample and test guests
+
+$(B)/guests/noop.elf: guests/noop/noop.S guests/lib/note.S $(GUEST_LD)
+	$(call say,GUEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_LINK) -o $@ $<
+
+$(B)/guests/%.elf: guests/%/*.c $(GUEST_LIB) $(GUEST_HDR) $(GUEST_LD) Makefile
+	$(call say,GUEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_LINK) -o $@ $(filter guests/$*/%.c,$^) $(GUEST_LIB)
+
+# --- tests --------------------------------------------------------------------
+# The same sources run under Criterion on this host and under tests/runner in
+# the labs (Criterion does not exist for ppc64el).
+TEST_DIRS := tests/base tests/config tests/kvm tests/kvm/$(ARCH) tests/memory \
+	tests/arch tests/arch/$(ARCH) tests/snapshot tests/sandbox \
+	tests/devices tests/vcpu tests/launch tests/cli tests/oci
+TEST_SRC := $(wildcard $(TEST_DIRS:%=%/*.c))
+FAKE_SRC := $(wildcard tests/fake/*.c)
+TEST_INC := -Itests
+TEST_LIBS := -lcriterion
+
+# Tests that force KVM errors link tests/fake/fake_kvm.c in place of
+# vmm/kvm/kvm.c, so they are a program of their own.
+$(B)/unit-tests: $(call obj,$(TEST_SRC) $(LAUNCH_SRC)) $(B)/libmote-int.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) -no-pie $(LDPATH) -o $@ $^ $(LIBS) $(TEST_LIBS)
+
+FAKE_TESTS := $(wildcard tests/fake/test/*.c)
+FAKE_BIN := $(if $(filter x86_64,$(ARCH)),$(B)/fake-tests)
+$(B)/fake-tests: $(call obj,$(FAKE_TESTS) $(FAKE_SRC)) $(call obj,$(filter-out vmm/kvm/kvm.c,$(LIB_SRC)))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) -no-pie $(LDPATH) -o $@ $^ $(LIBS) $(TEST_LIBS)
+
+$(B)/obj/tests/%.o: CPPFLAGS += $(TEST_INC)
+$(B)/lab/tests/%.o: tests/%.c Makefile
+	$(call say,CC,$< [lab])
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -Itests/runner $(TEST_INC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+LAB_TEST_SRC := $(TEST_SRC) $(wildcard tests/vfio/*.c) tests/runner/runner.c
+LAB_B := $(if $(filter $(HOST_ARCH),$(ARCH)),build/lab-x86,$(B))
+LABVFIO_SRC :=
+$(LAB_B)/lab-tests: $(patsubst tests/%.c,$(B)/lab/tests/%.o,$(LAB_TEST_SRC)) $(call obj,$(LAUNCH_SRC)) $(B)/libmote-int.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(STATIC) $(LDPATH) -o $@ $^ $(LIBS)
+
+.PHONY: deps test unit-test demo
+deps: ## install what is missing (Debian 12)
+	@tests/deps.sh
+
+test: ## install what is missing, build, run the tests
+	@tests/deps.sh
+	@$(MAKE) --no-print-directory all bench-bin docs $(B)/unit-tests $(FAKE_BIN)
+	@tests/run.sh $(B)
+
+unit-test: all $(B)/unit-tests $(FAKE_BIN)
+	@tests/run.sh $(B)
+
+demo: ## install what is missing, build, run a guest from an INI file
+	@tests/deps.sh
+	@$(MAKE) --no-print-directory $(B)/mote guests
+	@tests/demo.sh $(B)
+
+# --- bench --------------------------------------------------------------------
+BENCH_BIN := $(B)/bench/floor $(B)/bench/floor-nolibc $(B)/bench/bench
+$(B)/bench/floor: bench/floor.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) -static -no-pie -o $@ $<
+
+$(B)/bench/floor-nolibc: bench/floor.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -DFLOOR_NOLIBC -O2 $(WARN) -static \
+		-no-pie -nostdlib -ffreestanding -fno-stack-protector \
+		-Wl,--build-id=none -o $@ $<
+
+$(B)/bench/bench: bench/bench.c bench/trace.c bench/trace.h
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $(filter %.c,$^) -lseccomp
+
+.PHONY: bench bench-bin
+bench-bin: $(BENCH_BIN)
+bench: $(B)/mote guests $(BENCH_BIN) ## measure against the floor program, interleaved
+	@$(B)/bench/bench $(B) $(RUNS)
+
+.PHONY: format
+format: ## run clang-format over the tree
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+
+# Advice that fails: the analysers over the library and the tools, then the
+# scripts of tests/lint.  clang-tidy and cppcheck must be installed; neither
+# knows __attribute__((cleanup)), so leaks are the sanitizers' to find.
+LINT_SRC := $(LIB_SRC) $(LAUNCH_SRC) $(CLI_SRC) $(OCI_SRC)
+.PHONY: lint
+lint: all bench-bin docs ## layers, headers, sizes, symbols, clang-tidy, cppcheck
+	$(call say,LINT,clang-tidy)
+	$(Q)clang-tidy --quiet $(LINT_SRC) -- -std=gnu11 $(CPPFLAGS) 2>$(B)/lint.log || { cat $(B)/lint.log; exit 1; }
+	$(call say,LINT,cppcheck)
+	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
+		--enable=warning,portability --suppress=missingIncludeSystem \
+		--suppress=unknownMacro --suppress=memleak $(filter -I%,$(CPPFLAGS)) $(LINT_SRC)
+	$(call say,LINT,clang-format)
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+	$(call say,LINT,scripts)
+	$(Q)bad=0; for t in tests/lint/*.sh; do $$t | grep -v '^ok ' | tee -a $(B)/lint.out; done; \
+		! grep -q '^FAIL' $(B)/lint.out; r=$$?; rm -f $(B)/lint.out; exit $$r
+
+# --- documents out of the key table ---------------------------------------------
+DOCS := $(B)/man/mote.ini.5 $(B)/completion/mote.bash $(B)/completion/_mote $(B)/completion/mote.fish
+$(B)/gen_docs: $(B)/obj/vmm/tools/gen_docs.o $(B)/libmote-int.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) -no-pie $(LDPATH) -o $@ $^ $(LIBS)
+
+$(B)/man/mote.ini.5: $(B)/gen_docs
+	@mkdir -p $(@D)
+	$(Q)$< man >$@
+$(B)/completion/mote.bash: $(B)/gen_docs
+	@mkdir -p $(@D)
+	$(Q)$< bash >$@
+$(B)/completion/_mote: $(B)/gen_docs
+	@mkdir -p $(@D)
+	$(Q)$< zsh >$@
+$(B)/completion/mote.fish: $(B)/gen_docs
+	@mkdir -p $(@D)
+	$(Q)$< fish >$@
+
+.PHONY: docs
+docs: $(DOCS) ## mote.ini(5) and shell completion
+
+# --- install ------------------------------------------------------------------
+DESTDIR ?=
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+.PHONY: install
+install: all docs ## install tools, library and header under DESTDIR and PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/doc/mote/examples
+	install -m 755 $(B)/mote $(B)/mote-oci $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(B)/libmote.so.0 $(DESTDIR)$(LIBDIR)
+	ln -sf libmote.so.0 $(DESTDIR)$(LIBDIR)/libmote.so
+	install -m 644 $(B)/libmote.a $(DESTDIR)$(LIBDIR)
+	install -m 644 vmm/mote.h $(DESTDIR)$(PREFIX)/include
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 man/man5 man/man8 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
+	install -m 644 docs/man/mote.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(B)/man/mote.ini.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 docs/man/mote-oci.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 $(B)/completion/mote.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mote
+	install -m 644 $(B)/completion/_mote $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	install -m 644 $(B)/completion/mote.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/mote
+	install -m 644 config/examples/*.ini $(DESTDIR)$(PREFIX)/share/doc/mote/examples
+	printf 'prefix=%s\nName: libmote\nDescription: a micro-VMM for unikernels\nVersion: %s\nLibs: -L%s -lmote\nLibs.private: %s\nCflags: -I$${prefix}/include\n' \
+		'$(PREFIX)' '$(VERSION)' '$(LIBDIR)' '$(LIBS)' >$(DESTDIR)$(LIBDIR)/pkgconfig/mote.pc
+
+.PHONY: clean
+clean: ## remove build/
+	rm -rf build
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z0-9_-]*\):.*## /  \1 - /p' Makefile vmm/sandbox/*.mk lab/lab.mk tests/check.mk 2>/dev/null
+
+-include vmm/sandbox/sandbox.mk
+-include lab/lab.mk
+-include tests/check.mk
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.h - the configuration of one VM, as the INI file or the API gave it.
+ *
+ * No I/O but reading the INI file itself, no KVM; nothing that a key names
+ * is opened here.  Threads: any, one struct on one thread at a time.
+ * Trust: files come from the user; every fault is reported with its place.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mote_err;
+
+enum config_arch {
+	CONFIG_ARCH_X86_64 = 1 << 0,
+	CONFIG_ARCH_ARM64 = 1 << 1,
+	CONFIG_ARCH_PPC64LE = 1 << 2,
+};
+
+enum vm_protocol {
+	PROTOCOL_AUTO,
+	PROTOCOL_HVT,
+	PROTOCOL_PVH,
+	PROTOCOL_LINUX,
+	PROTOCOL_MULTIBOOT,
+	PROTOCOL_MOTE,
+};
+
+enum console_type {
+	CONSOLE_STDIO,
+	CONSOLE_PTY,
+	CONSOLE_FILE,
+	CONSOLE_SOCKET,
+	CONSOLE_NULL,
+};
+
+enum snapshot_when {
+	SNAPSHOT_NEVER,
+	SNAPSHOT_READY,
+	SNAPSHOT_SIGNAL,
+	SNAPSHOT_EXIT,
+};
+
+enum snapshot_durability {
+	DURABILITY_FULL, /* files, directory and parent are on disk */
+	DURABILITY_FILE, /* file contents are on disk */
+	DURABILITY_NONE,
+};
+
+enum restore_memory {
+	RESTORE_AUTO,
+	RESTORE_COW,
+	RESTORE_UFFD,
+	RESTORE_COPY,
+};
+
+enum restore_verify {
+	VERIFY_AUTO,
+	VERIFY_OFF,
+	VERIFY_ONCE,
+	VERIFY_EAGER,
+	VERIFY_LAZY,
+};
+
+enum dirty_tracking {
+	DIRTY_AUTO,
+	DIRTY_PRIVATE,
+	DIRTY_BITMAP,
+	DIRTY_RING,
+	DIRTY_WP,
+};
+
+enum hugepages {
+	HUGEPAGES_NO,
+	HUGEPAGES_THP, /* where the kernel has some: madvise */
+	HUGEPAGES_2M,  /* reserved ones, or nothing */
+	HUGEPAGES_1G,
+};
+
+enum log_format {
+	LOG_TEXT,
+	LOG_JSON,
+};
+
+enum seccomp_mode {
+	SECCOMP_KILL,
+	SECCOMP_ERRNO,
+	SECCOMP_LOG,
+	SECCOMP_OFF,
+};
+
+/* PSCI version, arm64: MAJOR.MINOR as the kernel encodes it, or the host's. */
+#define PSCI_DEFAULT UINT32_MAX	      /* the product's default: pinned 1.0 */
+#define PSCI_HOST    (UINT32_MAX - 1) /* whatever the kernel offers */
+
+/*
+ * Strings are owned by the struct (NULL when unset); paths are absolute or
+ * as found beside the INI file.  Numbers are bytes and milliseconds.
+ */
+struct vm_config {
+	struct {
+		char *name;
+		char *kernel;
+		char *initrd;
+		char *cmdline;
+		enum vm_protocol protocol;
+		uint64_t memory; /* bytes */
+		uint32_t vcpus;
+		uint32_t max_vcpus; /* 0: as vcpus */
+		uint64_t stop_timeout_ms;
+	} vm;
+	struct {
+		uint32_t psci;	    /* MAJOR << 16 | MINOR, or PSCI_* */
+		uint32_t hpt_order; /* 0: chosen from the memory size */
+	} cpu;
+	struct {
+		enum dirty_tracking dirty_tracking;
+		enum hugepages hugepages;
+	} memory;
+	struct {
+		enum console_type type;
+		char *path;
+	} console;
+	struct {
+		char *dir;
+		enum snapshot_when when;
+		enum snapshot_durability durability;
+	} snapshot;
+	struct {
+		char *from;
+		enum restore_memory memory;
+		enum restore_verify verify;
+		bool resume;
+	} restore;
+	struct {
+		bool enable;
+		bool require; /* what can't be applied is fatal */
+		char *user;   /* name or number */
+		char *group;
+		bool namespaces;
+		enum seccomp_mode seccomp;
+	} sandbox;
+	struct {
+		char *socket;
+		uint32_t mode; /* of the socket file */
+	} control;
+	struct {
+		int level; /* of syslog(3) */
+		char *file;
+		enum log_format format;
+	} log;
+};
+
+/* Messages of one check: all faults, in the order of the file. */
+struct config_errors {
+	char **msg; /* "FILE:LINE: section.key: what was found, expected" */
+	size_t count;
+};
+
+/* A copy that owns its strings; *to is overwritten.  -ENOMEM: it is empty. */
+int config_copy(struct vm_config *to, const struct vm_config *from);
+
+/* Defaults of the key table.  config_fini frees what the struct owns. */
+int config_init(struct vm_config *c);
+void config_fini(struct vm_config *c);
+void config_errors_fini(struct config_errors *e);
+
+/*
+ * Read INI text into *c, which holds defaults.  name stands in messages;
+ * relative paths are joined to the directory of name and made absolute ("-" or
+ * NULL: as they are).  Returns 0, or -EINVAL with at least one message in *errs
+ * (-ENOMEM without); then some keys may have been set.  Messages are added
+ * to what *errs holds, at most 100 and a note each time; errs may be NULL.
+ * arch: one CONFIG_ARCH_* bit, the host's.
+ */
+int config_parse_text(struct vm_config *c, const char *name, const char *text,
+		      size_t len, unsigned int arch,
+		      struct config_errors *errs);
+
+/* The same from a regular file; unreadable: -errno and a message. */
+int config_parse_file(struct vm_config *c, const char *path, unsigned int arch,
+		      struct config_errors *errs);
+
+/*
+ * One "SECTION.KEY=VALUE" of --set (or of a flag) on top; paths are taken
+ * relative to the working directory.  Messages begin with "origin: ".
+ * A later set replaces an earlier one and what the file said.
+ */
+int config_set(struct vm_config *c, const char *origin, const char *assign,
+	       unsigned int arch, struct config_errors *errs);
+
+/*
+ * Cross-key checks once everything is set: a kernel or restore.from is
+ * there, paths that a type needs, vcpus <= max_vcpus.  Messages as above,
+ * with name as the file.
+ */
+int config_check(const struct vm_config *c, const char *name, unsigned int arch,
+		 struct config_errors *errs);
+
+/*
+ * Append words to vm.cmdline, each after one space.  -ENOMEM, or -EINVAL
+ * where the line gets too long or an INI file could not hold it (control
+ * bytes, white space at its end); then nothing changed.
+ */
+int config_append_args(struct vm_config *c, char *const args[], int count);
+
+/*
+ * The effective configuration as INI text (malloc'd, NULL only for want of
+ * memory): every key that is set, and those that apply to one architecture
+ * where they are not the default.  Parsing the text under a name without a
+ * directory gives the same struct and the same text.  No line is longer
+ * than the parser takes: a long value goes on in indented lines, which are
+ * joined by one space, or by nothing where the line before ends with a
+ * backslash.
+ */
+char *config_describe(const struct vm_config *c);
+
+/*
+ * The value of "section.key" as INI text: buf, or a string of *c; NULL
+ * when unset or unknown.
+ */
+const char *config_get(const struct vm_config *c, const char *key, char *buf,
+		       size_t size);
+
+/* One key of the table, for --help, completion and the man page. */
+struct config_key_info {
+	const char *section; /* "vm"; "disk.NAME" for a family */
+	/* "memory"; "" says what the section does without any key ([rng]) */
+	const char *key;
+	const char *type;  /* "size", "yes|no", "path", ... */
+	const char *range; /* human text, may be "" */
+	const char *def;   /* default as text, may be "" */
+	unsigned int arch; /* CONFIG_ARCH_* bits */
+	const char *since; /* version, or NULL: not in this version yet */
+	const char *help;  /* one line */
+	const char *unit;  /* of plain numbers: "bytes", "ms"; may be "" */
+};
+
+/* The i-th key, or NULL past the end. */
+const struct config_key_info *config_key(size_t i);
+
+/*
+ * Number readers shared with the command line: the whole string must be
+ * used.  size: plain bytes or K, M, G, T (binary).  time: ms, s, m or a
+ * plain 0.  Return 0, -EINVAL (not a number or unit) or -ERANGE.
+ */
+int config_parse_size(const char *s, uint64_t *out);
+int config_parse_time_ms(const char *s, uint64_t *out);
+int config_parse_u64(const char *s, uint64_t *out);
+
+#endif

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * keys.c - the one table of sections and keys of mote.ini.
+ *
+ * The parser, mote check, --help, mote.ini(5) and completion come from it.
+ * A key whose since is NULL is known, so that it is never called a typing
+ * error, and refused.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "config/config_priv.h"
+
+#define ANY   CONFIG_ARCH_ANY
+#define X86   CONFIG_ARCH_X86_64
+#define ARM   CONFIG_ARCH_ARM64
+#define PPC   CONFIG_ARCH_PPC64LE
+#define NOW   "0.1"
+#define YESNO "yes|no"
+
+#define AT(field) .off = offsetof(struct vm_config, field)
+
+/* section, key, type, unit, range, default, architectures, help */
+#define INFO(sec, name, ty, un, ra, de, ar, when, text)                        \
+	.info = {.section = sec,                                               \
+		 .key = name,                                                  \
+		 .type = ty,                                                   \
+		 .range = ra,                                                  \
+		 .def = de,                                                    \
+		 .arch = ar,                                                   \
+		 .since = when,                                                \
+		 .help = text,                                                 \
+		 .unit = un}
+#define KEY(sec, name, ty, un, ra, de, ar, text, ...)                          \
+	{                                                                      \
+		INFO(sec, name, ty, un, ra, de, ar, NOW, text), __VA_ARGS__    \
+	}
+#define LATER(sec, name, ty, un, ra, de, ar, text)                             \
+	{                                                                      \
+		INFO(sec, name, ty, un, ra, de, ar, NULL, text),               \
+			.kind = KEY_LATER                                      \
+	}
+
+/* The enums and log.level are stored as one 32-bit int. */
+_Static_assert(sizeof(enum vm_protocol) == sizeof(int), "enum is not an int");
+
+static const struct choice protocols[] = {
+	{"auto", PROTOCOL_AUTO, ANY, false},
+	{"hvt", PROTOCOL_HVT, X86 | ARM, true},
+	{"pvh", PROTOCOL_PVH, X86, true},
+	{"linux", PROTOCOL_LINUX, ANY, true},
+	{"multiboot", PROTOCOL_MULTIBOOT, X86, true},
+	{"mote", PROTOCOL_MOTE, ANY, false},
+	{0},
+};
+
+static const struct choice trackings[] = {
+	{"auto", DIRTY_AUTO, ANY, false},
+	{"private", DIRTY_PRIVATE, ANY, true},
+	{"bitmap", DIRTY_BITMAP, ANY, true},
+	{"ring", DIRTY_RING, ANY, true},
+	{"wp", DIRTY_WP, ANY, true},
+	{0},
+};
+
+static const struct choice log_formats[] = {
+	{"text", LOG_TEXT, ANY, false},
+	{"json", LOG_JSON, ANY, false},
+	{0},
+};
+
+static const struct choice hugepages[] = {
+	{"no", HUGEPAGES_NO, ANY, false},
+	{"thp", HUGEPAGES_THP, ANY, false},
+	{"2M", HUGEPAGES_2M, ANY, false},
+	{"1G", HUGEPAGES_1G, ANY, false},
+	{0},
+};
+
+static const struct choice consoles[] = {
+	{"stdio", CONSOLE_STDIO, ANY, false},
+	{"pty", CONSOLE_PTY, ANY, true},
+	{"file", CONSOLE_FILE, ANY, false},
+	{"socket", CONSOLE_SOCKET, ANY, true},
+	{"null", CONSOLE_NULL, ANY, false},
+	{0},
+};
+
+static const struct choice whens[] = {
+	{"never", SNAPSHOT_NEVER, ANY, false},
+	{"ready", SNAPSHOT_READY, ANY, false},
+	{"signal", SNAPSHOT_SIGNAL, ANY, true},
+	{"exit", SNAPSHOT_EXIT, ANY, true},
+	{0},
+};
+
+static const struct choice durabilities[] = {
+	{"full", DURABILITY_FULL, ANY, false},
+	{"file", DURABILITY_FILE, ANY, false},
+	{"none", DURABILITY_NONE, ANY, false},
+	{0},
+};
+
+static const struct choice restores[] = {
+	{"auto", RESTORE_AUTO, ANY, false},
+	{"cow", RESTORE_COW, ANY, false},
+	{"uffd", RESTORE_UFFD, ANY, true},
+	{"copy", RESTORE_COPY, ANY, false},
+	{0},
+};
+
+static const struct choice verifies[] = {
+	{"auto", VERIFY_AUTO, ANY, false}, {"off", VERIFY_OFF, ANY, false},
+	{"once", VERIFY_ONCE, ANY, true},  {"eager", VERIFY_EAGER, ANY, false},
+	{"lazy", VERIFY_LAZY, ANY, true},  {0},
+};
+
+static const struct choice seccomps[] = {
+	{"kill", SECCOMP_KILL, ANY, false},
+	{"errno", SECCOMP_ERRNO, ANY, false},
+	{"log", SECCOMP_LOG, ANY, false},
+	{"off", SECCOMP_OFF, ANY, false},
+	{0},
+};
+
+/* Levels of syslog(3). */
+static const struct choice levels[] = {
+	{"err", 3, ANY, false},
+	{"warn", 4, ANY, false},
+	{"info", 6, ANY, false},
+	{"debug", 7, ANY, false},
+	{0},
+};
+
+static const struct key keys[] = {
+	KEY("vm", "name", "name", "", "1 to 64 of A-Z a-z 0-9 . _ -", "", ANY,
+	    "name of the VM in messages", .kind = KEY_NAME, AT(vm.name),
+	    .max = 64),
+	KEY("vm", "kernel", "path", "", "", "", ANY, "the guest's ELF file",
+	    .kind = KEY_PATH, AT(vm.kernel)),
+	LATER("vm", "initrd", "path", "", "", "", ANY,
+	      "initial RAM disk for Linux"),
+	KEY("vm", "cmdline", "text", "", "up to 8191 bytes", "", ANY,
+	    "command line that the guest sees", .kind = KEY_TEXT,
+	    AT(vm.cmdline), .max = 8191),
+	KEY("vm", "protocol", "auto|hvt|pvh|linux|multiboot|mote", "", "",
+	    "auto", ANY, "how the guest is entered; auto: by its notes",
+	    .kind = KEY_CHOICE, AT(vm.protocol), .choices = protocols),
+	KEY("vm", "memory", "size", "bytes", "1M to 1T, a multiple of 1M",
+	    "32M", ANY, "guest RAM", .kind = KEY_SIZE, AT(vm.memory),
+	    .min = MIB, .max = 1024 * GIB, .step = MIB),
+	KEY("vm", "vcpus", "number", "", "1 to 64", "1", ANY,
+	    "virtual CPUs at the start", .kind = KEY_COUNT, AT(vm.vcpus),
+	    .min = 1, .max = 64, .step = 1),
+	KEY("vm", "max_vcpus", "number", "", "vcpus to 64, or auto", "auto",
+	    ANY, "virtual CPUs that can be plugged in; auto: as vcpus",
+	    .kind = KEY_COUNT, .flags = KEY_QUIET | KEY_AUTO, AT(vm.max_vcpus),
+	    .min = 1, .max = 64, .step = 1),
+	KEY("vm", "stop_timeout", "time", "ms", "0 to 60m", "5s", ANY,
+	    "how long a guest asked to stop may take", .kind = KEY_TIME,
+	    AT(vm.stop_timeout_ms), .max = 3600000, .step = 1),
+
+	LATER("cpu", "features", "list", "", "", "", ANY,
+	      "CPU features to mask or hide"),
+	KEY("cpu", "psci", "MAJOR.MINOR|host", "", "0.0 to 99.99", "auto", ARM,
+	    "PSCI version that the guest sees", .kind = KEY_PSCI,
+	    .flags = KEY_QUIET, AT(cpu.psci), .max = 99),
+	LATER("cpu", "sve", YESNO, "", "", "no", ARM,
+	      "scalable vectors for the guest"),
+	KEY("cpu", "hpt_order", "number", "log2 bytes", "18 to 46, or auto",
+	    "auto", PPC, "size of the hashed page table; auto: by RAM size",
+	    .kind = KEY_COUNT, .flags = KEY_QUIET | KEY_AUTO, AT(cpu.hpt_order),
+	    .min = 18, .max = 46, .step = 1),
+
+	KEY("memory", "hugepages", "no|thp|2M|1G", "", "", "no", ANY,
+	    "large pages behind guest RAM", .kind = KEY_CHOICE,
+	    AT(memory.hugepages), .choices = hugepages),
+	LATER("memory", "shared", YESNO, "", "", "no", ANY,
+	      "share guest RAM with other processes"),
+	LATER("memory", "lock", YESNO, "", "", "no", ANY,
+	      "keep guest RAM from being swapped out"),
+	KEY("memory", "dirty_tracking", "auto|private|bitmap|ring|wp", "", "",
+	    "auto", ANY, "how changed pages are found", .kind = KEY_CHOICE,
+	    AT(memory.dirty_tracking), .choices = trackings),
+
+	KEY("console", "type", "stdio|pty|file|socket|null", "", "", "stdio",
+	    ANY, "where the guest's console goes", .kind = KEY_CHOICE,
+	    AT(console.type), .choices = consoles),
+	KEY("console", "path", "path", "", "", "", ANY,
+	    "file of the console; for type = file", .kind = KEY_PATH,
+	    AT(console.path)),
+
+	LATER("disk.NAME", "path", "path", "", "", "", ANY,
+	      "image file or block device"),
+	LATER("disk.NAME", "type", "file|block", "", "", "file", ANY,
+	      "what the path is"),
+	LATER("disk.NAME", "readonly", YESNO, "", "", "no", ANY,
+	      "refuse the guest's writes"),
+	LATER("disk.NAME", "sector_size", "size", "bytes", "512 to 4K", "512",
+	      ANY, "sector size that the guest sees"),
+	LATER("disk.NAME", "cache", "writeback|writethrough|none", "", "",
+	      "writeback", ANY, "use of the host's page cache"),
+	LATER("disk.NAME", "rate_bytes", "size", "bytes per second", "", "",
+	      ANY, "most bytes per second"),
+	LATER("disk.NAME", "rate_ops", "number", "per second", "", "", ANY,
+	      "most requests per second"),
+
+	LATER("net.NAME", "tap", "name", "", "", "", ANY,
+	      "tap interface of the host"),
+	LATER("net.NAME", "fd", "number", "", "", "", ANY,
+	      "descriptor of an open tap"),
+	LATER("net.NAME", "mac", "MAC address", "", "", "", ANY,
+	      "hardware address of the guest"),
+	LATER("net.NAME", "mtu", "number", "bytes", "68 to 65535", "1500", ANY,
+	      "largest packet"),
+	LATER("net.NAME", "rate_bytes", "size", "bytes per second", "", "", ANY,
+	      "most bytes per second"),
+	LATER("net.NAME", "rate_packets", "number", "per second", "", "", ANY,
+	      "most packets per second"),
+
+	LATER("vsock", "cid", "number", "", "3 to 4294967294", "", ANY,
+	      "the guest's address"),
+	LATER("vsock", "socket", "path", "", "", "", ANY,
+	      "unix socket on the host's side"),
+	LATER("rng", "", "", "", "", "", ANY,
+	      "the section alone adds a virtio entropy device"),
+	LATER("balloon", "", "", "", "", "", ANY,
+	      "the section alone adds a virtio balloon"),
+	LATER("balloon", "reporting", YESNO, "", "", "yes", ANY,
+	      "give the guest's free pages back to the host"),
+
+	LATER("passthrough.NAME", "pci", "PCI address", "", "", "", ANY,
+	      "device by its address"),
+	LATER("passthrough.NAME", "cdev", "path", "", "", "", ANY,
+	      "device by its VFIO node"),
+	LATER("passthrough.NAME", "fd", "number", "", "", "", ANY,
+	      "descriptor of an open VFIO device"),
+	LATER("passthrough.NAME", "snapshot", "refuse|without-device", "", "",
+	      "refuse", ANY, "what a snapshot does with the device"),
+	LATER("passthrough.NAME", "diff", "refuse|full", "", "", "refuse", ANY,
+	      "what a diff does with pages that the device may write"),
+
+	KEY("snapshot", "dir", "path", "", "", "", ANY,
+	    "directory that the snapshot becomes", .kind = KEY_PATH,
+	    AT(snapshot.dir)),
+	KEY("snapshot", "when", "never|ready|signal|exit", "", "", "never", ANY,
+	    "when a snapshot is taken by itself", .kind = KEY_CHOICE,
+	    AT(snapshot.when), .choices = whens),
+	LATER("snapshot", "ready", "mark|idle|console:TEXT|after:TIME", "", "",
+	      "mark", ANY, "what counts as ready"),
+	KEY("snapshot", "durability", "full|file|none", "", "", "full", ANY,
+	    "what is on disk when the snapshot is done", .kind = KEY_CHOICE,
+	    AT(snapshot.durability), .choices = durabilities),
+
+	KEY("restore", "from", "path", "", "", "", ANY,
+	    "snapshot to restore instead of booting", .kind = KEY_PATH,
+	    AT(restore.from)),
+	KEY("restore", "memory", "auto|cow|uffd|copy", "", "", "auto", ANY,
+	    "how the guest's RAM is brought back", .kind = KEY_CHOICE,
+	    .flags = KEY_QUIET, AT(restore.memory), .choices = restores),
+	KEY("restore", "verify", "auto|off|once|eager|lazy", "", "", "auto",
+	    ANY, "when the RAM's digests are checked", .kind = KEY_CHOICE,
+	    .flags = KEY_QUIET, AT(restore.verify), .choices = verifies),
+	LATER("restore", "hotset", "auto|private-thp|shared-runs|off", "", "",
+	      "auto", ANY, "how the recorded working set is brought in"),
+	LATER("restore", "record", YESNO, "", "", "no", ANY,
+	      "record the working set of this run"),
+	KEY("restore", "resume", YESNO, "", "", "yes", ANY,
+	    "run the guest after restoring it", .kind = KEY_BOOL,
+	    .flags = KEY_QUIET, AT(restore.resume)),
+	LATER("restore", "allow_shared_identity", YESNO, "", "", "no", ANY,
+	      "allow clones that can't tell that they are clones"),
+
+	KEY("sandbox", "enable", YESNO, "", "", "yes", ANY,
+	    "jail the process that runs the guest", .kind = KEY_BOOL,
+	    AT(sandbox.enable)),
+	KEY("sandbox", "require", YESNO, "", "", "no", ANY,
+	    "fail where a layer of the jail can't be had", .kind = KEY_BOOL,
+	    AT(sandbox.require)),
+	KEY("sandbox", "user", "user", "", "a name, or 0 to 4294967294", "",
+	    ANY, "user to become; unset: 65534 when started by root",
+	    .kind = KEY_ACCOUNT, AT(sandbox.user), .max = 32),
+	KEY("sandbox", "group", "group", "", "a name, or 0 to 4294967294", "",
+	    ANY, "group to become; unset: 65534 when started by root",
+	    .kind = KEY_ACCOUNT, AT(sandbox.group), .max = 32),
+	KEY("sandbox", "namespaces", YESNO, "", "", "yes", ANY,
+	    "give the process namespaces of its own", .kind = KEY_BOOL,
+	    AT(sandbox.namespaces)),
+	LATER("sandbox", "netns", "path", "", "", "", ANY,
+	      "network namespace to join"),
+	LATER("sandbox", "landlock", YESNO, "", "", "yes", ANY,
+	      "take the file system away by Landlock too"),
+	KEY("sandbox", "seccomp", "kill|errno|log|off", "", "", "kill", ANY,
+	    "what a forbidden system call does", .kind = KEY_CHOICE,
+	    AT(sandbox.seccomp), .choices = seccomps),
+
+	LATER("limits", "cgroup", "path", "", "", "", ANY, "cgroup to join"),
+	LATER("limits", "open_files", "number", "", "", "", ANY,
+	      "most open files"),
+	LATER("limits", "file_size", "size", "bytes", "", "", ANY,
+	      "largest file that may be written"),
+	LATER("limits", "threads", "number", "", "", "", ANY, "most threads"),
+
+	KEY("control", "socket", "path", "", "up to 107 bytes", "", ANY,
+	    "unix socket for mote ctl", .kind = KEY_PATH, AT(control.socket)),
+	KEY("control", "mode", "octal mode", "", "0000 to 0777", "0600", ANY,
+	    "permissions of the control socket", .kind = KEY_MODE,
+	    .flags = KEY_QUIET, AT(control.mode), .max = 0777, .step = 1),
+
+	LATER("metrics", "file", "path", "", "", "", ANY,
+	      "file that metrics are written to"),
+	LATER("metrics", "format", "json|prometheus", "", "", "json", ANY,
+	      "how metrics are written"),
+	LATER("metrics", "interval", "time", "ms", "100ms to 60m", "10s", ANY,
+	      "how often metrics are written"),
+
+	KEY("log", "level", "err|warn|info|debug", "", "", "warn", ANY,
+	    "least important message that is logged", .kind = KEY_CHOICE,
+	    AT(log.level), .choices = levels),
+	KEY("log", "file", "path", "", "", "", ANY,
+	    "file for the log instead of stderr", .kind = KEY_PATH,
+	    AT(log.file)),
+	KEY("log", "format", "text|json", "", "", "text", ANY,
+	    "how log lines are written", .kind = KEY_CHOICE, AT(log.format),
+	    .choices = log_formats, .flags = KEY_QUIET),
+};
+
+size_t keys_count(void)
+{
+	return ARRAY_SIZE(keys);
+}
+
+const struct key *keys_at(size_t i)
+{
+	return i < ARRAY_SIZE(keys) ? &keys[i] : NULL;
+}
+
+size_t keys_index(const struct key *k)
+{
+	return (size_t)(k - keys);
+}
+
+const struct config_key_info *config_key(size_t i)
+{
+	return i < ARRAY_SIZE(keys) ? &keys[i].info : NULL;
+}
+
+bool keys_section_is(const char *pattern, const char *name)
+{
+	const char *dot = strchr(pattern, '.');
+	size_t kind;
+
+	if (dot == NULL)
+		return strcmp(pattern, name) == 0;
+	kind = (size_t)(dot - pattern) + 1;
+	return strncmp(pattern, name, kind) == 0 && name[kind] != '\0' &&
+	       strchr(name + kind, '.') == NULL;
+}
+
+const struct key *keys_section(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (keys_section_is(keys[i].info.section, name))
+			return &keys[i];
+	return NULL;
+}
+
+bool keys_section_now(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (keys[i].kind != KEY_LATER &&
+		    keys_section_is(keys[i].info.section, name))
+			return true;
+	return false;
+}
+
+const struct key *keys_find(const char *section, const char *name)
+{
+	if (name[0] == '\0')
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (strcmp(keys[i].info.key, name) == 0 &&
+		    keys_section_is(keys[i].info.section, section))
+			return &keys[i];
+	return NULL;
+}
+
+const char *keys_arch_text(unsigned int arch, char *buf, size_t size)
+{
+	static const char *const names[] = {"x86_64", "arm64", "ppc64le"};
+	size_t used = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(names) && used < size; i++)
+		if (arch & 1u << i)
+			used += (size_t)snprintf(buf + used, size - used,
+						 "%s%s", used ? " and " : "",
+						 names[i]);
+	return buf;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * arch.h - what every architecture provides to the machine.
+ *
+ * arch/$(ARCH)/ defines all of these; which one is linked is the choice.
+ * Threads: the VM thread, vCPUs parked, except arch_vcpu_exit (the vCPU's
+ * own thread).  A function that is not written returns -ENOTSUP in words.
+ */
+#ifndef VMM_ARCH_ARCH_H
+#define VMM_ARCH_ARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arch_types.h" /* arch/$(ARCH): struct arch_vm, struct arch_vcpu */
+#include "memory/bus.h"
+
+struct event_queue;
+struct kvm_run;
+struct memslot_table;
+struct mote_err;
+struct snap_reader;
+struct snap_writer;
+struct vm_config;
+
+/* --- what it is --------------------------------------------------------- */
+
+extern const char arch_name[];		   /* "x86_64", "arm64", "ppc64le" */
+extern const uint16_t arch_elf_machine;	   /* EM_* of its images */
+extern const unsigned int arch_config_bit; /* CONFIG_ARCH_* */
+
+/* --- memory map --------------------------------------------------------- */
+
+struct arch_ram {
+	uint64_t gpa, size;
+};
+#define ARCH_RAM_MAX 2
+
+/* Where size bytes of RAM go; how many regions, or -EINVAL: too much. */
+int arch_ram_layout(uint64_t size, struct arch_ram ram[ARCH_RAM_MAX]);
+
+/* The lowest guest address an image may load to; below lies our own. */
+uint64_t arch_image_base(void);
+
+/* A device that every machine of this architecture has, and where. */
+struct arch_device {
+	const char *model; /* name in devices/registry.c */
+	enum bus_space space;
+	uint64_t base, size;
+};
+const struct arch_device *arch_devices(size_t *count);
+
+/* --- the VM ------------------------------------------------------------- */
+
+/*
+ * Create the KVM VM of the right type: *vm_fd.  Before any slot or vCPU:
+ * interrupt controller mode, hash table.  arch_vm_fini undoes (half-built
+ * too) and runs before the VM's descriptor is closed.
+ */
+int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
+		   int *vm_fd, struct mote_err *err);
+void arch_vm_fini(struct arch_vm *a);
+
+/* After all vCPUs exist: in-kernel interrupt controllers. */
+int arch_vm_ready(struct arch_vm *a, struct mote_err *err);
+
+/* --- a vCPU ------------------------------------------------------------- */
+
+/* CPUID, features, firmware version, ...: before its first run. */
+int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd, uint32_t id,
+		   struct mote_err *err);
+void arch_vcpu_fini(struct arch_vcpu *v);
+
+enum arch_exit {
+	ARCH_EXIT_DONE,	   /* handled, run on */
+	ARCH_EXIT_END,	   /* the guest ended; an event was posted */
+	ARCH_EXIT_UNKNOWN, /* not one of this architecture's */
+};
+
+/*
+ * An exit that the neutral loop does not know (hypercalls, ...).  *wait_ms:
+ * how long the vCPU shall sleep before it goes on, as bus_write says.
+ */
+enum arch_exit arch_vcpu_exit(struct arch_vcpu *v, struct kvm_run *run,
+			      const struct bus *bus, struct event_queue *events,
+			      uint32_t *wait_ms);
+
+/* --- boot, mote contract (docs/GUEST-ABI.md) ----------------------------- */
+
+struct arch_boot {
+	uint64_t entry;	    /* guest-physical */
+	uint64_t boot_page; /* gpa of struct mote_boot, handed to the guest */
+	bool user_mode;	    /* x86_64: enter in ring 3 */
+};
+
+/* gpa of the boot page and the generation page, before any RAM is used. */
+uint64_t arch_boot_page(void);
+uint64_t arch_generation_page(void);
+
+/* Tables in RAM (page tables, device tree); *fdt: its gpa or 0. */
+int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
+		     const struct vm_config *cfg, uint64_t *fdt,
+		     struct mote_err *err);
+
+/* Registers at entry; vCPUs but 0 wait for the architecture's start call. */
+int arch_vcpu_boot(struct arch_vcpu *v, const struct arch_boot *boot,
+		   struct mote_err *err);
+
+/* --- state --------------------------------------------------------------- */
+
+/*
+ * Sections of the VM.  Load runs after the slots and before any vCPU is
+ * loaded; the irq pair after them (interrupt controllers).  All vCPUs are
+ * parked.  What derives from a clock is held as loaded until arch_*_commit,
+ * just before the first run, so that save after load gives the same bytes.
+ */
+int arch_vm_save(struct arch_vm *a, struct snap_writer *w,
+		 struct mote_err *err);
+int arch_vm_load(struct arch_vm *a, struct snap_reader *r,
+		 struct mote_err *err);
+int arch_irq_save(struct arch_vm *a, struct snap_writer *w,
+		  struct mote_err *err);
+int arch_irq_load(struct arch_vm *a, struct snap_reader *r,
+		  struct mote_err *err);
+int arch_vcpu_save(struct arch_vcpu *v, struct snap_writer *w,
+		   struct mote_err *err);
+int arch_vcpu_load(struct arch_vcpu *v, struct snap_reader *r,
+		   struct mote_err *err);
+int arch_vm_commit(struct arch_vm *a, struct mote_err *err);
+int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err);
+
+/*
+ * One line that names the CPU for the manifest ("EPYC family 25 ..."),
+ * into buf; never empty.
+ */
+void arch_cpu_model(char *buf, size_t len);
+
+#endif

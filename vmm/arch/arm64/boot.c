@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * boot.c - where things lie in an arm64 guest, its first vectors and its
+ * device tree.  A pure builder.  Sources: Devicetree Specification 0.4;
+ * Linux's bindings arm/cpus, arm/psci, interrupt-controller/arm,gic,
+ * timer/arm,arch_timer; ARM DDI 0487, D1.4 (vectors) and C6.2.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "arch/arch.h"
+#include "arch/arm64/layout.h"
+#include "arch/common/fdt.h"
+#include "base/err.h"
+#include "base/num.h"
+#include "config/config.h"
+#include "memory/guestmem.h"
+#include "memory/memslot.h"
+
+#define RAM_END_MAX   (UINT64_C(1) << 48)
+#define PHANDLE_GIC   1
+#define PHANDLE_CLOCK 2
+#define UART_HZ	      24000000
+#define IRQ_PPI	      1
+#define IRQ_LEVEL     4 /* active high */
+#define MPIDR_AFF_LOW 0xffffffu
+
+uint64_t arch_image_base(void)
+{
+	return LAYOUT_IMAGE_BASE;
+}
+
+uint64_t arch_boot_page(void)
+{
+	return LAYOUT_BOOT_PAGE;
+}
+
+uint64_t arch_generation_page(void)
+{
+	return LAYOUT_GENERATION;
+}
+
+int arch_ram_layout(uint64_t size, struct arch_ram ram[ARCH_RAM_MAX])
+{
+	uint64_t end;
+
+	if (!num_add(LAYOUT_RAM, size, &end) || end > RAM_END_MAX)
+		return -EINVAL;
+	ram[0] = (struct arch_ram){.gpa = LAYOUT_RAM, .size = size};
+	return 1;
+}
+
+const struct arch_device *arch_devices(size_t *count)
+{
+	static const struct arch_device devices[] = {
+		{"pl011", BUS_MMIO, LAYOUT_UART, LAYOUT_UART_SIZE},
+		{"event", BUS_MMIO, LAYOUT_EVENT, 0x20},
+	};
+
+	*count = ARRAY_SIZE(devices);
+	return devices;
+}
+
+static void put_cpus(struct fdt_writer *w, const struct arch_vm *a)
+{
+	fdt_node_begin(w, "cpus");
+	fdt_put_u32(w, "#address-cells", 1);
+	fdt_put_u32(w, "#size-cells", 0);
+	for (uint32_t i = 0; i < a->vcpus; i++) {
+		uint32_t affinity = (uint32_t)a->mpidr[i] & MPIDR_AFF_LOW;
+
+		fdt_node_begin_at(w, "cpu", affinity);
+		fdt_put_string(w, "device_type", "cpu");
+		fdt_put_string(w, "compatible", "arm,armv8");
+		fdt_put_u32(w, "reg", affinity);
+		fdt_put_string(w, "enable-method", "psci");
+		fdt_node_end(w);
+	}
+	fdt_node_end(w);
+}
+
+/* The strings must say what PSCI_VERSION answers: 0.2 is not 1.0. */
+static void put_psci(struct fdt_writer *w, const struct arch_vm *a)
+{
+	static const char *const v1_0[] = {"arm,psci-1.0", "arm,psci-0.2"};
+
+	fdt_node_begin(w, "psci");
+	if (a->psci >= 1u << 16)
+		fdt_put_strings(w, "compatible", v1_0, ARRAY_SIZE(v1_0));
+	else
+		fdt_put_string(w, "compatible", "arm,psci-0.2");
+	fdt_put_string(w, "method", "hvc");
+	fdt_node_end(w);
+}
+
+static void put_gic(struct fdt_writer *w, const struct arch_vm *a)
+{
+	const uint64_t v3[] = {LAYOUT_GIC_DIST, 0x10000, LAYOUT_GIC_REDIST,
+			       0x20000 * (uint64_t)a->vcpus};
+	const uint64_t v2[] = {LAYOUT_GIC_DIST, 0x1000, LAYOUT_GIC_CPU, 0x2000};
+
+	fdt_node_begin_at(w, "intc", LAYOUT_GIC_DIST);
+	fdt_put_string(w, "compatible",
+		       a->gic_version == 3 ? "arm,gic-v3"
+					   : "arm,cortex-a15-gic");
+	fdt_put_u64s(w, "reg", a->gic_version == 3 ? v3 : v2, 4);
+	fdt_put_flag(w, "interrupt-controller");
+	fdt_put_u32(w, "#interrupt-cells", 3);
+	fdt_put_u32(w, "phandle", PHANDLE_GIC);
+	fdt_node_end(w);
+}
+
+static void put_timer(struct fdt_writer *w, const struct arch_vm *a)
+{
+	static const uint8_t ppi[] = {
+		LAYOUT_PPI_SEC_TIMER, LAYOUT_PPI_PHYS_TIMER,
+		LAYOUT_PPI_VIRT_TIMER, LAYOUT_PPI_HYP_TIMER};
+	uint32_t flags = IRQ_LEVEL, cell[3 * ARRAY_SIZE(ppi)];
+
+	if (a->gic_version == 2) /* which CPUs have it */
+		flags |= ((1u << a->vcpus) - 1) << 8;
+	for (size_t i = 0; i < ARRAY_SIZE(ppi); i++) {
+		cell[3 * i] = IRQ_PPI;
+		cell[3 * i + 1] = ppi[i] - 16u;
+		cell[3 * i + 2] = flags;
+	}
+	fdt_node_begin(w, "timer");
+	fdt_put_string(w, "compatible", "arm,armv8-timer");
+	fdt_put_cells(w, "interrupts", cell, ARRAY_SIZE(cell));
+	fdt_put_flag(w, "always-on");
+	fdt_node_end(w);
+}
+
+static void put_uart(struct fdt_writer *w)
+{
+	static const char *const compatible[] = {"arm,pl011", "arm,primecell"};
+	static const char *const clocks[] = {"uartclk", "apb_pclk"};
+	const uint32_t phandles[] = {PHANDLE_CLOCK, PHANDLE_CLOCK};
+	const uint64_t reg[] = {LAYOUT_UART, LAYOUT_UART_SIZE};
+
+	fdt_node_begin(w, "apb-pclk");
+	fdt_put_string(w, "compatible", "fixed-clock");
+	fdt_put_u32(w, "#clock-cells", 0);
+	fdt_put_u32(w, "clock-frequency", UART_HZ);
+	fdt_put_u32(w, "phandle", PHANDLE_CLOCK);
+	fdt_node_end(w);
+
+	fdt_node_begin_at(w, "pl011", LAYOUT_UART);
+	fdt_put_strings(w, "compatible", compatible, ARRAY_SIZE(compatible));
+	fdt_put_u64s(w, "reg", reg, ARRAY_SIZE(reg));
+	fdt_put_cells(w, "clocks", phandles, ARRAY_SIZE(phandles));
+	fdt_put_strings(w, "clock-names", clocks, ARRAY_SIZE(clocks));
+	fdt_node_end(w);
+}
+
+static int build_tree(void *buf, const struct arch_vm *a,
+		      const struct vm_config *cfg, struct mote_err *err)
+{
+	const uint64_t ram[] = {LAYOUT_RAM, cfg->vm.memory};
+	struct fdt_writer w;
+
+	fdt_writer_init(&w, buf, LAYOUT_FDT_SIZE);
+	fdt_put_string(&w, "compatible", "linux,dummy-virt");
+	fdt_put_string(&w, "model", "mote");
+	fdt_put_u32(&w, "#address-cells", 2);
+	fdt_put_u32(&w, "#size-cells", 2);
+	fdt_put_u32(&w, "interrupt-parent", PHANDLE_GIC);
+
+	fdt_node_begin(&w, "chosen");
+	if (cfg->vm.cmdline)
+		fdt_put_string(&w, "bootargs", cfg->vm.cmdline);
+	fdt_put_string(&w, "stdout-path", "/pl011@9000000");
+	fdt_node_end(&w);
+
+	fdt_node_begin_at(&w, "memory", LAYOUT_RAM);
+	fdt_put_string(&w, "device_type", "memory");
+	fdt_put_u64s(&w, "reg", ram, ARRAY_SIZE(ram));
+	fdt_node_end(&w);
+
+	put_cpus(&w, a);
+	put_psci(&w, a);
+	put_gic(&w, a);
+	put_timer(&w, a);
+	put_uart(&w);
+	return fdt_writer_finish(&w, err);
+}
+
+/*
+ * Until a guest has vectors of its own, every exception reads a pair from
+ * where nothing is.  KVM can't decode that and gives it to us, and we end
+ * the guest: without this it would fault for ever at address 0x200.
+ */
+static int build_vectors(struct memslot_table *slots)
+{
+	static const uint32_t code[] = {
+		0xd2a00000 | (uint32_t)(LAYOUT_FAULT >> 16) << 5, /* movz x0 */
+		0xa9400801, /* ldp x1, x2, [x0] */
+		0x14000000, /* b . */
+	};
+
+	for (uint64_t i = 0; i < 16; i++) {
+		int ret = guest_write(slots, LAYOUT_VECTORS + 128 * i, code,
+				      sizeof(code));
+
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
+		     const struct vm_config *cfg, uint64_t *fdt,
+		     struct mote_err *err)
+{
+	void *buf = guest_map_write(slots, LAYOUT_FDT, LAYOUT_FDT_SIZE);
+	int ret;
+
+	if (!buf || build_vectors(slots) < 0)
+		return err_set(err, EFAULT, "boot tables do not fit into RAM");
+	ret = build_tree(buf, a, cfg, err);
+	if (ret < 0)
+		return ret;
+	*fdt = LAYOUT_FDT;
+	return 0;
+}

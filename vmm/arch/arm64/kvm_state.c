@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kvm_state.c - the complete state of an arm64 vCPU as a snapshot section.
+ *
+ * Every register that KVM lists is saved with id, size and bytes, in the
+ * order of the ids.  At load the firmware's go first: what PSCI and SMCCC
+ * offer must stand before the first run.  A register that the snapshot has
+ * and the host lacks is refused by name; the one exception is a PSCI version
+ * of 0.2, which is what a host without that register has.
+ *
+ * The timers derive from the host's clock.  They are held as loaded and
+ * reach KVM just before the first run: until then they are off in KVM, so
+ * that none of them can fire while a clone is parked.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/arch.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/num.h"
+#include "kvm/kvm.h"
+#include "snapshot/stream.h"
+
+#define SECTION_VM   "arm64-vm"
+#define SECTION_VCPU "arm64-vcpu"
+#define VERSION	     1
+#define REGS_MAX     8192u
+#define REG_SIZE_MAX 256u
+#define REG_NAME_MAX 48
+#define PSCI_0_2     2u
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+	       "register bytes go into the file as KVM gives them");
+
+/* In the order in which they go live; their index is the bit in held. */
+static const struct {
+	uint64_t id;
+	const char *name;
+} timer[] = {
+	{KVM_REG_ARM_TIMER_CNT, "CNTVCT_EL0"},
+	{KVM_REG_ARM_TIMER_CVAL, "CNTV_CVAL_EL0"},
+	{KVM_REG_ARM_TIMER_CTL, "CNTV_CTL_EL0"},
+	{KVM_REG_ARM_PTIMER_CNT, "CNTPCT_EL0"},
+	{KVM_REG_ARM_PTIMER_CVAL, "CNTP_CVAL_EL0"},
+	{KVM_REG_ARM_PTIMER_CTL, "CNTP_CTL_EL0"},
+};
+
+_Static_assert(ARRAY_SIZE(timer) == ARM64_TIMERS_MAX, "arch_types.h");
+
+static int timer_index(uint64_t id)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(timer); i++)
+		if (timer[i].id == id)
+			return (int)i;
+	return -1;
+}
+
+static uint64_t family(uint64_t id)
+{
+	return id & KVM_REG_ARM_COPROC_MASK;
+}
+
+static bool is_firmware(uint64_t id)
+{
+	return family(id) == KVM_REG_ARM_FW ||
+	       family(id) == KVM_REG_ARM_FW_FEAT_BMAP;
+}
+
+static bool is_known(uint64_t id)
+{
+	static const uint64_t known[] = {
+		KVM_REG_ARM_CORE, KVM_REG_ARM_DEMUX, KVM_REG_ARM64_SYSREG,
+		KVM_REG_ARM_FW,	  KVM_REG_ARM64_SVE, KVM_REG_ARM_FW_FEAT_BMAP,
+	};
+
+	if ((id & KVM_REG_ARCH_MASK) != KVM_REG_ARM64)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (family(id) == known[i])
+			return true;
+	return false;
+}
+
+/* In bytes: a power of two, 256 at most; 0: no valid size. */
+static uint32_t reg_size(uint64_t id)
+{
+	uint64_t shift = (id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT;
+
+	return shift > 8 ? 0 : 1u << shift;
+}
+
+static uint32_t field(uint64_t id, uint64_t mask, int shift)
+{
+	return (uint32_t)((id & mask) >> shift);
+}
+
+#define SYSREG_FIELD(id, name)                                                 \
+	field(id, KVM_REG_ARM64_SYSREG_##name##_MASK,                          \
+	      KVM_REG_ARM64_SYSREG_##name##_SHIFT)
+
+/* What a person would look up. */
+static const char *reg_name(uint64_t id, char name[REG_NAME_MAX])
+{
+	unsigned int low = (unsigned int)(id & 0xffff);
+	int i = timer_index(id);
+
+	if (i >= 0)
+		snprintf(name, REG_NAME_MAX, "%s", timer[i].name);
+	else if (id == KVM_REG_ARM_PSCI_VERSION)
+		snprintf(name, REG_NAME_MAX, "PSCI_VERSION");
+	else if (family(id) == KVM_REG_ARM_FW && low <= 3)
+		snprintf(name, REG_NAME_MAX, "SMCCC_ARCH_WORKAROUND_%u", low);
+	else if (family(id) == KVM_REG_ARM_FW)
+		snprintf(name, REG_NAME_MAX, "firmware %u", low);
+	else if (family(id) == KVM_REG_ARM_FW_FEAT_BMAP)
+		snprintf(name, REG_NAME_MAX, "firmware features %u", low);
+	else if (family(id) == KVM_REG_ARM_DEMUX)
+		snprintf(name, REG_NAME_MAX, "CCSIDR_EL1 of CSSELR %u",
+			 low & 0xff);
+	else if (id == ARM64_SYS_REG(3, 0, 0, 0, 0))
+		snprintf(name, REG_NAME_MAX, "MIDR_EL1");
+	else if (family(id) == KVM_REG_ARM64_SYSREG)
+		snprintf(name, REG_NAME_MAX, "S%u_%u_C%u_C%u_%u",
+			 SYSREG_FIELD(id, OP0), SYSREG_FIELD(id, OP1),
+			 SYSREG_FIELD(id, CRN), SYSREG_FIELD(id, CRM),
+			 SYSREG_FIELD(id, OP2));
+	else
+		snprintf(name, REG_NAME_MAX, "0x%" PRIx64, id);
+	return name;
+}
+
+/* --- save ------------------------------------------------------------------
+ */
+
+/*
+ * By insertion: a few hundred ids in a few ascending runs.  glibc's qsort
+ * asks for the machine's memory (sysinfo), which the jail forbids.
+ */
+static void sort_ids(__u64 *id, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		__u64 v = id[i];
+		size_t k = i;
+
+		for (; k > 0 && id[k - 1] > v; k--)
+			id[k] = id[k - 1];
+		id[k] = v;
+	}
+}
+
+/* KVM's list, malloc'd, sorted. */
+static int list_regs(struct arch_vcpu *v, struct kvm_reg_list **out,
+		     struct mote_err *err)
+{
+	struct kvm_reg_list head = {.n = 0};
+	struct kvm_reg_list *list = NULL;
+	int ret = kvm_call(v->fd, KVM_GET_REG_LIST, &head);
+
+	if (ret == -E2BIG && head.n <= REGS_MAX) {
+		list = calloc(1, sizeof(*list) + head.n * sizeof(list->reg[0]));
+		if (!list)
+			return err_set(err, ENOMEM, "register list");
+		list->n = head.n;
+		ret = kvm_call(v->fd, KVM_GET_REG_LIST, list);
+	}
+	if (ret < 0) {
+		free(list);
+		return err_set(err, -ret, "vCPU %u: KVM_GET_REG_LIST: %s",
+			       v->id, strerror(-ret));
+	}
+	if (list)
+		sort_ids(list->reg, list->n);
+	*out = list;
+	return 0;
+}
+
+static int save_reg(struct arch_vcpu *v, struct snap_writer *w, uint64_t id,
+		    struct mote_err *err)
+{
+	_Alignas(16) uint8_t value[REG_SIZE_MAX];
+	char name[REG_NAME_MAX];
+	int i = timer_index(id), ret;
+
+	if (!is_known(id) || reg_size(id) == 0)
+		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+				     "vCPU %u: this host's KVM has a register "
+				     "of a kind that this version does not "
+				     "know: 0x%" PRIx64,
+				     v->id, id);
+	ret = kvm_get_one_reg(v->fd, id, value);
+	if (ret < 0)
+		return err_set(err, -ret, "vCPU %u: register %s: %s", v->id,
+			       reg_name(id, name), strerror(-ret));
+	if (i >= 0 && v->held & 1u << i)
+		memcpy(value, &v->held_timer[i], sizeof(v->held_timer[i]));
+	snap_put_u64(w, id);
+	snap_put_bytes(w, value, reg_size(id));
+	return 0;
+}
+
+static int save_events(struct arch_vcpu *v, struct snap_writer *w,
+		       struct mote_err *err)
+{
+	struct kvm_vcpu_events e = {0};
+	struct kvm_mp_state mp = {0};
+	int ret = kvm_call(v->fd, KVM_GET_MP_STATE, &mp);
+
+	if (ret < 0)
+		return err_set(err, -ret, "vCPU %u: KVM_GET_MP_STATE: %s",
+			       v->id, strerror(-ret));
+	if (kvm_check_extension(v->vm->vm_fd, KVM_CAP_VCPU_EVENTS))
+		ret = kvm_call(v->fd, KVM_GET_VCPU_EVENTS, &e);
+	if (ret < 0)
+		return err_set(err, -ret, "vCPU %u: KVM_GET_VCPU_EVENTS: %s",
+			       v->id, strerror(-ret));
+	snap_put_u32(w, mp.mp_state);
+	snap_put_u8(w, e.exception.serror_pending);
+	snap_put_u8(w, e.exception.serror_has_esr);
+	snap_put_u8(w, e.exception.ext_dabt_pending);
+	snap_put_u64(w, e.exception.serror_esr);
+	return 0;
+}
+
+int arch_vcpu_save(struct arch_vcpu *v, struct snap_writer *w,
+		   struct mote_err *err)
+{
+	cleanup_free struct kvm_reg_list *list = NULL;
+	int ret = list_regs(v, &list, err);
+	uint32_t n = list ? (uint32_t)list->n : 0;
+
+	snap_section_begin(w, SECTION_VCPU, v->id, VERSION, SNAP_REQUIRED);
+	snap_put_u32(w, n);
+	for (uint32_t i = 0; ret == 0 && i < n; i++)
+		ret = save_reg(v, w, list->reg[i], err);
+	if (ret == 0)
+		ret = save_events(v, w, err);
+	if (ret < 0)
+		return ret;
+	snap_section_end(w);
+	return 0;
+}
+
+/* --- load ------------------------------------------------------------------
+ */
+
+/* One register of the section; the bytes stay there. */
+struct saved_reg {
+	uint64_t id;
+	const uint8_t *value;
+};
+
+static int parse_regs(struct arch_vcpu *v, struct snap_section *s,
+		      struct saved_reg **out, uint32_t *count,
+		      struct mote_err *err)
+{
+	cleanup_free struct saved_reg *reg = NULL;
+	uint32_t n = snap_get_u32(s);
+
+	if (n > REGS_MAX)
+		s->error = -EBADMSG;
+	if (s->error)
+		return 0; /* told when the section is closed */
+	reg = calloc(n + 1, sizeof(*reg));
+	if (!reg)
+		return err_set(err, ENOMEM, "register list");
+	for (uint32_t i = 0; i < n; i++) {
+		reg[i].id = snap_get_u64(s);
+		if (s->error)
+			return 0;
+		if (!is_known(reg[i].id) || reg_size(reg[i].id) == 0 ||
+		    (i > 0 && reg[i].id <= reg[i - 1].id))
+			return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
+					     "vCPU %u: the snapshot holds a "
+					     "register that this version does "
+					     "not know: 0x%" PRIx64,
+					     v->id, reg[i].id);
+		reg[i].value = snap_get_raw(s, reg_size(reg[i].id));
+	}
+	*count = n;
+	*out = ptr_steal(&reg);
+	return 0;
+}
+
+static uint64_t low_bytes(const struct saved_reg *reg)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, reg->value, num_min(reg_size(reg->id), sizeof(v)));
+	return v;
+}
+
+static int refuse(const struct arch_vcpu *v, const struct saved_reg *reg,
+		  int ret, struct mote_err *err)
+{
+	char name[REG_NAME_MAX];
+
+	if (ret == -ENOENT)
+		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+				     "vCPU %u: the snapshot holds register %s, "
+				     "which KVM on this host lacks",
+				     v->id, reg_name(reg->id, name));
+	return err_set_class(err, -ret, ERR_CLASS_UNAVAILABLE,
+			     "vCPU %u: KVM on this host refuses register %s = "
+			     "0x%" PRIx64 ": %s",
+			     v->id, reg_name(reg->id, name), low_bytes(reg),
+			     strerror(-ret));
+}
+
+static int load_timer(struct arch_vcpu *v, const struct saved_reg *reg, int i,
+		      struct mote_err *err)
+{
+	uint64_t now;
+	int ret = kvm_get_one_reg(v->fd, reg->id, &now);
+
+	if (ret < 0)
+		return refuse(v, reg, ret, err);
+	v->held_timer[i] = low_bytes(reg);
+	v->held |= 1u << i;
+	return 0;
+}
+
+static int load_reg(struct arch_vcpu *v, const struct saved_reg *reg,
+		    struct mote_err *err)
+{
+	_Alignas(16) uint8_t value[REG_SIZE_MAX];
+	int i = timer_index(reg->id), ret;
+
+	if (i >= 0)
+		return load_timer(v, reg, i, err);
+	memcpy(value, reg->value, reg_size(reg->id));
+	ret = kvm_set_one_reg(v->fd, reg->id, value);
+	if (ret == -ENOENT && reg->id == KVM_REG_ARM_PSCI_VERSION &&
+	    low_bytes(reg) == PSCI_0_2)
+		return 0;
+	return ret < 0 ? refuse(v, reg, ret, err) : 0;
+}
+
+/* A guest saved without the register had 0.2: it keeps that here. */
+static int load_old_psci(struct arch_vcpu *v, const struct saved_reg *reg,
+			 uint32_t n, struct mote_err *err)
+{
+	const uint64_t value = PSCI_0_2;
+	int ret;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (reg[i].id == KVM_REG_ARM_PSCI_VERSION)
+			return 0;
+	ret = kvm_set_one_reg(v->fd, KVM_REG_ARM_PSCI_VERSION, &value);
+	if (ret < 0 && ret != -ENOENT)
+		return err_set(err, -ret, "vCPU %u: PSCI version 0.2: %s",
+			       v->id, strerror(-ret));
+	return 0;
+}
+
+static int load_events(struct arch_vcpu *v, struct snap_section *s,
+		       struct mote_err *err)
+{
+	struct kvm_mp_state mp = {.mp_state = snap_get_u32(s)};
+	struct kvm_vcpu_events e = {0};
+	int ret;
+
+	e.exception.serror_pending = snap_get_u8(s);
+	e.exception.serror_has_esr = snap_get_u8(s);
+	e.exception.ext_dabt_pending = snap_get_u8(s);
+	e.exception.serror_esr = snap_get_u64(s);
+	if (e.exception.serror_pending > 1 || e.exception.serror_has_esr > 1 ||
+	    e.exception.ext_dabt_pending > 1)
+		s->error = -EBADMSG;
+	if (s->error)
+		return 0;
+	ret = kvm_call(v->fd, KVM_SET_MP_STATE, &mp);
+	if (ret < 0)
+		return err_set_class(err, -ret, ERR_CLASS_UNAVAILABLE,
+				     "vCPU %u: KVM_SET_MP_STATE %u: %s", v->id,
+				     mp.mp_state, strerror(-ret));
+	/* A fresh vCPU has none pending. */
+	if (!e.exception.serror_pending && !e.exception.ext_dabt_pending)
+		return 0;
+	ret = kvm_call(v->fd, KVM_SET_VCPU_EVENTS, &e);
+	if (ret < 0)
+		return err_set_class(err, -ret, ERR_CLASS_UNAVAILABLE,
+				     "vCPU %u: KVM_SET_VCPU_EVENTS: %s", v->id,
+				     strerror(-ret));
+	return 0;
+}
+
+int arch_vcpu_load(struct arch_vcpu *v, struct snap_reader *r,
+		   struct mote_err *err)
+{
+	cleanup_free struct saved_reg *reg = NULL;
+	struct snap_section s;
+	uint32_t n = 0;
+	int ret = snap_section_open(r, SECTION_VCPU, v->id, &s, err);
+
+	if (ret == 0)
+		ret = snap_section_version(&s, VERSION, err);
+	if (ret == 0)
+		ret = parse_regs(v, &s, &reg, &n, err);
+	if (ret == 0 && s.error)
+		return snap_section_close(&s, err);
+	if (ret == 0)
+		ret = load_old_psci(v, reg, n, err);
+	for (uint32_t i = 0; ret == 0 && i < n; i++)
+		if (is_firmware(reg[i].id))
+			ret = load_reg(v, &reg[i], err);
+	for (uint32_t i = 0; ret == 0 && i < n; i++)
+		if (!is_firmware(reg[i].id))
+			ret = load_reg(v, &reg[i], err);
+	if (ret == 0)
+		ret = load_events(v, &s, err);
+	if (ret == 0)
+		ret = snap_section_close(&s, err);
+	return ret;
+}
+
+int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(timer); i++) {
+		int ret;
+
+		if (!(v->held & 1u << i))
+			continue;
+		ret = kvm_set_one_reg(v->fd, timer[i].id, &v->held_timer[i]);
+		if (ret < 0)
+			return err_set(err, -ret, "vCPU %u: %s: %s", v->id,
+				       timer[i].name, strerror(-ret));
+	}
+	v->held = 0;
+	return 0;
+}
+
+/* --- the VM ----------------------------------------------------------------
+ */
+
+/* How fast CNTVCT_EL0 counts, on every CPU of this host. */
+static uint64_t counter_hz(void)
+{
+	uint64_t hz;
+
+	__asm__("mrs %0, cntfrq_el0" : "=r"(hz));
+	return hz;
+}
+
+int arch_vm_save(struct arch_vm *a, struct snap_writer *w, struct mote_err *err)
+{
+	(void)err;
+	snap_section_begin(w, SECTION_VM, 0, VERSION, SNAP_REQUIRED);
+	snap_put_u32(w, a->ipa_bits);
+	snap_put_u64(w, counter_hz());
+	snap_section_end(w);
+	return 0;
+}
+
+int arch_vm_load(struct arch_vm *a, struct snap_reader *r, struct mote_err *err)
+{
+	struct snap_section s;
+	uint32_t ipa_bits;
+	uint64_t hz;
+	int ret = snap_section_open(r, SECTION_VM, 0, &s, err);
+
+	if (ret == 0)
+		ret = snap_section_version(&s, VERSION, err);
+	if (ret < 0)
+		return ret;
+	ipa_bits = snap_get_u32(&s);
+	hz = snap_get_u64(&s);
+	ret = snap_section_close(&s, err);
+	if (ret < 0)
+		return ret;
+	if (ipa_bits > a->ipa_limit)
+		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+				     "address size: %u bits in the snapshot, "
+				     "KVM on this host has %u",
+				     ipa_bits, a->ipa_limit);
+	if (hz != counter_hz())
+		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+				     "counter frequency (CNTFRQ_EL0): %" PRIu64
+				     " Hz in the snapshot, this host has "
+				     "%" PRIu64 ": the guest's clock would go "
+				     "wrong",
+				     hz, counter_hz());
+	/* This VM's own is what its RAM needs; kept for a save without run. */
+	a->ipa_bits = ipa_bits;
+	return 0;
+}
+
+/* The offset of the VM's counter goes with its vCPUs. */
+int arch_vm_commit(struct arch_vm *a, struct mote_err *err)
+{
+	(void)a;
+	(void)err;
+	return 0;
+}

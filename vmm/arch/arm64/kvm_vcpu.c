@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kvm_vcpu.c - arm64 VMs and vCPUs through KVM: address size, features,
+ * PSCI version, registers at entry.
+ *
+ * The default of cpu.psci is 1.0 on every host.  The kernel's own default
+ * is its newest, so a guest would see another firmware on every host; 1.0
+ * came with the register that pins it (Linux 4.16) and is the oldest with
+ * which a guest finds SMCCC 1.1, and with that the Spectre mitigations of
+ * the firmware.
+ */
+#include <asm/hwcap.h>
+#include <elf.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#include "arch/arch.h"
+#include "arch/arm64/arch_priv.h"
+#include "arch/arm64/layout.h"
+#include "base/err.h"
+#include "config/config.h"
+#include "kvm/kvm.h"
+
+#define PSCI_0_2       2u
+#define PSCI_PINNED    (1u << 16) /* 1.0: what "default" means */
+#define IPA_BITS_MIN   32u
+#define IPA_BITS_OLD   40u /* of every VM where the size can't be asked */
+#define PSTATE_EL1H    0x5u
+#define PSTATE_DAIF    0x3c0u
+#define MPIDR_AFFINITY UINT64_C(0xff00ffffff)
+#define REG_MPIDR      ARM64_SYS_REG(3, 0, 0, 0, 5)
+#define REG_VBAR       ARM64_SYS_REG(3, 0, 12, 0, 0)
+#define CORE_REG(name)                                                         \
+	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE |                 \
+	 KVM_REG_ARM_CORE_REG(name))
+
+_Static_assert(sizeof(((struct kvm_vcpu_init *)0)->features) ==
+		       sizeof(((struct arch_vm *)0)->features),
+	       "features of struct kvm_vcpu_init");
+
+const char arch_name[] = "arm64";
+const uint16_t arch_elf_machine = EM_AARCH64;
+const unsigned int arch_config_bit = CONFIG_ARCH_ARM64;
+
+/* The smallest address size that holds the RAM; devices lie below it. */
+static int choose_ipa(struct arch_vm *a, uint64_t memory, unsigned long *type,
+		      struct mote_err *err)
+{
+	int limit = kvm_check_extension(a->kvm_fd, KVM_CAP_ARM_VM_IPA_SIZE);
+	uint32_t bits = IPA_BITS_MIN;
+
+	while (bits < 64 && (LAYOUT_RAM + memory - 1) >> bits)
+		bits++;
+	a->ipa_limit = limit ? (uint32_t)limit : IPA_BITS_OLD;
+	if (bits > a->ipa_limit)
+		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+				     "vm.memory: %" PRIu64 " bytes need %u "
+				     "address bits, KVM on this host has %u",
+				     memory, bits, a->ipa_limit);
+	a->ipa_bits = limit ? bits : IPA_BITS_OLD;
+	*type = limit ? KVM_VM_TYPE_ARM_IPA_SIZE(bits) : 0;
+	return 0;
+}
+
+static int read_target(struct arch_vm *a, struct mote_err *err)
+{
+	struct kvm_vcpu_init init = {0};
+	int ret = kvm_call(a->vm_fd, KVM_ARM_PREFERRED_TARGET, &init);
+
+	if (ret < 0)
+		return err_set_class(err, -ret, ERR_CLASS_UNAVAILABLE,
+				     "KVM_ARM_PREFERRED_TARGET: %s",
+				     strerror(-ret));
+	a->target = init.target;
+	memcpy(a->features, init.features, sizeof(a->features));
+	a->features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
+	return 0;
+}
+
+int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
+		   int *vm_fd, struct mote_err *err)
+{
+	unsigned long type = 0;
+	int ret;
+
+	memset(a, 0, sizeof(*a));
+	a->kvm_fd = kvm_fd;
+	a->psci_wanted = cfg->cpu.psci;
+	if (a->psci_wanted == PSCI_DEFAULT)
+		a->psci_wanted = PSCI_PINNED;
+	ret = choose_ipa(a, cfg->vm.memory, &type, err);
+	if (ret < 0)
+		return ret;
+	ret = kvm_create_vm(kvm_fd, type);
+	if (ret < 0)
+		return err_set(err, -ret, "KVM_CREATE_VM: %s", strerror(-ret));
+	*vm_fd = a->vm_fd = ret;
+	/*
+	 * An access that KVM can't decode is then an exit with its address,
+	 * not an error of KVM_RUN; where it is missing (before 5.5) the guest
+	 * ends all the same, with fewer words.
+	 */
+	kvm_enable_cap(a->vm_fd, KVM_CAP_ARM_NISV_TO_USER, NULL);
+	ret = read_target(a, err);
+	if (ret == 0)
+		ret = gic_create(a, err);
+	return ret;
+}
+
+void arch_vm_fini(struct arch_vm *a)
+{
+	gic_fini(a);
+}
+
+static int psci_refused(uint32_t version, int code, const char *why,
+			struct mote_err *err)
+{
+	return err_set_class(err, code, ERR_CLASS_UNAVAILABLE,
+			     "cpu.psci: this host's KVM %s PSCI %u.%u", why,
+			     version >> 16, version & 0xffff);
+}
+
+/*
+ * Pin what the guest's firmware says it is; after init and before the first
+ * run.  A kernel without the register has 0.2 and nothing else.
+ */
+static int set_psci(struct arch_vcpu *v, struct mote_err *err)
+{
+	uint32_t wanted = v->vm->psci_wanted;
+	uint64_t value = wanted;
+	int ret = 0;
+
+	if (wanted != PSCI_HOST)
+		ret = kvm_set_one_reg(v->fd, KVM_REG_ARM_PSCI_VERSION, &value);
+	if (ret == 0)
+		ret = kvm_get_one_reg(v->fd, KVM_REG_ARM_PSCI_VERSION, &value);
+	if (ret == -ENOENT) {
+		if (wanted != PSCI_0_2 && wanted != PSCI_HOST)
+			return psci_refused(wanted, ENOENT,
+					    "has no register for the version "
+					    "and so only 0.2, not",
+					    err);
+		value = PSCI_0_2;
+		ret = 0;
+	}
+	if (ret < 0 && wanted == PSCI_HOST)
+		return err_set(err, -ret, "PSCI version: %s", strerror(-ret));
+	if (ret < 0)
+		return psci_refused(wanted, -ret, "does not offer", err);
+	if (wanted != PSCI_HOST && value != wanted)
+		return psci_refused(wanted, ENOTSUP, "did not keep", err);
+	v->vm->psci = (uint32_t)value;
+	return 0;
+}
+
+int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd, uint32_t id,
+		   struct mote_err *err)
+{
+	struct kvm_vcpu_init init = {.target = a->target};
+	uint64_t mpidr;
+	int ret;
+
+	*v = (struct arch_vcpu){.vm = a, .fd = fd, .id = id};
+	if (id >= ARM64_VCPUS_MAX)
+		return err_set(err, EINVAL, "vCPU %u: arm64 has at most %d", id,
+			       ARM64_VCPUS_MAX);
+	memcpy(init.features, a->features, sizeof(init.features));
+	ret = kvm_call(fd, KVM_ARM_VCPU_INIT, &init);
+	if (ret < 0)
+		return err_set(err, -ret, "vCPU %u: KVM_ARM_VCPU_INIT: %s", id,
+			       strerror(-ret));
+	ret = kvm_get_one_reg(fd, REG_MPIDR, &mpidr);
+	if (ret < 0)
+		return err_set(err, -ret, "vCPU %u: MPIDR_EL1: %s", id,
+			       strerror(-ret));
+	a->mpidr[id] = mpidr & MPIDR_AFFINITY;
+	if (a->vcpus <= id)
+		a->vcpus = id + 1;
+	return set_psci(v, err);
+}
+
+void arch_vcpu_fini(struct arch_vcpu *v)
+{
+	v->fd = -1;
+}
+
+/*
+ * This and not the POWER_OFF feature of init makes a vCPU wait for CPU_ON:
+ * init serves restore too, and there the saved state says who runs.
+ */
+static int power_off(struct arch_vcpu *v, struct mote_err *err)
+{
+	struct kvm_mp_state mp = {.mp_state = KVM_MP_STATE_STOPPED};
+	int ret = kvm_call(v->fd, KVM_SET_MP_STATE, &mp);
+
+	if (ret < 0)
+		return err_set(err, -ret, "vCPU %u: KVM_SET_MP_STATE: %s",
+			       v->id, strerror(-ret));
+	return 0;
+}
+
+int arch_vcpu_boot(struct arch_vcpu *v, const struct arch_boot *boot,
+		   struct mote_err *err)
+{
+	const struct {
+		uint64_t id, value;
+	} reg[] = {
+		{REG_VBAR, LAYOUT_VECTORS},
+		{CORE_REG(regs.regs[0]), boot->boot_page},
+		{CORE_REG(regs.pc), boot->entry},
+		{CORE_REG(regs.pstate), PSTATE_EL1H | PSTATE_DAIF},
+	};
+
+	if (v->id != 0)
+		return power_off(v, err);
+	for (size_t i = 0; i < sizeof(reg) / sizeof(reg[0]); i++) {
+		int ret = kvm_set_one_reg(v->fd, reg[i].id, &reg[i].value);
+
+		if (ret < 0)
+			return err_set(err, -ret,
+				       "register 0x%" PRIx64 " at entry: %s",
+				       reg[i].id, strerror(-ret));
+	}
+	return 0;
+}
+
+/* PSCI and the timers live in the kernel: all our exits are neutral ones. */
+enum arch_exit arch_vcpu_exit(struct arch_vcpu *v, struct kvm_run *run,
+			      const struct bus *bus, struct event_queue *events,
+			      uint32_t *wait_ms)
+{
+	(void)v;
+	(void)run;
+	(void)bus;
+	(void)events;
+	(void)wait_ms;
+	return ARCH_EXIT_UNKNOWN;
+}
+
+void arch_cpu_model(char *buf, size_t len)
+{
+	uint64_t midr = 0;
+
+	/* The kernel answers for EL0 where it says so. */
+	if (getauxval(AT_HWCAP) & HWCAP_CPUID)
+		__asm__("mrs %0, midr_el1" : "=r"(midr));
+	snprintf(buf, len, "implementer 0x%02x part 0x%03x r%up%u",
+		 (unsigned int)(midr >> 24) & 0xff,
+		 (unsigned int)(midr >> 4) & 0xfff,
+		 (unsigned int)(midr >> 20) & 0xf, (unsigned int)midr & 0xf);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kvm_vcpu.c - ppc64le VMs and vCPUs through KVM-HV: an HPT guest, PAPR
+ * mode, registers at entry, hypercalls that KVM leaves to us.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#include "arch/arch.h"
+#include "arch/common/hpt_codec.h"
+#include "arch/ppc64le/hpt.h"
+#include "base/err.h"
+#include "base/event.h"
+#include "base/num.h"
+#include "config/config.h"
+#include "kvm/kvm.h"
+
+#ifndef KVM_VM_PPC_HV
+#define KVM_VM_PPC_HV 1
+#endif
+
+#define MSR_SF	   (UINT64_C(1) << 63)
+#define MSR_ME	   (UINT64_C(1) << 12)
+#define MSR_LE	   (UINT64_C(1) << 0)
+#define H_FUNCTION (-2)
+
+const char arch_name[] = "ppc64le";
+const uint16_t arch_elf_machine = EM_PPC64;
+const unsigned int arch_config_bit = CONFIG_ARCH_PPC64LE;
+
+/* A table of 1/64 of RAM, as PAPR platforms do; never below the least. */
+static uint32_t order_for(uint64_t memory)
+{
+	uint32_t order = HPT_ORDER_MIN;
+
+	while (order < HPT_ORDER_MAX && (UINT64_C(1) << order) < memory / 64)
+		order++;
+	return order;
+}
+
+int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
+		   int *vm_fd, struct mote_err *err)
+{
+	int ret;
+
+	memset(a, 0, sizeof(*a));
+	a->kvm_fd = kvm_fd;
+	a->hpt_order = cfg->cpu.hpt_order ? cfg->cpu.hpt_order
+					  : order_for(cfg->vm.memory);
+	ret = kvm_create_vm(kvm_fd, KVM_VM_PPC_HV);
+	if (ret < 0)
+		return err_set_class(err, -ret, ERR_CLASS_UNAVAILABLE,
+				     "KVM_CREATE_VM(HV): %s: this host has no "
+				     "KVM-HV",
+				     strerror(-ret));
+	*vm_fd = a->vm_fd = ret;
+	return hpt_allocate(kvm_fd, a->vm_fd, &a->hpt_order, err);
+}
+
+void arch_vm_fini(struct arch_vm *a)
+{
+	a->vm_fd = -1;
+}
+
+int arch_vm_ready(struct arch_vm *a, struct mote_err *err)
+{
+	(void)a;
+	(void)err;
+	return 0;
+}
+
+int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd, uint32_t id,
+		   struct mote_err *err)
+{
+	int ret;
+
+	*v = (struct arch_vcpu){.vm = a, .fd = fd, .id = id};
+	ret = kvm_enable_cap(fd, KVM_CAP_PPC_PAPR, NULL);
+	if (ret < 0)
+		return err_set(err, -ret, "vCPU %u: KVM_CAP_PPC_PAPR: %s", id,
+			       strerror(-ret));
+	return 0;
+}
+
+void arch_vcpu_fini(struct arch_vcpu *v)
+{
+	v->fd = -1;
+}
+
+int arch_vcpu_boot(struct arch_vcpu *v, const struct arch_boot *boot,
+		   struct mote_err *err)
+{
+	struct kvm_regs regs;
+	int ret;
+
+	if (v->id != 0)
+		return err_set(err, ENOTSUP,
+			       "vm.vcpus: more than one vCPU is "
+			       "not in this version yet on "
+			       "ppc64le");
+	memset(&regs, 0, sizeof(regs));
+	regs.pc = boot->entry;
+	regs.msr = MSR_SF | MSR_ME | MSR_LE;
+	regs.gpr[3] = boot->boot_page;
+	ret = kvm_call(v->fd, KVM_SET_REGS, &regs);
+	if (ret < 0)
+		return err_set(err, -ret, "KVM_SET_REGS: %s", strerror(-ret));
+	return 0;
+}
+
+enum arch_exit arch_vcpu_exit(struct arch_vcpu *v, struct kvm_run *run,
+			      const struct bus *bus, struct event_queue *events,
+			      uint32_t *wait_ms)
+{
+	uint64_t args[BUS_HCALL_ARGS];
+	int64_t status = H_FUNCTION;
+
+	(void)v;
+	if (run->exit_reason != KVM_EXIT_PAPR_HCALL)
+		return ARCH_EXIT_UNKNOWN;
+	for (size_t i = 0; i < ARRAY_SIZE(args); i++)
+		args[i] = run->papr_hcall.args[i];
+	bus_hcall(bus, run->papr_hcall.nr, args, &status, wait_ms);
+	run->papr_hcall.ret = (uint64_t)status;
+	for (size_t i = 0; i < ARRAY_SIZE(args); i++)
+		run->papr_hcall.args[i] = args[i];
+	(void)events;
+	return ARCH_EXIT_DONE;
+}
+
+void arch_cpu_model(char *buf, size_t len)
+{
+	const char *platform = (const char *)getauxval(AT_PLATFORM);
+
+	snprintf(buf, len, "%s", platform ? platform : "unknown");
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * layout.h - the guest-physical memory map of ppc64le (docs/GUEST-ABI.md).
+ *
+ *   0x0000_0000  interrupt vectors: the guest's
+ *   0x0002_0000  boot page (struct mote_boot)
+ *   0x0003_0000  generation page
+ *   0x0004_0000  device tree, at most 64 KiB
+ *   0x0040_0000  images load here and above
+ *
+ * Each of ours lies in a 64 KiB page of its own, the largest the host has.
+ * Hypercalls: 0x54 and 0x58 the terminal, 0xf6d0 and 0xf6d4 the event device.
+ */
+#ifndef VMM_ARCH_PPC64LE_LAYOUT_H
+#define VMM_ARCH_PPC64LE_LAYOUT_H
+
+#define LAYOUT_BOOT_PAGE  0x20000ull
+#define LAYOUT_GENERATION 0x30000ull
+#define LAYOUT_FDT	  0x40000ull
+#define LAYOUT_FDT_SIZE	  0x10000ull
+#define LAYOUT_IMAGE_BASE 0x400000ull
+#define LAYOUT_HVC_HCALL  0x54ull
+#define LAYOUT_HVC_SIZE	  8ull
+#define LAYOUT_EVENT_SIZE 8ull
+
+#endif

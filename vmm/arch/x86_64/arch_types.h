@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * arch_types.h - what x86_64 keeps for a VM and for a vCPU.
+ */
+#ifndef VMM_ARCH_X86_64_ARCH_TYPES_H
+#define VMM_ARCH_X86_64_ARCH_TYPES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct kvm_cpuid2;
+
+struct arch_vm {
+	int kvm_fd, vm_fd;
+	struct kvm_cpuid2 *cpuid; /* what every vCPU gets */
+	/* As loaded, until the first run (arch_vm_commit). */
+	bool clock_held;
+	uint64_t clock_ns;
+};
+
+struct arch_vcpu {
+	struct arch_vm *vm;
+	int fd;
+	uint32_t id;
+	/* Clock-derived registers as loaded, until arch_vcpu_commit. */
+	bool held;
+	uint64_t held_tsc;
+	uint32_t held_apic_count;
+};
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * boot.c - tables that an x86_64 guest finds in RAM: GDT and an identity
+ * map with 2 MiB pages.  A pure builder.  Source: AMD64 APM vol. 2, 4.8 and
+ * 5.3 (24593).
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "arch/arch.h"
+#include "arch/x86_64/layout.h"
+#include "base/err.h"
+#include "base/num.h"
+#include "memory/guestmem.h"
+#include "memory/memslot.h"
+
+#define PTE_P  (UINT64_C(1) << 0)
+#define PTE_RW (UINT64_C(1) << 1)
+#define PTE_US (UINT64_C(1) << 2)
+#define PTE_PS (UINT64_C(1) << 7)
+
+uint64_t arch_image_base(void)
+{
+	return LAYOUT_IMAGE_BASE;
+}
+
+uint64_t arch_boot_page(void)
+{
+	return LAYOUT_BOOT_PAGE;
+}
+
+uint64_t arch_generation_page(void)
+{
+	return LAYOUT_GENERATION;
+}
+
+int arch_ram_layout(uint64_t size, struct arch_ram ram[ARCH_RAM_MAX])
+{
+	uint64_t end;
+
+	if (size <= LAYOUT_HOLE) {
+		ram[0] = (struct arch_ram){.gpa = 0, .size = size};
+		return 1;
+	}
+	if (!num_add(LAYOUT_HOLE_END, size - LAYOUT_HOLE, &end))
+		return -EINVAL;
+	ram[0] = (struct arch_ram){.gpa = 0, .size = LAYOUT_HOLE};
+	ram[1] = (struct arch_ram){.gpa = LAYOUT_HOLE_END,
+				   .size = size - LAYOUT_HOLE};
+	return 2;
+}
+
+const struct arch_device *arch_devices(size_t *count)
+{
+	static const struct arch_device devices[] = {
+		{"8250", BUS_PIO, LAYOUT_SERIAL_PORT, 8},
+		{"event", BUS_PIO, LAYOUT_EVENT_PORT, 0x20},
+	};
+
+	*count = ARRAY_SIZE(devices);
+	return devices;
+}
+
+/* Map one GiB as far as the RAM reaches; its page directory's number is g. */
+static int map_gib(struct memslot_table *slots, uint64_t g, uint64_t from,
+		   uint64_t to)
+{
+	uint64_t gib = g * GIB;
+	uint64_t *pd;
+
+	pd = guest_map_write(slots, LAYOUT_PD + g * 4096, 4096);
+	if (!pd)
+		return -EFAULT;
+	for (uint64_t i = 0; i < 512; i++) {
+		uint64_t at = gib + i * 2 * MIB;
+
+		if (at + 2 * MIB > from && at < to)
+			pd[i] = at | PTE_P | PTE_RW | PTE_US | PTE_PS;
+	}
+	return 0;
+}
+
+static int build_identity_map(struct memslot_table *slots)
+{
+	uint64_t *pml4 = guest_map_write(slots, LAYOUT_PML4, 4096);
+	uint64_t *pdpt = guest_map_write(slots, LAYOUT_PDPT, 4096);
+	const uint64_t link = PTE_P | PTE_RW | PTE_US;
+
+	if (!pml4 || !pdpt)
+		return -EFAULT;
+	pml4[0] = LAYOUT_PDPT | link;
+	for (int i = 0; i < MEMSLOT_MAX; i++) {
+		const struct memslot *s = &slots->slot[i];
+		uint64_t from = s->gpa, to = s->gpa + s->ram.size;
+
+		if (!s->ram.addr)
+			continue;
+		for (uint64_t g = from / GIB;
+		     g < LAYOUT_MAPPED_GIB && g * GIB < to; g++) {
+			int ret = map_gib(slots, g, from, to);
+
+			if (ret < 0)
+				return ret;
+			pdpt[g] = (LAYOUT_PD + g * 4096) | link;
+		}
+	}
+	return 0;
+}
+
+/* Flat segments for both rings; the selectors stand in layout.h. */
+static int build_gdt(struct memslot_table *slots)
+{
+	static const uint64_t gdt[] = {
+		0,
+		UINT64_C(0x00af9b000000ffff), /* 0x08: 64-bit code */
+		UINT64_C(0x00cf93000000ffff), /* 0x10: data */
+		UINT64_C(0x00cff3000000ffff), /* 0x1b: data, ring 3 */
+		UINT64_C(0x00affb000000ffff), /* 0x23: 64-bit code, ring 3 */
+	};
+
+	return guest_write(slots, LAYOUT_GDT, gdt, sizeof(gdt));
+}
+
+int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
+		     const struct vm_config *cfg, uint64_t *fdt,
+		     struct mote_err *err)
+{
+	int ret = build_gdt(slots);
+
+	(void)a;
+	(void)cfg;
+	*fdt = 0;
+	if (ret == 0)
+		ret = build_identity_map(slots);
+	if (ret < 0)
+		return err_set(err, -ret, "boot tables do not fit into RAM");
+	return 0;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kvm_vcpu.c - x86_64 VMs and vCPUs through KVM: interrupt controller mode,
+ * CPUID, registers at entry, exits of this architecture.
+ *
+ * The split irqchip (local APIC in the kernel, nothing else) is used even
+ * by guests that need no interrupt: the full one costs milliseconds at
+ * teardown, none at all flips a kernel-wide static key.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/arch.h"
+#include "arch/x86_64/layout.h"
+#include "base/err.h"
+#include "config/config.h"
+#include "kvm/kvm.h"
+
+#define CPUID_MAX    256
+#define IOAPIC_PINS  24
+#define TSS_ADDR     0xfffbd000ul /* below the BIOS area, never RAM */
+#define RFLAGS_FIXED (1u << 1)
+#define RFLAGS_IOPL3 (3u << 12)
+#define CR0_PE	     (1u << 0)
+#define CR0_MP	     (1u << 1)
+#define CR0_ET	     (1u << 4)
+#define CR0_NE	     (1u << 5)
+#define CR0_WP	     (1u << 16)
+#define CR0_PG	     (1u << 31)
+#define CR4_PAE	     (1u << 5)
+#define CR4_OSFXSR   (1u << 9)
+#define CR4_OSXMM    (1u << 10)
+#define EFER_LME     (1u << 8)
+#define EFER_LMA     (1u << 10)
+
+const char arch_name[] = "x86_64";
+const uint16_t arch_elf_machine = EM_X86_64;
+const unsigned int arch_config_bit = CONFIG_ARCH_X86_64;
+
+static int read_cpuid(struct arch_vm *a, struct mote_err *err)
+{
+	int ret;
+
+	a->cpuid = calloc(1, sizeof(*a->cpuid) +
+				     CPUID_MAX * sizeof(a->cpuid->entries[0]));
+	if (!a->cpuid)
+		return err_set(err, ENOMEM, "CPUID table");
+	a->cpuid->nent = CPUID_MAX;
+	ret = kvm_call(a->kvm_fd, KVM_GET_SUPPORTED_CPUID, a->cpuid);
+	if (ret < 0)
+		return err_set(err, -ret, "KVM_GET_SUPPORTED_CPUID: %s",
+			       strerror(-ret));
+	return 0;
+}
+
+int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
+		   int *vm_fd, struct mote_err *err)
+{
+	const uint64_t pins[4] = {IOAPIC_PINS};
+	int ret;
+
+	(void)cfg;
+	memset(a, 0, sizeof(*a));
+	a->kvm_fd = kvm_fd;
+	ret = kvm_create_vm(kvm_fd, 0);
+	if (ret < 0)
+		return err_set(err, -ret, "KVM_CREATE_VM: %s", strerror(-ret));
+	*vm_fd = a->vm_fd = ret;
+	ret = kvm_call_value(a->vm_fd, KVM_SET_TSS_ADDR, TSS_ADDR);
+	if (ret < 0)
+		return err_set(err, -ret, "KVM_SET_TSS_ADDR: %s",
+			       strerror(-ret));
+	ret = kvm_enable_cap(a->vm_fd, KVM_CAP_SPLIT_IRQCHIP, pins);
+	if (ret < 0)
+		return err_set_class(err, -ret, ERR_CLASS_UNAVAILABLE,
+				     "KVM offers no split irqchip: %s",
+				     strerror(-ret));
+	return read_cpuid(a, err);
+}
+
+void arch_vm_fini(struct arch_vm *a)
+{
+	free(a->cpuid);
+	a->cpuid = NULL;
+}
+
+int arch_vm_ready(struct arch_vm *a, struct mote_err *err)
+{
+	(void)a;
+	(void)err;
+	return 0;
+}
+
+/* The fields of CPUID that name the vCPU: APIC id in leaves 1, 0xb, 0x1f. */
+static void set_apic_id(struct kvm_cpuid2 *cpuid, uint32_t id)
+{
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+
+		if (e->function == 1) {
+			e->ebx = (e->ebx & 0x00ffffff) | id << 24;
+			e->ecx |= 1u << 31; /* a hypervisor is here */
+		}
+		if (e->function == 0xb || e->function == 0x1f)
+			e->edx = id;
+	}
+}
+
+int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd, uint32_t id,
+		   struct mote_err *err)
+{
+	int ret;
+
+	*v = (struct arch_vcpu){.vm = a, .fd = fd, .id = id};
+	set_apic_id(a->cpuid, id);
+	ret = kvm_call(fd, KVM_SET_CPUID2, a->cpuid);
+	if (ret < 0)
+		return err_set(err, -ret, "vCPU %u: KVM_SET_CPUID2: %s", id,
+			       strerror(-ret));
+	return 0;
+}
+
+void arch_vcpu_fini(struct arch_vcpu *v)
+{
+	v->fd = -1;
+}
+
+static struct kvm_segment flat_segment(uint16_t selector, bool code)
+{
+	return (struct kvm_segment){
+		.limit = UINT32_MAX,
+		.selector = selector,
+		.type = code ? 11 : 3,
+		.present = 1,
+		.dpl = selector & 3,
+		.db = !code,
+		.s = 1,
+		.l = code,
+		.g = 1,
+	};
+}
+
+int arch_vcpu_boot(struct arch_vcpu *v, const struct arch_boot *boot,
+		   struct mote_err *err)
+{
+	struct kvm_regs regs = {
+		.rip = boot->entry,
+		.rdi = boot->boot_page,
+		.rflags = RFLAGS_FIXED | (boot->user_mode ? RFLAGS_IOPL3 : 0),
+	};
+	struct kvm_sregs s;
+	int ret;
+
+	if (v->id != 0)
+		return 0; /* waits for INIT and SIPI */
+	ret = kvm_call(v->fd, KVM_GET_SREGS, &s);
+	if (ret < 0)
+		return err_set(err, -ret, "KVM_GET_SREGS: %s", strerror(-ret));
+	s.cs = flat_segment(boot->user_mode ? LAYOUT_UCS_SEL : LAYOUT_CS_SEL,
+			    true);
+	s.ds = flat_segment(boot->user_mode ? LAYOUT_UDS_SEL : LAYOUT_DS_SEL,
+			    false);
+	s.es = s.fs = s.gs = s.ss = s.ds;
+	s.gdt.base = LAYOUT_GDT;
+	s.gdt.limit = 5 * 8 - 1;
+	s.idt.base = 0;
+	s.idt.limit = 0; /* a fault before the guest's own table ends it */
+	s.cr3 = LAYOUT_PML4;
+	s.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMM;
+	s.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
+	s.efer = EFER_LME | EFER_LMA;
+	ret = kvm_call(v->fd, KVM_SET_SREGS, &s);
+	if (ret < 0)
+		return err_set(err, -ret, "KVM_SET_SREGS: %s", strerror(-ret));
+	ret = kvm_call(v->fd, KVM_SET_REGS, &regs);
+	if (ret < 0)
+		return err_set(err, -ret, "KVM_SET_REGS: %s", strerror(-ret));
+	return 0;
+}
+
+enum arch_exit arch_vcpu_exit(struct arch_vcpu *v, struct kvm_run *run,
+			      const struct bus *bus, struct event_queue *events,
+			      uint32_t *wait_ms)
+{
+	(void)wait_ms;
+	(void)v;
+	(void)run;
+	(void)bus;
+	(void)events;
+	return ARCH_EXIT_UNKNOWN;
+}
+
+void arch_cpu_model(char *buf, size_t len)
+{
+	uint32_t regs[12] = {0};
+	uint32_t max = 0;
+	uint32_t b, c, d;
+
+	__asm__ volatile("cpuid"
+			 : "=a"(max), "=b"(b), "=c"(c), "=d"(d)
+			 : "a"(0x80000000u), "c"(0));
+	for (uint32_t i = 0; max >= 0x80000004u && i < 3; i++)
+		__asm__ volatile("cpuid"
+				 : "=a"(regs[4 * i]), "=b"(regs[4 * i + 1]),
+				   "=c"(regs[4 * i + 2]), "=d"(regs[4 * i + 3])
+				 : "a"(0x80000002u + i), "c"(0));
+	snprintf(buf, len, "%.48s", regs[0] ? (const char *)regs : "unknown");
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * layout.h - the guest-physical memory map of x86_64 (docs/GUEST-ABI.md).
+ *
+ *   0x0000_0000  zero page, nothing of ours
+ *   0x0000_1000  GDT
+ *   0x0000_7000  boot page (struct mote_boot)
+ *   0x0000_8000  generation page
+ *   0x0000_9000  PML4, then one PDPT, then a page directory per GiB
+ *   0x0010_0000  images load here and above
+ *   0xc000_0000  hole: RAM goes on at 4 GiB
+ *   0xfee0_0000  local APIC (in the kernel)
+ *
+ * I/O ports: 0x3f8-0x3ff 8250, 0x6d0-0x6ef event device.
+ */
+#ifndef VMM_ARCH_X86_64_LAYOUT_H
+#define VMM_ARCH_X86_64_LAYOUT_H
+
+#define LAYOUT_GDT	   0x1000ull
+#define LAYOUT_BOOT_PAGE   0x7000ull
+#define LAYOUT_GENERATION  0x8000ull
+#define LAYOUT_PML4	   0x9000ull
+#define LAYOUT_PDPT	   0xa000ull
+#define LAYOUT_PD	   0xb000ull
+#define LAYOUT_MAPPED_GIB  64ull /* identity-mapped from 0 on */
+#define LAYOUT_IMAGE_BASE  0x100000ull
+#define LAYOUT_HOLE	   0xc0000000ull
+#define LAYOUT_HOLE_END	   0x100000000ull
+#define LAYOUT_SERIAL_PORT 0x3f8ull
+#define LAYOUT_EVENT_PORT  0x6d0ull
+
+#define LAYOUT_CS_SEL  0x08
+#define LAYOUT_DS_SEL  0x10
+#define LAYOUT_UDS_SEL 0x1b /* ring 3 */
+#define LAYOUT_UCS_SEL 0x23
+
+#endif

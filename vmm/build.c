@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/common/elf.h"
+#include "base/cleanup.h"
+#include "base/guest_abi.h"
+#include "base/num.h"
+#include "base/timeline.h"
+#include "config/config.h"
+#include "kvm/kvm.h"
+#include "memory/guestmem.h"
+#include "vm.h"
+
+static int open_kvm(struct vm *vm, int fd, struct mote_err *err)
+{
+	if (fd < 0) {
+		vm->kvm_fd = kvm_open(NULL, err);
+		return vm->kvm_fd < 0 ? vm->kvm_fd : 0;
+	}
+	vm->kvm_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (vm->kvm_fd < 0)
+		return err_set(err, errno, "dup of the KVM descriptor: %s",
+			       strerror(errno));
+	return 0;
+}
+
+/* Map or read one region's part of a snapshot's memory file. */
+static int restore_region(struct vm *vm, const struct build_options *opt,
+			  const struct arch_ram *ram, uint64_t off,
+			  struct mote_err *err)
+{
+	cleanup_map struct map map = {0};
+	int ret;
+
+	if (opt->memory_copy) {
+		ret = memslot_add(&vm->slots, ram->gpa, ram->size, err);
+		if (ret >= 0)
+			ret = guest_write_fd(&vm->slots, ram->gpa,
+					     opt->memory_fd, off, ram->size);
+		if (ret < 0)
+			err_set(err, -ret, "read of the memory file: %s",
+				strerror(-ret));
+		return ret;
+	}
+	ret = map_file_private(&map, opt->memory_fd, off, ram->size,
+			       MEMSLOT_ALIGN, err);
+	if (ret < 0)
+		return ret;
+	return memslot_add_map(&vm->slots, ram->gpa, &map, err);
+}
+
+static int build_memory(struct vm *vm, const struct build_options *opt,
+			struct mote_err *err)
+{
+	struct arch_ram ram[ARCH_RAM_MAX];
+	enum hugepages huge = opt->cfg->memory.hugepages;
+	uint64_t off = 0;
+	int n = arch_ram_layout(opt->cfg->vm.memory, ram);
+
+	if (n < 0)
+		return err_set_class(err, -n, ERR_CLASS_DATA,
+				     "vm.memory: %" PRIu64 " bytes do not fit "
+				     "into the memory map",
+				     opt->cfg->vm.memory);
+	vm->slots.thp = huge == HUGEPAGES_THP;
+	vm->slots.huge = huge == HUGEPAGES_2M	? 2 * MIB
+			 : huge == HUGEPAGES_1G ? GIB
+						: 0;
+	if (vm->slots.huge && opt->memory_fd >= 0 && !opt->memory_copy)
+		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+				     "memory.hugepages: a snapshot that is "
+				     "mapped has the file's pages: set "
+				     "restore.memory=copy");
+	for (int i = 0; i < n; i++) {
+		int ret;
+
+		if (opt->memory_fd >= 0)
+			ret = restore_region(vm, opt, &ram[i], off, err);
+		else
+			ret = memslot_add(&vm->slots, ram[i].gpa, ram[i].size,
+					  err);
+		if (ret < 0)
+			return err_wrap(err, ret, "memory");
+		off += ram[i].size;
+	}
+	return 0;
+}
+
+static int build_vcpus(struct vm *vm, struct mote_err *err)
+{
+	uint32_t n = vm->cfg->vm.vcpus;
+
+	if (n == 0 || n > VM_VCPUS_MAX)
+		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+				     "vm.vcpus: %u, expected 1 to %d", n,
+				     VM_VCPUS_MAX);
+	for (uint32_t i = 0; i < n; i++) {
+		struct vcpu *v;
+		int ret = vcpu_create(&v, &vm->env, i, err);
+
+		if (ret < 0)
+			return ret;
+		/* Published only when it is whole. */
+		pthread_mutex_lock(&vm->table_lock);
+		vm->vcpu[vm->vcpus++] = v;
+		pthread_mutex_unlock(&vm->table_lock);
+	}
+	return arch_vm_ready(&vm->arch, err);
+}
+
+static int build_devices(struct vm *vm, struct mote_err *err)
+{
+	size_t n;
+	const struct arch_device *ad = arch_devices(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct device_config cfg = {
+			.space = ad[i].space,
+			.base = ad[i].base,
+			.size = ad[i].size,
+			.events = &vm->events,
+			.slots = &vm->slots,
+			.console = &vm->console,
+			.boot_page = arch_boot_page(),
+			.hold_ready = vm->cfg->snapshot.when == SNAPSHOT_READY,
+		};
+		struct device *dev;
+		int ret = device_create(&dev, ad[i].model, 0, &cfg, &vm->bus,
+					err);
+
+		if (ret < 0)
+			return ret;
+		vm->device[vm->devices++] = dev;
+		if (!strcmp(ad[i].model, "event"))
+			vm->event_device = dev;
+	}
+	return 0;
+}
+
+static int build_parts(struct vm *vm, const struct build_options *opt,
+		       struct mote_err *err)
+{
+	int ret = open_kvm(vm, opt->kvm_fd, err);
+
+	if (ret < 0)
+		return ret;
+	ret = event_init(&vm->events, err);
+	if (ret == 0)
+		ret = chardev_init(&vm->console, opt->console_in_fd,
+				   opt->console_out_fd, &vm->events,
+				   &vm->env.pace, err);
+	if (ret == 0)
+		ret = arch_vm_create(&vm->arch, vm->kvm_fd, vm->cfg, &vm->vm_fd,
+				     err);
+	timeline_mark(vm->timeline, "VM created");
+	if (ret < 0)
+		return ret;
+	memslot_init(&vm->slots, vm->vm_fd);
+	vm->env.kvm_fd = vm->kvm_fd;
+	vm->env.vm_fd = vm->vm_fd;
+	ret = build_memory(vm, opt, err);
+	timeline_mark(vm->timeline, "memory slots");
+	if (ret == 0)
+		ret = build_vcpus(vm, err);
+	timeline_mark(vm->timeline, "vCPUs created");
+	if (ret == 0)
+		ret = build_devices(vm, err);
+	return ret;
+}
+
+int build_vm(struct vm **out, const struct build_options *opt,
+	     struct mote_err *err)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	int ret;
+
+	*out = NULL;
+	if (!vm)
+		return err_set(err, ENOMEM, "virtual machine");
+	vm->cfg = opt->cfg;
+	vm->log = opt->log;
+	vm->timeline = opt->timeline;
+	vm->kvm_fd = vm->vm_fd = -1;
+	vm->events.fd = -1;
+	vm->dispatch_again_ms = -1;
+	pthread_mutex_init(&vm->table_lock, NULL);
+	memslot_init(&vm->slots, -1);
+	vm->env.bus = &vm->bus;
+	vm->env.events = &vm->events;
+	vm->env.arch_vm = &vm->arch;
+	vm->env.thread_enter = opt->thread_enter;
+	vm->env.opaque = opt->opaque;
+
+	ret = build_parts(vm, opt, err);
+	if (ret < 0) {
+		vm_destroy(vm);
+		return ret;
+	}
+	*out = vm;
+	return 0;
+}
+
+static void describe_console(struct mote_boot *boot,
+			     const struct arch_device *d)
+{
+	static const struct {
+		const char *model;
+		enum mote_console type;
+	} known[] = {
+		{"8250", MOTE_CONSOLE_8250},
+		{"pl011", MOTE_CONSOLE_PL011},
+		{"hvc", MOTE_CONSOLE_HVC},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		if (strcmp(known[i].model, d->model) != 0)
+			continue;
+		boot->console_type = known[i].type;
+		/* A terminal is called by number, not by address. */
+		boot->console_base = d->space == BUS_HCALL ? 0 : d->base;
+		boot->console_transport = (uint32_t)d->space;
+	}
+}
+
+static uint32_t transport(enum bus_space space)
+{
+	switch (space) {
+	case BUS_PIO:
+		return MOTE_BY_PORT;
+	case BUS_MMIO:
+		return MOTE_BY_MMIO;
+	default:
+		return MOTE_BY_HCALL;
+	}
+}
+
+/* Fill in the boot page: what the guest has and where. */
+static int write_boot_page(struct vm *vm, uint64_t fdt, struct mote_err *err)
+{
+	const char *cmdline = vm->cfg->vm.cmdline ? vm->cfg->vm.cmdline : "";
+	size_t n, len = strlen(cmdline) + 1;
+	const struct arch_device *d = arch_devices(&n);
+	struct mote_boot boot = {
+		.magic = MOTE_BOOT_MAGIC,
+		.version = MOTE_ABI_VERSION,
+		.vcpus = vm->vcpus,
+		.generation = arch_generation_page(),
+		.fdt = fdt,
+	};
+	int ret;
+
+	if (len > MOTE_CMDLINE_SIZE)
+		return err_set_class(err, E2BIG, ERR_CLASS_DATA,
+				     "vm.cmdline: %zu bytes, protocol mote "
+				     "takes %d",
+				     len - 1, MOTE_CMDLINE_SIZE - 1);
+	for (size_t i = 0; i < n; i++) {
+		describe_console(&boot, &d[i]);
+		if (!strcmp(d[i].model, "event")) {
+			boot.event_base = d[i].base;
+			boot.event_transport = transport(d[i].space);
+		}
+	}
+	boot.console_transport = transport(boot.console_transport);
+	for (int i = 0; i < MEMSLOT_MAX && boot.ram_count < MOTE_RAM_MAX; i++)
+		if (vm->slots.slot[i].ram.addr)
+			boot.ram[boot.ram_count++] =
+				(struct mote_ram){vm->slots.slot[i].gpa,
+						  vm->slots.slot[i].ram.size};
+	ret = guest_write(&vm->slots, arch_boot_page(), &boot, sizeof(boot));
+	if (ret == 0)
+		ret = guest_write(&vm->slots,
+				  arch_boot_page() + MOTE_CMDLINE_OFFSET,
+				  cmdline, len);
+	if (ret < 0)
+		return err_set(err, -ret, "boot page: %s", strerror(-ret));
+	return 0;
+}
+
+int build_boot(struct vm *vm, int kernel_fd, struct mote_err *err)
+{
+	const char *name = vm->cfg->vm.kernel ? vm->cfg->vm.kernel : "kernel";
+	struct arch_boot boot = {.boot_page = arch_boot_page()};
+	struct elf_image img;
+	uint64_t fdt = 0;
+	int ret;
+
+	ret = elf_load(&vm->slots, kernel_fd, arch_elf_machine,
+		       arch_image_base(), &img, err);
+	if (ret < 0)
+		return err_wrap(err, ret, "%s", name);
+	if (!img.has_note)
+		return err_set_class(err, ENOEXEC, ERR_CLASS_DATA,
+				     "%s: no ELF note of owner \"mote\": not "
+				     "an image of a protocol that this "
+				     "version runs",
+				     name);
+	if (img.note_version != MOTE_ABI_VERSION)
+		return err_set_class(err, ENOEXEC, ERR_CLASS_DATA,
+				     "%s: mote ABI version %u, this version "
+				     "runs %u",
+				     name, img.note_version, MOTE_ABI_VERSION);
+	boot.entry = img.entry;
+	boot.user_mode = img.note_flags & ELF_NOTE_RING3;
+	timeline_mark(vm->timeline, "image loaded");
+
+	ret = arch_boot_tables(&vm->arch, &vm->slots, vm->cfg, &fdt, err);
+	if (ret == 0)
+		ret = write_boot_page(vm, fdt, err);
+	for (uint32_t i = 0; ret == 0 && i < vm->vcpus; i++)
+		ret = arch_vcpu_boot(&vm->vcpu[i]->arch, &boot, err);
+	timeline_mark(vm->timeline, "registers set");
+	return ret;
+}

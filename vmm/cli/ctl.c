@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ctl.c - mote ctl and mote snapshot: the client of the control socket.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "cli/cli.h"
+
+#define REPLY_MAX 16384
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (strlen(path) >= sizeof(addr.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	strcpy(addr.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 &&
+	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		fd_close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Send one request (with a descriptor or -1); the reply's line, malloc'd. */
+static char *exchange(int sock, struct json_object *req, int fd)
+{
+	const char *text =
+		json_object_to_json_string_ext(req, JSON_C_TO_STRING_PLAIN);
+	cleanup_free char *line = NULL;
+	char *reply = calloc(1, REPLY_MAX);
+	size_t len = 0;
+	ssize_t n = 1;
+
+	if (asprintf(&line, "%s\n", text) < 0)
+		line = NULL; /* asprintf leaves it undefined */
+	if (!line || !reply) {
+		free(reply);
+		return NULL;
+	}
+	/* Even if it fails: who is turned away has an answer waiting. */
+	fd_send_msg(sock, line, strlen(line), &fd, fd >= 0);
+	while (n > 0 && len < REPLY_MAX - 1 && !memchr(reply, '\n', len)) {
+		n = read(sock, reply + len, REPLY_MAX - 1 - len);
+		if (n < 0 && errno == EINTR)
+			n = 1;
+		else if (n > 0)
+			len += (size_t)n;
+	}
+	if (!memchr(reply, '\n', len)) {
+		free(reply);
+		return NULL;
+	}
+	return reply;
+}
+
+static void print_human(struct json_object *reply)
+{
+	json_object_object_foreach(reply, key, val)
+	{
+		if (!strcmp(key, "ok"))
+			continue;
+		printf("%s: %s\n", key,
+		       json_object_is_type(val, json_type_string)
+			       ? json_object_get_string(val)
+			       : json_object_to_json_string_ext(
+					 val, JSON_C_TO_STRING_SPACED));
+	}
+}
+
+static int print_reply(const char *text, bool json)
+{
+	struct json_object *reply = json_tokener_parse(text);
+	struct json_object *ok = NULL, *error = NULL, *code = NULL;
+	int ret = 0;
+
+	if (!reply || !json_object_object_get_ex(reply, "ok", &ok)) {
+		json_object_put(reply);
+		return fail(ERR_CLASS_INTERNAL, "ctl: the answer is not JSON");
+	}
+	json_object_object_get_ex(reply, "error", &error);
+	json_object_object_get_ex(reply, "code", &code);
+	if (!json_object_get_boolean(ok)) {
+		ret = code ? json_object_get_int(code) : ERR_CLASS_INTERNAL;
+		if (!json)
+			fail(ret, "%s",
+			     error ? json_object_get_string(error) : "refused");
+	}
+	if (json)
+		fputs(text, stdout);
+	else if (ret == 0)
+		print_human(reply);
+	json_object_put(reply);
+	if (fflush(stdout) != 0)
+		return fail(ERR_CLASS_IO, "standard output: %m");
+	return ret;
+}
+
+/* The snapshot's parent directory is opened here and passed. */
+static int open_parent(char *dir, struct json_object *req, int *fd)
+{
+	char *slash, *name;
+
+	for (size_t n = strlen(dir); n > 1 && dir[n - 1] == '/'; n--)
+		dir[n - 1] = 0;
+	slash = strrchr(dir, '/');
+	name = slash ? slash + 1 : dir;
+	json_object_object_add(req, "name", json_object_new_string(name));
+	if (slash)
+		*slash = 0;
+	*fd = open(!slash ? "."
+		   : *dir ? dir
+			  : "/",
+		   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *fd < 0 ? fail(errno == EACCES ? ERR_CLASS_PERM : ERR_CLASS_IO,
+			      "open %s: %m", slash ? dir : ".")
+		       : 0;
+}
+
+static int talk(const char *socket, const char *command, char *dir, bool json)
+{
+	struct json_object *req = json_object_new_object();
+	cleanup_free char *reply = NULL;
+	cleanup_fd int sock = -1;
+	cleanup_fd int fd = -1;
+	int ret = 0;
+
+	json_object_object_add(req, "command", json_object_new_string(command));
+	if (dir)
+		ret = open_parent(dir, req, &fd);
+	if (ret == 0) {
+		sock = connect_to(socket);
+		if (sock < 0)
+			ret = fail(errno == EACCES ? ERR_CLASS_PERM
+						   : ERR_CLASS_UNAVAILABLE,
+				   "connect to %s: %m", socket);
+	}
+	if (ret == 0) {
+		reply = exchange(sock, req, fd);
+		ret = reply ? print_reply(reply, json)
+			    : fail(ERR_CLASS_UNAVAILABLE,
+				   "%s: the VM ended without an answer",
+				   socket);
+	}
+	json_object_put(req);
+	return ret;
+}
+
+int cmd_ctl(int argc, char **argv)
+{
+	const char *word[3] = {NULL, NULL, NULL};
+	char *dir = NULL;
+	bool json = false;
+	int n = 0;
+
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--json"))
+			json = true;
+		else if (argv[i][0] == '-')
+			return fail(ERR_CLASS_USAGE, "ctl: unknown option %s",
+				    argv[i]);
+		else if (n < 3)
+			word[n++] = argv[i];
+		else
+			return fail(ERR_CLASS_USAGE,
+				    "ctl: too many words at "
+				    "%s",
+				    argv[i]);
+		if (n == 3 && !dir)
+			dir = argv[i];
+	}
+	if (n < 2)
+		return fail(ERR_CLASS_USAGE, "ctl: expected SOCKET COMMAND");
+	if (!strcmp(word[1], "snapshot") != (n == 3))
+		return fail(ERR_CLASS_USAGE, "ctl: %s: expected %s", word[1],
+			    n == 3 ? "nothing after it" : "a DIR after it");
+	return talk(word[0], word[1], dir, json);
+}
+
+int cmd_snapshot(int argc, char **argv)
+{
+	if (argc != 3)
+		return fail(ERR_CLASS_USAGE, "snapshot: expected SOCKET DIR");
+	return talk(argv[1], "snapshot", argv[2], false);
+}

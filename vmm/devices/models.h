@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * models.h - the ops tables that registry.c lists, one for each model.
+ */
+#ifndef VMM_DEVICES_MODELS_H
+#define VMM_DEVICES_MODELS_H
+
+#include "devices/device.h"
+
+extern const struct device_ops event_device_ops; /* event.c: "event" */
+extern const struct device_ops serial_ops;	 /* serial.c: "8250" */
+extern const struct device_ops pl011_ops;	 /* pl011.c: "pl011" */
+extern const struct device_ops hvc_ops;		 /* hvc.c: "hvc" */
+
+#endif

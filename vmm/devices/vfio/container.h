@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * container.h - a VFIO container (type1 v2): what devices may reach by DMA.
+ *
+ * Source: linux/vfio.h.  Threads: the VM thread.  Everything is opened by
+ * the launcher or the embedder and handed in.  Mapping pins guest RAM.
+ */
+#ifndef VMM_DEVICES_VFIO_CONTAINER_H
+#define VMM_DEVICES_VFIO_CONTAINER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct memslot_table;
+struct mote_err;
+
+#define VFIO_MAPS_MAX 16
+
+struct vfio_container {
+	int fd, group_fd; /* owned */
+	/* From the info chain's migration capability; 0: cannot track. */
+	uint64_t dirty_page_size;
+	uint64_t dirty_bitmap_max; /* bytes of one bitmap */
+	struct {
+		uint64_t iova, size;
+	} map[VFIO_MAPS_MAX];
+	int maps;
+	bool tracking;
+};
+
+/*
+ * Put the group into the container and read what the IOMMU can do.  Both
+ * descriptors are taken over, also by a failure.  -EBUSY: the group is not
+ * viable (one of its devices belongs to another driver).
+ */
+int vfio_container_open(struct vfio_container *c, int container_fd,
+			int group_fd, struct mote_err *err);
+
+/* Stops tracking, unmaps everything, closes.  Once more is fine. */
+void vfio_container_close(struct vfio_container *c);
+
+/* Let devices reach all guest RAM, iova = gpa. */
+int vfio_container_map(struct vfio_container *c,
+		       const struct memslot_table *slots, struct mote_err *err);
+
+/* VFIO_IOMMU_DIRTY_PAGES START and STOP. */
+int vfio_container_track(struct vfio_container *c, bool on,
+			 struct mote_err *err);
+
+/*
+ * GET_BITMAP of [iova, iova + size): ORed into bitmap, one bit per page of
+ * dirty_page_size.  The range may hold several maps but must not cut one;
+ * it is split by the kernel's limit on a bitmap.
+ */
+int vfio_container_dirty(struct vfio_container *c, uint64_t iova, uint64_t size,
+			 uint64_t *bitmap, struct mote_err *err);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "launch/broker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "launch/snapdir.h"
+
+int broker_send(int sock, const struct broker_msg *msg, int fd)
+{
+	return fd_send_msg(sock, msg, sizeof(*msg), &fd, fd >= 0 ? 1 : 0);
+}
+
+int broker_recv(int sock, struct broker_msg *msg, int *fds, int max, int *n)
+{
+	ssize_t len = fd_recv_msg(sock, msg, sizeof(*msg), fds, max, n);
+
+	if (len == sizeof(*msg)) {
+		msg->text[sizeof(msg->text) - 1] = 0;
+		return 0;
+	}
+	for (int i = 0; fds && i < *n; i++)
+		fd_close(fds[i]);
+	*n = 0;
+	return len < 0 ? (int)len : -EPIPE;
+}
+
+/* Send a request, wait for its reply; a stop that comes between is noted. */
+static int ask(struct broker *b, struct broker_msg *msg, int fd, int *fds,
+	       int *nfds, bool *stop, struct mote_err *err)
+{
+	int none = 0;
+	int ret = broker_send(b->sock, msg, fd);
+
+	while (ret == 0) {
+		ret = broker_recv(b->sock, msg, fds, fds ? 3 : 0,
+				  nfds ? nfds : &none);
+		if (ret == 0 && msg->op == BROKER_REPLY)
+			break;
+		if (ret == 0 && msg->op == BROKER_STOP)
+			*stop = true;
+	}
+	if (ret < 0)
+		return err_set(err, -ret, "launcher: %s", strerror(-ret));
+	if (msg->status < 0)
+		return err_set_class(err, -msg->status,
+				     (enum err_class)msg->exit_class, "%s",
+				     msg->text);
+	return 0;
+}
+
+static int begin_here(struct broker *b, int parent_fd, const char *name,
+		      struct mote_snapshot_files *files, struct mote_err *err)
+{
+	int fd = parent_fd >= 0 ? parent_fd : b->dir_fd;
+	int ret;
+
+	if (fd < 0)
+		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+				     "snapshot.dir is not set");
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return err_set(err, errno, "dup: %s", strerror(errno));
+	ret = snapdir_begin(b->here, fd, name, err);
+	if (ret == 0)
+		*files = (struct mote_snapshot_files){
+			fcntl(b->here->file_fd[0], F_DUPFD_CLOEXEC, 3),
+			fcntl(b->here->file_fd[1], F_DUPFD_CLOEXEC, 3),
+			fcntl(b->here->file_fd[2], F_DUPFD_CLOEXEC, 3)};
+	return ret;
+}
+
+int broker_snap_begin(struct broker *b, int parent_fd, const char *name,
+		      struct mote_snapshot_files *files, bool *stop,
+		      struct mote_err *err)
+{
+	struct broker_msg msg = {.op = BROKER_SNAP_BEGIN};
+	int fds[3] = {-1, -1, -1};
+	int n = 0, ret;
+
+	if (b->sock < 0)
+		return begin_here(b, parent_fd, name, files, err);
+	snprintf(msg.text, sizeof(msg.text), "%s", name);
+	ret = ask(b, &msg, parent_fd, fds, &n, stop, err);
+	if (ret == 0 && n != 3) {
+		for (int i = 0; i < n; i++)
+			fd_close(fds[i]);
+		return err_set(err, EPROTO, "launcher: %d files, expected 3",
+			       n);
+	}
+	*files = (struct mote_snapshot_files){fds[0], fds[1], fds[2]};
+	return ret;
+}
+
+int broker_snap_commit(struct broker *b, bool *stop, struct mote_err *err)
+{
+	struct broker_msg msg = {.op = BROKER_SNAP_COMMIT};
+
+	if (b->sock < 0)
+		return snapdir_commit(b->here, (enum snapdir_sync)b->sync, err);
+	return ask(b, &msg, -1, NULL, NULL, stop, err);
+}
+
+void broker_snap_abort(struct broker *b, bool *stop)
+{
+	struct broker_msg msg = {.op = BROKER_SNAP_ABORT};
+
+	if (b->sock < 0)
+		snapdir_abort(b->here);
+	else
+		ask(b, &msg, -1, NULL, NULL, stop, NULL);
+}

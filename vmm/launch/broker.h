@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * broker.h - what the jailed VM process and its launcher say to each other.
+ *
+ * One SOCK_SEQPACKET pair, fixed-size messages, at most one request of the
+ * VM process in flight.  The launcher does not trust the VM process: names
+ * are checked again, only one snapshot is open at a time.
+ */
+#ifndef VMM_LAUNCH_BROKER_H
+#define VMM_LAUNCH_BROKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "mote.h"
+
+enum broker_op {
+	/* VM process to launcher */
+	BROKER_CREATED = 1, /* the machine is built */
+	BROKER_SNAP_BEGIN,  /* fd: parent directory (none: the configured) */
+	BROKER_SNAP_COMMIT,
+	BROKER_SNAP_ABORT,
+	BROKER_RESULT, /* how it ended */
+	/* launcher to VM process */
+	BROKER_REPLY = 100,
+	BROKER_STOP, /* ask the guest to end */
+};
+
+struct broker_msg {
+	uint32_t op;
+	int32_t status;		/* 0 or -errno */
+	int32_t end, exit_code; /* BROKER_RESULT */
+	int32_t exit_class;
+	char text[MOTE_ERR_MAX]; /* a name, or an error */
+};
+
+/* Where the VM process's wishes go: a launcher, or itself when unjailed. */
+struct broker {
+	int sock;	      /* -1: unjailed, done right here */
+	struct snapdir *here; /* unjailed: the open snapshot */
+	int dir_fd;	      /* unjailed: [snapshot] dir; -1 */
+	int sync;	      /* enum snapdir_sync */
+};
+
+int broker_send(int sock, const struct broker_msg *msg, int fd);
+
+/* 0, -EPIPE at the other end's death, or -errno; fds as fd_recv_msg. */
+int broker_recv(int sock, struct broker_msg *msg, int *fds, int max, int *n);
+
+/*
+ * VM process: ask for the three files of snapshot name under parent_fd
+ * (-1: the configured directory; borrowed), then make it whole or drop it.
+ * *stop is set when a BROKER_STOP arrived meanwhile.
+ */
+int broker_snap_begin(struct broker *b, int parent_fd, const char *name,
+		      struct mote_snapshot_files *files, bool *stop,
+		      struct mote_err *err);
+int broker_snap_commit(struct broker *b, bool *stop, struct mote_err *err);
+void broker_snap_abort(struct broker *b, bool *stop);
+
+#endif

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * open.c - everything that a VM needs from the host is opened here, with
+ * the user's rights and before the jail: the VM process opens nothing.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/num.h"
+#include "launch/account.h"
+#include "launch/launcher_priv.h"
+
+bool launch_is(const struct mote_config *cfg, const char *key,
+	       const char *value)
+{
+	char buf[64];
+	const char *got = mote_config_get(cfg, key, buf, sizeof(buf));
+
+	return got && !strcmp(got, value);
+}
+
+unsigned long long launch_number(const struct mote_config *cfg, const char *key,
+				 unsigned long long def)
+{
+	unsigned long long v;
+	char buf[64];
+	char *end;
+	const char *got = mote_config_get(cfg, key, buf, sizeof(buf));
+
+	if (!got)
+		return def;
+	v = strtoull(got, &end, !strcmp(key, "control.mode") ? 8 : 10);
+	if (end == got)
+		return def;
+	if (!strcmp(end, "s"))
+		v *= 1000;
+	else if (!strcmp(end, "m"))
+		v *= 60000;
+	return v;
+}
+
+/* --- open -------------------------------------------------------------------
+ */
+
+static int open_kvm(struct launcher *l, struct mote_err *err)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0) {
+		bool perm = errno == EACCES || errno == EPERM;
+
+		return err_set_class(err, errno,
+				     perm ? ERR_CLASS_PERM
+					  : ERR_CLASS_UNAVAILABLE,
+				     "open /dev/kvm: %s: %s", strerror(errno),
+				     perm ? "the user needs access to it "
+					    "(often: group kvm)"
+					  : "this host offers no KVM (kernel "
+					    "module missing, or "
+					    "virtualisation is off)");
+	}
+	l->fds.kvm = fd;
+	return 0;
+}
+
+static int open_kernel(struct launcher *l, struct mote_err *err)
+{
+	char buf[8];
+	const char *path =
+		mote_config_get(l->opt->cfg, "vm.kernel", buf, sizeof(buf));
+
+	if (l->opt->snapshot)
+		return 0;
+	if (l->opt->kernel_fd >= 0) {
+		l->fds.kernel = fcntl(l->opt->kernel_fd, F_DUPFD_CLOEXEC, 3);
+		return l->fds.kernel < 0
+			       ? err_set(err, errno, "dup: %s", strerror(errno))
+			       : 0;
+	}
+	l->fds.kernel = fd_open_regular(AT_FDCWD, path, false, err);
+	if (l->fds.kernel < 0)
+		return err_wrap(err, l->fds.kernel, "vm.kernel");
+	return 0;
+}
+
+static int open_console(struct launcher *l, struct mote_err *err)
+{
+	const struct mote_config *cfg = l->opt->cfg;
+	char buf[8];
+	const char *path;
+
+	if (launch_is(cfg, "console.type", "stdio")) {
+		l->fds.console_in = l->opt->no_stdin ? -1 : STDIN_FILENO;
+		l->fds.console_out = STDOUT_FILENO;
+	}
+	if (!launch_is(cfg, "console.type", "file"))
+		return 0;
+	path = mote_config_get(cfg, "console.path", buf, sizeof(buf));
+	l->fds.console_file = open(path,
+				   O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
+					   O_NOCTTY | O_NONBLOCK,
+				   0600);
+	if (l->fds.console_file < 0)
+		return err_set_class(err, errno, err_path_class(errno),
+				     "console.path: open %s: %s", path,
+				     strerror(errno));
+	l->fds.console_out = l->fds.console_file;
+	return 0;
+}
+
+/*
+ * Is it a socket that nobody listens on any more?  Only such a one may be
+ * removed: connect says ECONNREFUSED for every other file, too.
+ */
+static bool is_stale(const struct sockaddr_un *addr)
+{
+	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct stat st;
+
+	return fd >= 0 && lstat(addr->sun_path, &st) == 0 &&
+	       S_ISSOCK(st.st_mode) &&
+	       connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 &&
+	       errno == ECONNREFUSED;
+}
+
+static int bind_socket(int fd, const char *path, struct mote_err *err)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	mode_t old;
+	int ret;
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return err_set_class(err, ENAMETOOLONG, ERR_CLASS_DATA,
+				     "control.socket: %s: longer than %zu "
+				     "bytes",
+				     path, sizeof(addr.sun_path) - 1);
+	strcpy(addr.sun_path, path);
+	old = umask(0177);
+	ret = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
+	if (ret < 0 && errno == EADDRINUSE && is_stale(&addr)) {
+		unlink(path);
+		ret = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
+	}
+	umask(old);
+	if (ret < 0)
+		return err_set_class(err, errno, err_path_class(errno),
+				     "control.socket: bind %s: %s", path,
+				     strerror(errno));
+	return 0;
+}
+
+static int open_control(struct launcher *l, struct mote_err *err)
+{
+	const struct mote_config *cfg = l->opt->cfg;
+	char buf[8];
+	const char *path =
+		mote_config_get(cfg, "control.socket", buf, sizeof(buf));
+	int ret;
+
+	if (!path || !*path)
+		return 0;
+	l->fds.control =
+		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (l->fds.control < 0)
+		return err_set(err, errno, "control socket: %s",
+			       strerror(errno));
+	ret = bind_socket(l->fds.control, path, err);
+	if (ret < 0)
+		return ret;
+	l->socket_path = strdup(path);
+	if (chmod(path, (mode_t)launch_number(cfg, "control.mode", 0600)) < 0 ||
+	    listen(l->fds.control, 8) < 0)
+		return err_set(err, errno, "control.socket: %s: %s", path,
+			       strerror(errno));
+	return 0;
+}
+
+/* The parent directory of [snapshot] dir, for when=. */
+static int open_snapshot_dir(struct launcher *l, struct mote_err *err)
+{
+	char buf[8];
+	const char *dir =
+		mote_config_get(l->opt->cfg, "snapshot.dir", buf, sizeof(buf));
+	cleanup_free char *copy = NULL;
+	char *slash;
+
+	if (!dir || !*dir)
+		return 0;
+	copy = strdup(dir);
+	if (!copy)
+		return err_set(err, ENOMEM, "snapshot.dir");
+	for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
+		copy[n - 1] = 0;
+	slash = strrchr(copy, '/');
+	snprintf(l->fds.snapshot_name, sizeof(l->fds.snapshot_name), "%s",
+		 slash ? slash + 1 : copy);
+	if (slash)
+		slash[slash == copy ? 1 : 0] = 0;
+	l->fds.snapshot_dir =
+		open(slash ? copy : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (l->fds.snapshot_dir < 0)
+		return err_set_class(err, errno, err_path_class(errno),
+				     "snapshot.dir: open %s: %s",
+				     slash ? copy : ".", strerror(errno));
+	/* Better now than when the guest has run. */
+	if (launch_is(l->opt->cfg, "snapshot.when", "ready") &&
+	    faccessat(l->fds.snapshot_dir, l->fds.snapshot_name, F_OK,
+		      AT_SYMLINK_NOFOLLOW) == 0)
+		return err_set_class(err, EEXIST, ERR_CLASS_DATA,
+				     "snapshot.dir: %s: it exists already",
+				     dir);
+	return 0;
+}
+
+static int open_log(struct launcher *l, struct mote_err *err)
+{
+	char buf[8];
+	const char *path =
+		mote_config_get(l->opt->cfg, "log.file", buf, sizeof(buf));
+
+	l->fds.log = STDERR_FILENO;
+	if (!path)
+		return 0;
+	l->log_file = open(path,
+			   O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
+				   O_NOCTTY | O_NONBLOCK,
+			   0600);
+	if (l->log_file < 0)
+		return err_set_class(err, errno, err_path_class(errno),
+				     "log.file: open %s: %s", path,
+				     strerror(errno));
+	l->fds.log = l->log_file;
+	return 0;
+}
+
+static int take_signals(struct launcher *l, struct mote_err *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	l->fds.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (l->fds.signals < 0)
+		return err_set(err, errno, "signalfd: %s", strerror(errno));
+	return 0;
+}
+
+int launcher_open(struct launcher *l, struct mote_err *err)
+{
+	int ret = open_kvm(l, err);
+
+	if (ret == 0)
+		ret = open_kernel(l, err);
+	if (ret == 0)
+		ret = open_console(l, err);
+	/* Before the socket: from there on there is something to remove. */
+	if (ret == 0)
+		ret = take_signals(l, err);
+	if (ret == 0)
+		ret = open_control(l, err);
+	if (ret == 0)
+		ret = open_snapshot_dir(l, err);
+	if (ret == 0)
+		ret = open_log(l, err);
+	if (ret == 0)
+		ret = account_resolve(l->opt->cfg, &l->fds.uid, &l->fds.gid,
+				      err);
+	l->fds.owner_uid = getuid();
+	return ret;
+}
+
+void launcher_close(struct launcher *l)
+{
+	snapdir_abort(&l->snap);
+	if (l->socket_path)
+		unlink(l->socket_path);
+	free(l->socket_path);
+	fd_clear(&l->fds.kvm);
+	fd_clear(&l->fds.kernel);
+	fd_clear(&l->fds.console_file);
+	fd_clear(&l->log_file);
+	fd_clear(&l->fds.control);
+	fd_clear(&l->fds.snapshot_dir);
+	fd_clear(&l->fds.signals);
+	fd_clear(&l->broker.sock);
+}

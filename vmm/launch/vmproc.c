@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vmproc.c - the VM process: jail, build, run, answer, report.
+ *
+ * Jailed, it opens nothing: what it needs was opened by the launcher, and
+ * snapshots are made to appear by the launcher too (broker.h).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/num.h"
+#include "base/timeline.h"
+#include "launch/broker.h"
+#include "launch/control.h"
+#include "launch/launch.h"
+
+#define POLL_MAX (MOTE_VM_POLL_MAX + CONTROL_CLIENTS + 3)
+
+struct vmproc {
+	const struct launch_options *opt;
+	const struct launch_fds *fds;
+	struct broker *broker;
+	bool jailed;
+	unsigned int layers;
+	char *missing;
+	enum mote_seccomp seccomp;
+	struct mote_vm *vm;
+	struct control control;
+	bool ran;	    /* an instruction of the guest may have run */
+	bool stopping;	    /* the guest was asked to end */
+	uint64_t asked_ns;  /* ... then */
+	bool stop_came;	    /* ... by a message that came amid a request */
+	bool stopped_by_us; /* and did not in time */
+	uint64_t stop_at_ns;
+	bool ready_done; /* when=ready has been served */
+};
+
+static enum mote_seccomp seccomp_mode(const struct mote_config *cfg)
+{
+	if (launch_is(cfg, "sandbox.enable", "no") ||
+	    launch_is(cfg, "sandbox.seccomp", "off"))
+		return MOTE_SECCOMP_OFF;
+	if (launch_is(cfg, "sandbox.seccomp", "log"))
+		return MOTE_SECCOMP_LOG;
+	if (launch_is(cfg, "sandbox.seccomp", "errno"))
+		return MOTE_SECCOMP_ERRNO;
+	return MOTE_SECCOMP_KILL;
+}
+
+static const char *level_name(int level)
+{
+	switch (level) {
+	case 3:
+		return "err";
+	case 4:
+		return "warn";
+	case 6:
+		return "info";
+	default:
+		return "debug";
+	}
+}
+
+/* Text for a JSON string: what would end or break it becomes "?". */
+static const char *json_text(const char *s, char *buf, size_t size)
+{
+	size_t n = 0;
+
+	for (; *s && n < size - 1; s++)
+		buf[n++] = *s == '"' || *s == '\\' || *s < ' ' ? '?' : *s;
+	buf[n] = 0;
+	return buf;
+}
+
+/*
+ * "mote[NAME]: LEVEL: LINE", or an object a line, to the log file or stderr.
+ * Not dprintf: its fstat and lseek are not for a locked thread.
+ */
+static void log_line(void *opaque, int level, const char *line)
+{
+	const struct vmproc *p = opaque;
+	char name[72], text[520], buf[700];
+	const char *vm =
+		mote_config_get(p->opt->cfg, "vm.name", name, sizeof(name));
+	int len;
+
+	if (launch_is(p->opt->cfg, "log.format", "json"))
+		len = snprintf(buf, sizeof(buf),
+			       "{\"level\":\"%s\",\"vm\":\"%s\","
+			       "\"message\":\"%s\"}\n",
+			       level_name(level), vm ? vm : "",
+			       json_text(line, text, sizeof(text)));
+	else
+		len = snprintf(buf, sizeof(buf), "mote%s%s%s: %s: %s\n",
+			       vm ? "[" : "", vm ? vm : "", vm ? "]" : "",
+			       level_name(level), line);
+	if (len > 0)
+		fd_write_full(p->fds->log, buf,
+			      num_min((uint64_t)len, sizeof(buf) - 1));
+}
+
+static int log_level(const struct mote_config *cfg)
+{
+	static const int level[] = {3, 4, 6, 7};
+
+	for (size_t i = 0; i < ARRAY_SIZE(level); i++)
+		if (launch_is(cfg, "log.level", level_name(level[i])))
+			return level[i];
+	return 4;
+}
+
+/* --- jail ------------------------------------------------------------------
+ */
+
+static void log_jail(struct vmproc *p)
+{
+	char line[560];
+
+	snprintf(line, sizeof(line), "jail: not applied: %s", p->missing);
+	if (log_level(p->opt->cfg) >= 4)
+		log_line(p, 4, line);
+}
+
+static int enter_jail(struct vmproc *p, struct mote_err *err)
+{
+	const struct mote_config *cfg = p->opt->cfg;
+	const struct launch_fds *f = p->fds;
+	const int keep[] = {f->log,	    f->kvm,	    f->kernel,
+			    f->console_in,  f->console_out, f->control,
+			    p->broker->sock};
+	const struct mote_jail_options jail = {
+		.size = sizeof(jail),
+		.require = launch_is(cfg, "sandbox.require", "yes"),
+		.new_root = launch_is(cfg, "sandbox.namespaces", "yes"),
+		.uid = f->uid,
+		.gid = f->gid,
+		.keep_fds = keep,
+		.keep_count = ARRAY_SIZE(keep),
+	};
+	int extra[ARRAY_SIZE(keep) + 3];
+	struct mote_jail_options j = jail;
+	int n = ARRAY_SIZE(keep);
+
+	memcpy(extra, keep, sizeof(keep));
+	/* The snapshot's files, where one is restored. */
+	if (p->opt->snapshot)
+		n += mote_snapshot_fds(p->opt->snapshot, extra + n);
+	j.keep_fds = extra;
+	j.keep_count = n;
+	n = mote_jail_enter(&j, &p->layers, &p->missing, err);
+	/* Not applied is never silent. */
+	if (n == 0 && p->missing)
+		log_jail(p);
+	return n;
+}
+
+/* --- snapshots --------------------------------------------------------------
+ */
+
+static int snapshot(struct vmproc *p, int parent_fd, const char *name,
+		    struct mote_err *err)
+{
+	struct mote_snapshot_files files = {-1, -1, -1};
+	struct mote_status st;
+	int ret;
+
+	mote_vm_status(p->vm, &st, NULL);
+	ret = mote_vm_pause(p->vm, err);
+	if (ret < 0)
+		return ret;
+	ret = broker_snap_begin(p->broker, parent_fd, name, &files,
+				&p->stop_came, err);
+	if (ret == 0) {
+		ret = mote_vm_snapshot(p->vm, &files, err);
+		fd_clear(&files.manifest_fd);
+		fd_clear(&files.state_fd);
+		fd_clear(&files.memory_fd);
+		if (ret == 0)
+			ret = broker_snap_commit(p->broker, &p->stop_came, err);
+		else
+			broker_snap_abort(p->broker, &p->stop_came);
+	}
+	if (st.state == MOTE_RUNNING && ret == 0)
+		ret = mote_vm_resume(p->vm, err);
+	else if (st.state == MOTE_RUNNING)
+		mote_vm_resume(p->vm, NULL);
+	return ret;
+}
+
+/* --- control ----------------------------------------------------------------
+ */
+
+static const char *state_name(enum mote_state state)
+{
+	static const char *const name[] = {"built", "running", "paused",
+					   "ended"};
+
+	return name[state];
+}
+
+static void add_layers(const struct vmproc *p, struct json_object *reply)
+{
+	static const char *const name[] = {
+		"fds",		"root", "limits",   "capabilities",
+		"no-new-privs", "mdwe", "landlock", "user"};
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(name); i++)
+		if (p->layers & 1u << i)
+			json_object_array_add(list,
+					      json_object_new_string(name[i]));
+	if (p->seccomp != MOTE_SECCOMP_OFF)
+		json_object_array_add(list, json_object_new_string("seccomp"));
+	json_object_object_add(reply, "jail", list);
+	if (p->missing)
+		json_object_object_add(reply, "jail_missing",
+				       json_object_new_string(p->missing));
+}
+
+static void do_status(struct vmproc *p, struct json_object *reply)
+{
+	static const char *const kind[] = {"io", "mmio", "hypercall", "kick",
+					   "other"};
+	struct json_object *exits = json_object_new_object();
+	struct mote_status st;
+
+	mote_vm_status(p->vm, &st, NULL);
+	json_object_object_add(reply, "state",
+			       json_object_new_string(state_name(st.state)));
+	json_object_object_add(reply, "ready",
+			       json_object_new_boolean(st.ready));
+	json_object_object_add(reply, "vcpus",
+			       json_object_new_int((int)st.vcpus));
+	json_object_object_add(reply, "memory",
+			       json_object_new_int64((int64_t)st.memory));
+	for (int i = 0; i < 5; i++)
+		json_object_object_add(
+			exits, kind[i],
+			json_object_new_int64((int64_t)st.exits[i]));
+	json_object_object_add(reply, "exits", exits);
+	json_object_object_add(
+		reply, "console_dropped",
+		json_object_new_int64((int64_t)st.console_dropped));
+	add_layers(p, reply);
+}
+
+static void ask_stop(struct vmproc *p)
+{
+	uint64_t ms = launch_number(p->opt->cfg, "vm.stop_timeout", 5000);
+	struct mote_status st;
+
+	mote_vm_status(p->vm, &st, NULL);
+	if (p->stopping) { /* the second time it is meant */
+		if (timeline_now() - p->asked_ns < LAUNCH_SAME_STOP_NS)
+			return;
+		p->stopped_by_us = true;
+		mote_vm_kill(p->vm);
+		return;
+	}
+	p->stopping = true;
+	if (!p->ran) { /* it must not start in order to be stopped */
+		p->stopped_by_us = true;
+		mote_vm_kill(p->vm);
+		return;
+	}
+	p->asked_ns = timeline_now();
+	p->stop_at_ns = timeline_now() + ms * 1000000;
+	mote_vm_ask_stop(p->vm);
+	/* A paused guest can't hear it. */
+	if (st.state == MOTE_PAUSED)
+		mote_vm_resume(p->vm, NULL);
+}
+
+static int do_resume(struct vmproc *p, struct mote_err *err)
+{
+	p->ran = true;
+	return mote_vm_resume(p->vm, err);
+}
+
+static int do_snapshot(struct vmproc *p, struct json_object *request,
+		       const int *fds, int nfds, struct mote_err *err)
+{
+	struct json_object *name;
+
+	if (!json_object_object_get_ex(request, "name", &name) ||
+	    !json_object_is_type(name, json_type_string))
+		return err_set_class(err, EINVAL, ERR_CLASS_USAGE,
+				     "snapshot: expected a string \"name\"");
+	return snapshot(p, nfds > 0 ? fds[0] : -1, json_object_get_string(name),
+			err);
+}
+
+static void handle(void *opaque, const char *command,
+		   struct json_object *request, const int *fds, int nfds,
+		   struct json_object *reply)
+{
+	struct vmproc *p = opaque;
+	struct mote_err err = {0};
+	int ret = 0;
+
+	if (!strcmp(command, "status"))
+		do_status(p, reply);
+	else if (!strcmp(command, "pause"))
+		ret = mote_vm_pause(p->vm, &err);
+	else if (!strcmp(command, "resume"))
+		ret = do_resume(p, &err);
+	else if (!strcmp(command, "stop"))
+		ask_stop(p);
+	else if (!strcmp(command, "snapshot"))
+		ret = do_snapshot(p, request, fds, nfds, &err);
+	else
+		ret = err_set_class(&err, EINVAL, ERR_CLASS_USAGE,
+				    "control: unknown command \"%.32s\"",
+				    command);
+	if (ret < 0)
+		control_error(reply, &err);
+}
+
+/* --- loop -------------------------------------------------------------------
+ */
+
+static void read_broker(struct vmproc *p)
+{
+	struct broker_msg msg;
+	int fds[1], n;
+	int ret = broker_recv(p->broker->sock, &msg, fds, 0, &n);
+
+	if (ret == 0 && msg.op == BROKER_STOP)
+		ask_stop(p);
+	else if (ret < 0 && ret != -EAGAIN)
+		mote_vm_kill(p->vm); /* no launcher, no VM */
+}
+
+static void read_signal(struct vmproc *p)
+{
+	struct signalfd_siginfo info;
+
+	if (read(p->fds->signals, &info, sizeof(info)) == sizeof(info) &&
+	    info.ssi_signo != SIGCHLD)
+		ask_stop(p);
+}
+
+/* [snapshot] when=ready: once, when the mark is there. */
+static int serve_ready(struct vmproc *p, struct mote_err *err)
+{
+	struct mote_status st;
+
+	if (p->ready_done || !launch_is(p->opt->cfg, "snapshot.when", "ready"))
+		return 0;
+	mote_vm_status(p->vm, &st, NULL);
+	if (!st.ready || st.state != MOTE_RUNNING)
+		return 0;
+	p->ready_done = true;
+	return snapshot(p, -1, p->fds->snapshot_name, err);
+}
+
+static int timeout_of(const struct vmproc *p, int timeout)
+{
+	uint64_t now, left;
+
+	if (!p->stopping)
+		return timeout;
+	now = timeline_now();
+	left = p->stop_at_ns > now ? (p->stop_at_ns - now) / 1000000 + 1 : 0;
+	if (timeout < 0 || left < (uint64_t)timeout)
+		timeout = (int)num_min(left, 60000);
+	return timeout;
+}
+
+static bool finished(const struct vmproc *p)
+{
+	struct mote_status st;
+
+	mote_vm_status(p->vm, &st, NULL);
+	return st.state == MOTE_ENDED &&
+	       (st.console_pending == 0 || p->stopped_by_us);
+}
+
+static int loop(struct vmproc *p, struct mote_err *err)
+{
+	int ret = 0;
+
+	while (ret == 0 && !finished(p)) {
+		struct pollfd fds[POLL_MAX];
+		int timeout, vm, ctl, n;
+
+		vm = n = mote_vm_poll(p->vm, fds, &timeout);
+		ctl = control_poll(&p->control, fds + n);
+		n += ctl;
+		if (p->broker->sock >= 0)
+			fds[n++] = (struct pollfd){.fd = p->broker->sock,
+						   .events = POLLIN};
+		if (p->fds->signals >= 0)
+			fds[n++] = (struct pollfd){.fd = p->fds->signals,
+						   .events = POLLIN};
+		if (poll(fds, (nfds_t)n, timeout_of(p, timeout)) < 0 &&
+		    errno != EINTR)
+			return err_set(err, errno, "poll: %s", strerror(errno));
+		mote_vm_dispatch(p->vm, fds, vm);
+		for (int i = vm + ctl; i < n; i++) {
+			if (!fds[i].revents)
+				continue;
+			if (fds[i].fd == p->broker->sock)
+				read_broker(p);
+			else
+				read_signal(p);
+		}
+		control_dispatch(&p->control, fds + vm, ctl);
+		if (p->stop_came) {
+			p->stop_came = false;
+			ask_stop(p);
+		}
+		if (p->stopping && timeline_now() >= p->stop_at_ns) {
+			p->stopped_by_us = true;
+			mote_vm_kill(p->vm);
+		}
+		ret = serve_ready(p, err);
+	}
+	return ret;
+}
+
+static void take_result(struct vmproc *p, struct launch_result *res)
+{
+	struct mote_status st;
+
+	mote_vm_status(p->vm, &st, &res->err);
+	res->end = st.end;
+	switch (st.end) {
+	case MOTE_END_EXIT:
+		res->exit_code = st.exit_code;
+		break;
+	case MOTE_END_CRASH:
+		res->exit_code = ERR_CLASS_GUEST;
+		break;
+	case MOTE_END_KILLED:
+		res->exit_code = 128 + SIGTERM;
+		break;
+	default:
+		res->exit_code = 0;
+	}
+}
+
+static void tell_created(const struct vmproc *p)
+{
+	const struct broker_msg msg = {.op = BROKER_CREATED};
+
+	if (p->broker->sock >= 0)
+		broker_send(p->broker->sock, &msg, -1);
+	else if (p->opt->created_fd >= 0)
+		fd_write_full(p->opt->created_fd, "\n", 1);
+}
+
+static int create(struct vmproc *p, struct mote_err *err)
+{
+	const struct launch_options *opt = p->opt;
+	const struct mote_vm_options vo = {
+		.size = sizeof(vo),
+		.config = opt->cfg,
+		.snapshot = opt->snapshot,
+		.kvm_fd = p->fds->kvm,
+		.kernel_fd = p->fds->kernel,
+		.console_in_fd = p->fds->console_in,
+		.console_out_fd = p->fds->console_out,
+		.seccomp = p->seccomp,
+		.log = log_line,
+		.log_opaque = p,
+		.log_level = log_level(opt->cfg),
+		.timeline = opt->timeline,
+	};
+	bool paused =
+		opt->paused ||
+		(opt->snapshot && launch_is(opt->cfg, "restore.resume", "no"));
+	int ret = mote_vm_create(&vo, &p->vm, err);
+
+	p->ran = !paused;
+	if (ret == 0)
+		ret = mote_vm_start(p->vm, paused, err);
+	if (ret == 0 && p->jailed)
+		ret = mote_jail_lock(p->seccomp, err);
+	return ret;
+}
+
+int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
+	       struct broker *broker, bool jailed, struct launch_result *res,
+	       struct mote_err *err)
+{
+	struct vmproc p = {
+		.opt = opt,
+		.fds = fds,
+		.broker = broker,
+		.jailed = jailed,
+		.seccomp = seccomp_mode(opt->cfg),
+	};
+	int ret = 0;
+
+	control_init(&p.control, fds->control, fds->owner_uid);
+	p.control.handle = handle;
+	p.control.opaque = &p;
+	if (jailed)
+		ret = enter_jail(&p, err);
+	mote_timeline_mark(opt->timeline, jailed ? "jail closed" : "no jail");
+	if (ret == 0)
+		ret = create(&p, err);
+	if (ret == 0) {
+		tell_created(&p);
+		ret = loop(&p, err);
+	}
+	if (ret == 0) {
+		take_result(&p, res);
+		mote_timeline_mark(opt->timeline, "guest ended");
+		if (jailed) { /* the result goes out before the teardown */
+			struct broker_msg msg = {
+				.op = BROKER_RESULT,
+				.end = res->end,
+				.exit_code = res->exit_code,
+			};
+
+			snprintf(msg.text, sizeof(msg.text), "%s",
+				 res->err.msg);
+			broker_send(broker->sock, &msg, -1);
+		}
+	}
+	control_fini(&p.control);
+	mote_vm_destroy(p.vm);
+	free(p.missing);
+	return ret;
+}

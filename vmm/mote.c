@@ -1,0 +1,621 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mote.c - the public API: handles, argument checks, the exported symbols.
+ */
+#include "mote.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/arch.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/num.h"
+#include "base/timeline.h"
+#include "build.h"
+#include "config/config.h"
+#include "doctor.h"
+#include "sandbox/sandbox.h"
+#include "snapshot/snapshot.h"
+#include "vm.h"
+
+/* The public mirrors of inner types must stay the same thing. */
+_Static_assert(sizeof(struct mote_timeline) == sizeof(struct timeline),
+	       "mote_timeline");
+_Static_assert((int)MOTE_BUILT == VM_BUILT && (int)MOTE_ENDED == VM_ENDED,
+	       "mote_state");
+_Static_assert((int)MOTE_END_EXIT == VM_END_EXIT &&
+		       (int)MOTE_END_KILLED == VM_END_KILLED,
+	       "mote_end");
+_Static_assert((int)MOTE_JAIL_FDS == JAIL_FDS &&
+		       (int)MOTE_JAIL_USER == JAIL_USER,
+	       "mote_jail_layer");
+
+struct mote_config {
+	struct vm_config c;
+};
+
+struct mote_snapshot {
+	struct snapshot s;
+};
+
+struct mote_vm {
+	struct vm *vm;
+	struct mote_config *cfg;
+	enum mote_seccomp seccomp;
+	bool input_ended;
+};
+
+const char *mote_version(void)
+{
+	return MOTE_VERSION;
+}
+
+int mote_err_exit_code(const struct mote_err *err)
+{
+	return err_exit_code(err);
+}
+
+void mote_timeline_mark(struct mote_timeline *t, const char *name)
+{
+	timeline_mark((struct timeline *)t, name);
+}
+
+/* --- configuration -----------------------------------------------------------
+ */
+
+struct mote_config *mote_config_new(void)
+{
+	struct mote_config *cfg = calloc(1, sizeof(*cfg));
+
+	if (cfg && config_init(&cfg->c) < 0) {
+		free(cfg);
+		return NULL;
+	}
+	return cfg;
+}
+
+void mote_config_free(struct mote_config *cfg)
+{
+	if (!cfg)
+		return;
+	config_fini(&cfg->c);
+	free(cfg);
+}
+
+/* The messages as one text, a line each; frees them. */
+static int give_faults(int ret, struct config_errors *errs, char **faults)
+{
+	size_t len = 1;
+
+	for (size_t i = 0; i < errs->count; i++)
+		len += strlen(errs->msg[i]) + 1;
+	if (faults) {
+		*faults = ret < 0 ? calloc(1, len) : NULL;
+		for (size_t i = 0; *faults && i < errs->count; i++) {
+			strcat(*faults, errs->msg[i]);
+			strcat(*faults, "\n");
+		}
+	}
+	config_errors_fini(errs);
+	return ret;
+}
+
+int mote_config_read(struct mote_config *cfg, const char *path, char **faults)
+{
+	struct config_errors errs = {0};
+	int ret = config_parse_file(&cfg->c, path, arch_config_bit, &errs);
+
+	return give_faults(ret, &errs, faults);
+}
+
+int mote_config_parse(struct mote_config *cfg, const char *name,
+		      const char *text, size_t len, char **faults)
+{
+	struct config_errors errs = {0};
+	int ret = config_parse_text(&cfg->c, name, text, len, arch_config_bit,
+				    &errs);
+
+	return give_faults(ret, &errs, faults);
+}
+
+int mote_config_set(struct mote_config *cfg, const char *origin,
+		    const char *assign, char **faults)
+{
+	struct config_errors errs = {0};
+	int ret = config_set(&cfg->c, origin, assign, arch_config_bit, &errs);
+
+	return give_faults(ret, &errs, faults);
+}
+
+int mote_config_append_args(struct mote_config *cfg, char *const args[],
+			    int count)
+{
+	return config_append_args(&cfg->c, args, count);
+}
+
+int mote_config_check(const struct mote_config *cfg, const char *name,
+		      char **faults)
+{
+	struct config_errors errs = {0};
+	int ret = config_check(&cfg->c, name, arch_config_bit, &errs);
+
+	return give_faults(ret, &errs, faults);
+}
+
+char *mote_config_describe(const struct mote_config *cfg)
+{
+	return config_describe(&cfg->c);
+}
+
+const char *mote_config_get(const struct mote_config *cfg, const char *key,
+			    char *buf, size_t size)
+{
+	return config_get(&cfg->c, key, buf, size);
+}
+
+bool mote_config_key(size_t i, struct mote_key_info *info)
+{
+	const struct config_key_info *k = config_key(i);
+
+	if (!k)
+		return false;
+	*info = (struct mote_key_info){
+		.section = k->section,
+		.key = k->key,
+		.type = k->type,
+		.unit = k->unit,
+		.range = k->range,
+		.def = k->def,
+		.since = k->since,
+		.help = k->help,
+		.here = k->arch & arch_config_bit,
+	};
+	return true;
+}
+
+/* --- snapshots ---------------------------------------------------------------
+ */
+
+int mote_snapshot_open(int dirfd, const char *path, struct mote_snapshot **out,
+		       struct mote_err *err)
+{
+	struct mote_snapshot *snap = calloc(1, sizeof(*snap));
+	int ret;
+
+	*out = NULL;
+	if (!snap)
+		return err_set(err, ENOMEM, "snapshot");
+	ret = snapshot_open(&snap->s, dirfd, path, err);
+	if (ret < 0) {
+		free(snap);
+		return ret;
+	}
+	*out = snap;
+	return 0;
+}
+
+void mote_snapshot_close(struct mote_snapshot *snap)
+{
+	if (!snap)
+		return;
+	snapshot_close(&snap->s);
+	free(snap);
+}
+
+int mote_snapshot_fds(const struct mote_snapshot *snap, int fd[3])
+{
+	fd[0] = snap->s.fds.manifest_fd;
+	fd[1] = snap->s.fds.state_fd;
+	fd[2] = snap->s.fds.memory_fd;
+	return 3;
+}
+
+int mote_snapshot_verify(struct mote_snapshot *snap, struct mote_err *err)
+{
+	return snapshot_verify(&snap->s, err);
+}
+
+int mote_snapshot_compat(struct mote_snapshot *snap, struct mote_err *err)
+{
+	int ret = snapshot_compat(&snap->s, err);
+
+	return ret < 0 ? ret : snapshot_read_state(&snap->s, err);
+}
+
+static void describe_text(FILE *f, const struct snapshot *s)
+{
+	const struct manifest *m = &s->manifest;
+
+	fprintf(f,
+		"architecture = %s\ncpu = %s\npage-size = %u\nvcpus = %u\n"
+		"memory = %llu\nclone identity = %s\nparent = none\n",
+		m->arch, m->cpu, m->page_size, m->vcpus,
+		(unsigned long long)m->memory_length, m->identity);
+	for (int i = 0; s->state && i < s->reader.count; i++) {
+		const struct snap_section *sec = &s->reader.section[i];
+
+		fprintf(f, "section %s[%u] = version %u, %zu bytes%s\n",
+			sec->name, sec->instance, sec->version, sec->len,
+			sec->flags & SNAP_REQUIRED ? ", required" : "");
+	}
+}
+
+/* Names and models are printable ASCII without quotes or they are "?". */
+static const char *json_safe(const char *s)
+{
+	for (const char *p = s; *p; p++)
+		if (*p < ' ' || *p > '~' || *p == '"' || *p == '\\')
+			return "?";
+	return s;
+}
+
+static void describe_json(FILE *f, const struct snapshot *s)
+{
+	const struct manifest *m = &s->manifest;
+
+	fprintf(f,
+		"{\"architecture\":\"%s\",\"cpu\":\"%s\",\"page_size\":%u,"
+		"\"vcpus\":%u,\"memory\":%llu,\"clone_identity\":\"%s\","
+		"\"parent\":null,\"sections\":[",
+		json_safe(m->arch), json_safe(m->cpu), m->page_size, m->vcpus,
+		(unsigned long long)m->memory_length, json_safe(m->identity));
+	for (int i = 0; s->state && i < s->reader.count; i++) {
+		const struct snap_section *sec = &s->reader.section[i];
+
+		fprintf(f,
+			"%s{\"name\":\"%s\",\"instance\":%u,\"version\":%u,"
+			"\"length\":%zu,\"required\":%s}",
+			i ? "," : "", json_safe(sec->name), sec->instance,
+			sec->version, sec->len,
+			sec->flags & SNAP_REQUIRED ? "true" : "false");
+	}
+	fprintf(f, "]}\n");
+}
+
+char *mote_snapshot_describe(struct mote_snapshot *snap, bool json,
+			     struct mote_err *err)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f;
+
+	if (snapshot_read_state(&snap->s, err) < 0)
+		return NULL;
+	f = open_memstream(&text, &len);
+	if (f) {
+		if (json)
+			describe_json(f, &snap->s);
+		else
+			describe_text(f, &snap->s);
+		if (fclose(f) == 0)
+			return text;
+		free(text);
+	}
+	err_set(err, ENOMEM, "description");
+	return NULL;
+}
+
+static void forget(char **s)
+{
+	free(*s);
+	*s = NULL;
+}
+
+/* A snapshot does not decide how well its clones are jailed. */
+static int jail_default(struct mote_config *cfg, struct mote_err *err)
+{
+	struct vm_config def;
+
+	if (config_init(&def) < 0)
+		return err_set(err, ENOMEM, "configuration");
+	forget(&cfg->c.sandbox.user);
+	forget(&cfg->c.sandbox.group);
+	cfg->c.sandbox = def.sandbox;
+	def.sandbox.user = def.sandbox.group = NULL;
+	config_fini(&def);
+	return 0;
+}
+
+int mote_snapshot_config(const struct mote_snapshot *snap,
+			 struct mote_config *cfg, struct mote_err *err)
+{
+	cleanup_free char *faults = NULL;
+	int ret = mote_config_parse(cfg, NULL, snap->s.manifest.config,
+				    snap->s.manifest.config_length, &faults);
+
+	if (faults)
+		faults[strcspn(faults, "\n")] = 0; /* one says it */
+	if (ret < 0)
+		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
+				     "saved configuration: %s",
+				     faults ? faults : strerror(-ret));
+	/* What belongs to the instance that was saved, not to its clones. */
+	forget(&cfg->c.control.socket);
+	forget(&cfg->c.snapshot.dir);
+	forget(&cfg->c.restore.from);
+	forget(&cfg->c.log.file);
+	/* A snapshot names no file that its restoring user is to write. */
+	forget(&cfg->c.console.path);
+	cfg->c.console.type = CONSOLE_STDIO;
+	cfg->c.snapshot.when = SNAPSHOT_NEVER;
+	return jail_default(cfg, err);
+}
+
+/* --- the machine -------------------------------------------------------------
+ */
+
+static int enter_filter(void *opaque, int vcpu_fd)
+{
+	const struct mote_vm *mv = opaque;
+	const int fd[SANDBOX_FDS] = {
+		[SANDBOX_FD_VCPU] = vcpu_fd,
+		[SANDBOX_FD_EVENTS] = mv->vm->events.fd,
+	};
+
+	return sandbox_filter_load(
+		SANDBOX_VCPU,
+		(enum sandbox_mode)(mv->seccomp - MOTE_SECCOMP_KILL), fd);
+}
+
+static int boot(struct mote_vm *mv, int kernel_fd, struct mote_err *err)
+{
+	const char *path = mv->cfg->c.vm.kernel;
+	cleanup_fd int own = -1;
+
+	if (kernel_fd < 0 && !path)
+		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+				     "vm.kernel: not set");
+	if (kernel_fd < 0) {
+		own = fd_open_regular(AT_FDCWD, path, false, err);
+		if (own < 0)
+			return err_wrap(err, own, "vm.kernel");
+		kernel_fd = own;
+	}
+	return build_boot(mv->vm, kernel_fd, err);
+}
+
+static int copy_config(struct mote_vm *mv, const struct mote_config *from,
+		       struct mote_err *err)
+{
+	mv->cfg = calloc(1, sizeof(*mv->cfg));
+	if (!mv->cfg || config_copy(&mv->cfg->c, &from->c) < 0)
+		return err_set(err, ENOMEM, "configuration");
+	return 0;
+}
+
+static int create(struct mote_vm *mv, const struct mote_vm_options *opt,
+		  struct mote_err *err)
+{
+	struct build_options b = {
+		.log = {opt->log, opt->log_opaque, opt->log_level},
+		.timeline = (struct timeline *)opt->timeline,
+		.kvm_fd = opt->kvm_fd,
+		.console_in_fd = opt->console_in_fd,
+		.console_out_fd = opt->console_out_fd,
+		.memory_fd = -1,
+		.opaque = mv,
+	};
+	int ret = copy_config(mv, opt->config, err);
+
+	if (ret < 0)
+		return ret;
+	b.cfg = &mv->cfg->c;
+	mv->seccomp = opt->seccomp;
+	if (opt->seccomp != MOTE_SECCOMP_OFF)
+		b.thread_enter = enter_filter;
+	if (opt->snapshot)
+		return snapshot_load(&opt->snapshot->s, &b, &mv->vm, err);
+	ret = build_vm(&mv->vm, &b, err);
+	if (ret == 0)
+		ret = boot(mv, opt->kernel_fd, err);
+	return ret;
+}
+
+int mote_vm_create(const struct mote_vm_options *opt, struct mote_vm **out,
+		   struct mote_err *err)
+{
+	struct mote_vm *mv;
+	int ret;
+
+	*out = NULL;
+	if (!opt || opt->size != sizeof(*opt) || !opt->config)
+		return err_set(err, EINVAL,
+			       "mote_vm_options: bad size or no "
+			       "configuration");
+	mv = calloc(1, sizeof(*mv));
+	if (!mv)
+		return err_set(err, ENOMEM, "virtual machine");
+	ret = create(mv, opt, err);
+	if (ret < 0) {
+		mote_vm_destroy(mv);
+		return ret;
+	}
+	*out = mv;
+	return 0;
+}
+
+int mote_vm_start(struct mote_vm *mv, bool paused, struct mote_err *err)
+{
+	if (mv->vm->state != VM_BUILT)
+		return err_set(err, EINVAL, "the VM was started already");
+	return vm_start(mv->vm, paused, err);
+}
+
+int mote_vm_poll(struct mote_vm *mv, struct pollfd *fds, int *timeout_ms)
+{
+	struct vm *vm = mv->vm;
+	int n = 0;
+
+	*timeout_ms = vm->dispatch_again_ms;
+	fds[n++] = (struct pollfd){.fd = vm->events.fd, .events = POLLIN};
+	if (!mv->input_ended && vm->state == VM_RUNNING &&
+	    chardev_wants_input(&vm->console))
+		fds[n++] = (struct pollfd){.fd = vm->console.in_fd,
+					   .events = POLLIN};
+	/* A slow reader: nobody else would tell that it takes more. */
+	if (vm->console_blocked)
+		fds[n++] = (struct pollfd){.fd = vm->console.out_fd,
+					   .events = POLLOUT};
+	return n;
+}
+
+int mote_vm_dispatch(struct mote_vm *mv, const struct pollfd *fds, int n)
+{
+	struct vm *vm = mv->vm;
+
+	for (int i = 0; i < n; i++)
+		if (fds[i].fd == vm->console.in_fd && fds[i].revents &&
+		    (fds[i].events & POLLIN) && !chardev_fill(&vm->console))
+			mv->input_ended = true;
+	vm_dispatch(vm);
+	return 0;
+}
+
+void mote_vm_status(struct mote_vm *mv, struct mote_status *st,
+		    struct mote_err *err)
+{
+	struct vm *vm = mv->vm;
+
+	*st = (struct mote_status){
+		.size = sizeof(*st),
+		.state = (enum mote_state)vm->state,
+		.end = (enum mote_end)vm->end,
+		.exit_code = vm->exit_code,
+		.ready = vm->ready,
+		.vcpus = vm->vcpus,
+		.memory = memslot_total(&vm->slots),
+	};
+	chardev_counts(&vm->console, &st->console_dropped,
+		       &st->console_pending);
+	for (uint32_t i = 0; i < vm->vcpus; i++)
+		for (int k = 0; k < VCPU_EXIT_KINDS; k++)
+			st->exits[k] += atomic_load_explicit(
+				&vm->vcpu[i]->exits[k], memory_order_relaxed);
+	if (err && vm->err.code)
+		*err = vm->err;
+}
+
+int mote_vm_pause(struct mote_vm *mv, struct mote_err *err)
+{
+	return vm_pause(mv->vm, err);
+}
+
+int mote_vm_resume(struct mote_vm *mv, struct mote_err *err)
+{
+	return vm_resume(mv->vm, err);
+}
+
+int mote_vm_vcpu_unplug(struct mote_vm *mv, uint32_t id, struct mote_err *err)
+{
+	return vm_vcpu_unplug(mv->vm, id, err);
+}
+
+int mote_vm_vcpu_replug(struct mote_vm *mv, uint32_t id, struct mote_err *err)
+{
+	return vm_vcpu_replug(mv->vm, id, err);
+}
+
+void mote_vm_ask_stop(struct mote_vm *mv)
+{
+	vm_ask_stop(mv->vm);
+}
+
+void mote_vm_kill(struct mote_vm *mv)
+{
+	vm_kill(mv->vm);
+}
+
+int mote_vm_snapshot(struct mote_vm *mv,
+		     const struct mote_snapshot_files *files,
+		     struct mote_err *err)
+{
+	const struct snapshot_files f = {files->manifest_fd, files->state_fd,
+					 files->memory_fd};
+
+	return snapshot_save(mv->vm, &f, err);
+}
+
+void mote_vm_destroy(struct mote_vm *mv)
+{
+	if (!mv)
+		return;
+	vm_destroy(mv->vm);
+	mote_config_free(mv->cfg);
+	free(mv);
+}
+
+/* --- the host ----------------------------------------------------------------
+ */
+
+struct say {
+	void (*say)(void *opaque, const struct mote_finding *f);
+	void *opaque;
+};
+
+static void pass_on(void *opaque, const struct doctor_finding *f)
+{
+	const struct say *s = opaque;
+	const struct mote_finding out = {
+		.name = f->name,
+		.ok = f->ok,
+		.detail = f->detail,
+		.cost = f->cost,
+		.remedy = f->remedy,
+	};
+
+	s->say(s->opaque, &out);
+}
+
+bool mote_doctor(void (*say)(void *opaque, const struct mote_finding *f),
+		 void *opaque)
+{
+	struct say s = {say, opaque};
+
+	return doctor_run(pass_on, &s);
+}
+
+/* --- jail --------------------------------------------------------------------
+ */
+
+int mote_jail_enter(const struct mote_jail_options *opt, unsigned int *layers,
+		    char **missing, struct mote_err *err)
+{
+	struct jail_report report = {0};
+	const struct jail_options j = {
+		.require = opt->require,
+		.new_root = opt->new_root,
+		.uid = opt->uid,
+		.gid = opt->gid,
+		.keep_fds = opt->keep_fds,
+		.keep_count = opt->keep_count,
+	};
+	int ret = jail_enter(&j, &report, err);
+
+	if (layers)
+		*layers = report.layers;
+	if (missing)
+		*missing = report.missing[0] ? strdup(report.missing) : NULL;
+	return ret;
+}
+
+int mote_jail_lock(enum mote_seccomp mode, struct mote_err *err)
+{
+	const int fd[SANDBOX_FDS] = {-1, -1};
+	int ret;
+
+	ret = jail_lock(err);
+	if (ret < 0 || mode == MOTE_SECCOMP_OFF)
+		return ret;
+	ret = sandbox_filter_load(SANDBOX_CONTROL,
+				  (enum sandbox_mode)(mode - MOTE_SECCOMP_KILL),
+				  fd);
+	if (ret < 0)
+		return err_set(err, -ret, "seccomp filter \"control\": %s",
+			       strerror(-ret));
+	return 0;
+}

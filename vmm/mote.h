@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mote.h - libmote: a micro-VMM for unikernels as a C library.
+ *
+ * Handles are opaque.  Every fallible call returns 0 (or what it names) or
+ * a negative errno, and fills the caller's struct mote_err (which may be
+ * NULL; untouched on success).  The library never forks, exits, prints,
+ * installs a signal handler or writes to a descriptor that it was not
+ * given; it has no global state, so many VMs can live in one process.
+ *
+ * Threads: a VM belongs to the thread that created it (the "VM thread"),
+ * which makes all calls on it.  Each vCPU has a thread of its own, with all
+ * signals blocked.
+ *
+ * Order of a jailed launch: open files, fork into namespaces (the
+ * embedder), mote_jail_enter, mote_vm_create, mote_vm_start,
+ * mote_jail_lock, then mote_vm_dispatch in a poll loop.
+ */
+#ifndef MOTE_H
+#define MOTE_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MOTE_API __attribute__((visibility("default")))
+
+#ifndef MOTE_ERR_MAX
+#define MOTE_ERR_MAX 1024
+/* An error in words, "outermost: ...: cause". */
+struct mote_err {
+	int code;	/* positive errno of the cause, 0 when unset */
+	int exit_class; /* exit code of mote(1) that fits, 0: by errno */
+	char msg[MOTE_ERR_MAX];
+};
+#endif
+
+/* "0.1.0" */
+MOTE_API const char *mote_version(void);
+
+/* The exit code that mote(1) documents for this error (64 to 77). */
+MOTE_API int mote_err_exit_code(const struct mote_err *err);
+
+/* --- configuration: mote.ini(5) ------------------------------------------ */
+
+struct mote_config;
+
+/* Defaults; NULL only when memory is out. */
+MOTE_API struct mote_config *mote_config_new(void);
+MOTE_API void mote_config_free(struct mote_config *cfg);
+
+/*
+ * Read a file or text (name stands in messages, relative paths are joined
+ * to its directory).  On -EINVAL all faults stand in *faults, one a line,
+ * malloc'd, to be freed by the caller; faults may be NULL.
+ */
+MOTE_API int mote_config_read(struct mote_config *cfg, const char *path,
+			      char **faults);
+MOTE_API int mote_config_parse(struct mote_config *cfg, const char *name,
+			       const char *text, size_t len, char **faults);
+
+/* "section.key=value"; origin stands in messages ("--set"). */
+MOTE_API int mote_config_set(struct mote_config *cfg, const char *origin,
+			     const char *assign, char **faults);
+
+/* Add words to the guest's command line. */
+MOTE_API int mote_config_append_args(struct mote_config *cfg,
+				     char *const args[], int count);
+
+/* Checks across keys, once everything is set. */
+MOTE_API int mote_config_check(const struct mote_config *cfg, const char *name,
+			       char **faults);
+
+/* The effective configuration as INI text that parses to itself. */
+MOTE_API char *mote_config_describe(const struct mote_config *cfg);
+
+/*
+ * The value of "section.key" as INI text, into buf (or a string of cfg);
+ * NULL when unset or unknown.
+ */
+MOTE_API const char *mote_config_get(const struct mote_config *cfg,
+				     const char *key, char *buf, size_t size);
+
+/* One key of the table; false past the end. */
+struct mote_key_info {
+	const char *section, *key, *type, *unit, *range, *def, *since, *help;
+	bool here; /* exists on this architecture */
+};
+MOTE_API bool mote_config_key(size_t i, struct mote_key_info *info);
+
+/* --- snapshots ----------------------------------------------------------- */
+
+struct mote_snapshot;
+
+/*
+ * Open the snapshot directory path (relative to dirfd as in openat(2)) and
+ * check its manifest; state and memory are opened, not read.
+ */
+MOTE_API int mote_snapshot_open(int dirfd, const char *path,
+				struct mote_snapshot **out,
+				struct mote_err *err);
+MOTE_API void mote_snapshot_close(struct mote_snapshot *snap);
+
+/* Its three descriptors (borrowed), to be kept open into a jail; 3. */
+MOTE_API int mote_snapshot_fds(const struct mote_snapshot *snap, int fd[3]);
+
+/* Check every byte of state and memory against the digests. */
+MOTE_API int mote_snapshot_verify(struct mote_snapshot *snap,
+				  struct mote_err *err);
+
+/* Can this host restore it?  If not, *err names what is missing. */
+MOTE_API int mote_snapshot_compat(struct mote_snapshot *snap,
+				  struct mote_err *err);
+
+/*
+ * What the manifest says, one "key = value" a line (malloc'd), or as JSON.
+ * deep: also what the state's sections say.
+ */
+MOTE_API char *mote_snapshot_describe(struct mote_snapshot *snap, bool json,
+				      struct mote_err *err);
+
+/*
+ * Read the saved configuration into cfg (fresh): the machine and its
+ * devices; what belongs to one instance (console, control socket, snapshot
+ * folder, restore, log, sandbox) stays at its default.
+ */
+MOTE_API int mote_snapshot_config(const struct mote_snapshot *snap,
+				  struct mote_config *cfg,
+				  struct mote_err *err);
+
+/*
+ * Writing one: the embedder makes the directory and the three files (0600)
+ * and renames when mote_vm_snapshot has returned 0.  Borrowed.
+ */
+struct mote_snapshot_files {
+	int manifest_fd, state_fd, memory_fd;
+};
+
+/* --- a virtual machine ---------------------------------------------------- */
+
+struct mote_vm;
+
+/* Time marks of a launch; zero it.  names are literals of the library. */
+#define MOTE_TIMELINE_MAX 48
+struct mote_timeline {
+	uint32_t count;
+	struct {
+		const char *name;
+		uint64_t ns; /* CLOCK_MONOTONIC */
+	} mark[MOTE_TIMELINE_MAX];
+};
+MOTE_API void mote_timeline_mark(struct mote_timeline *t, const char *name);
+
+enum mote_seccomp {
+	MOTE_SECCOMP_OFF,
+	MOTE_SECCOMP_KILL,  /* a call that is not allowed ends the process */
+	MOTE_SECCOMP_ERRNO, /* ... fails with EPERM */
+	MOTE_SECCOMP_LOG,   /* ... is logged by the kernel and allowed */
+};
+
+/* Descriptors are borrowed until mote_vm_create returns, but the console's
+ * until mote_vm_destroy. */
+struct mote_vm_options {
+	size_t size;			   /* sizeof(struct mote_vm_options) */
+	const struct mote_config *config;  /* copied */
+	struct mote_snapshot *snapshot;	   /* restore this one; may be NULL */
+	int kvm_fd;			   /* -1: open /dev/kvm */
+	int kernel_fd;			   /* -1: open vm.kernel */
+	int console_in_fd, console_out_fd; /* -1: none */
+	enum mote_seccomp seccomp;	   /* for the vCPU threads */
+	/* One line of log, no newline; NULL: silence.  Levels of syslog. */
+	void (*log)(void *opaque, int level, const char *line);
+	void *log_opaque;
+	int log_level;
+	struct mote_timeline *timeline; /* may be NULL */
+};
+#define MOTE_VM_OPTIONS_INIT                                                   \
+	{                                                                      \
+		.size = sizeof(struct mote_vm_options), .kvm_fd = -1,          \
+		.kernel_fd = -1, .console_in_fd = -1, .console_out_fd = -1,    \
+	}
+
+/*
+ * Build the machine and load the image or the snapshot into it.  Nothing
+ * runs yet.  A snapshot that can't be restored here is refused before a
+ * KVM VM exists, by name.
+ */
+MOTE_API int mote_vm_create(const struct mote_vm_options *opt,
+			    struct mote_vm **out, struct mote_err *err);
+
+/* Start the vCPU threads, parked when paused. */
+MOTE_API int mote_vm_start(struct mote_vm *vm, bool paused,
+			   struct mote_err *err);
+
+/*
+ * The descriptors to poll (at most 4) and the timeout in milliseconds (-1:
+ * none).  After poll(2) call mote_vm_dispatch with the same array.
+ */
+#define MOTE_VM_POLL_MAX 4
+MOTE_API int mote_vm_poll(struct mote_vm *vm, struct pollfd *fds,
+			  int *timeout_ms);
+MOTE_API int mote_vm_dispatch(struct mote_vm *vm, const struct pollfd *fds,
+			      int n);
+
+enum mote_state {
+	MOTE_BUILT,
+	MOTE_RUNNING,
+	MOTE_PAUSED,
+	MOTE_ENDED,
+};
+
+enum mote_end {
+	MOTE_END_NONE,
+	MOTE_END_EXIT,	 /* the guest ended itself with a code */
+	MOTE_END_RESET,	 /* it asked for a reset */
+	MOTE_END_CRASH,	 /* it can't go on; the error says why */
+	MOTE_END_KILLED, /* mote_vm_kill */
+};
+
+struct mote_status {
+	size_t size; /* in: sizeof(struct mote_status) */
+	enum mote_state state;
+	enum mote_end end;
+	int exit_code;
+	bool ready; /* the guest wrote its ready mark */
+	uint32_t vcpus;
+	uint64_t memory;	  /* bytes */
+	uint64_t exits[5];	  /* port I/O, MMIO, hypercall, kick, other */
+	uint64_t console_dropped; /* bytes */
+	uint64_t console_pending; /* bytes that the reader has not taken yet */
+};
+
+/* err gets the reason of a crash. */
+MOTE_API void mote_vm_status(struct mote_vm *vm, struct mote_status *status,
+			     struct mote_err *err);
+
+MOTE_API int mote_vm_pause(struct mote_vm *vm, struct mote_err *err);
+MOTE_API int mote_vm_resume(struct mote_vm *vm, struct mote_err *err);
+
+/*
+ * Take a vCPU out of the machine (it is kept, parked), or put it back.  The
+ * last one stays; a snapshot needs all of them in.
+ */
+MOTE_API int mote_vm_vcpu_unplug(struct mote_vm *vm, uint32_t id,
+				 struct mote_err *err);
+MOTE_API int mote_vm_vcpu_replug(struct mote_vm *vm, uint32_t id,
+				 struct mote_err *err);
+
+/* Ask the guest to end (what SIGTERM means), or end it now. */
+MOTE_API void mote_vm_ask_stop(struct mote_vm *vm);
+MOTE_API void mote_vm_kill(struct mote_vm *vm);
+
+/* Write a full snapshot; the VM must be paused. */
+MOTE_API int mote_vm_snapshot(struct mote_vm *vm,
+			      const struct mote_snapshot_files *files,
+			      struct mote_err *err);
+
+/*
+ * Stop and free.  NULL is fine.  Console output that is still pending is
+ * lost: dispatch until it is not.
+ */
+MOTE_API void mote_vm_destroy(struct mote_vm *vm);
+
+/* --- the host ------------------------------------------------------------ */
+
+/* One thing that a host has or lacks; texts live during the call. */
+struct mote_finding {
+	const char *name;
+	bool ok;
+	const char *detail, *cost, *remedy; /* never NULL, may be empty */
+};
+
+/* Ask the host by trying; true when guests can run here. */
+MOTE_API bool mote_doctor(void (*say)(void *opaque,
+				      const struct mote_finding *f),
+			  void *opaque);
+
+/* --- jail (whole process; only in a process made for one VM) -------------- */
+
+struct mote_jail_options {
+	size_t size;	   /* sizeof(struct mote_jail_options) */
+	bool require;	   /* what can't be applied is an error */
+	bool new_root;	   /* in a mount namespace of our own: empty its root */
+	uint32_t uid, gid; /* become these when root; else ignored */
+	const int *keep_fds; /* everything else from 3 on is closed */
+	int keep_count;
+};
+
+/* What mote_jail_enter applied, one bit a layer. */
+enum mote_jail_layer {
+	MOTE_JAIL_FDS = 1 << 0,
+	MOTE_JAIL_ROOT = 1 << 1,
+	MOTE_JAIL_LIMITS = 1 << 2,
+	MOTE_JAIL_CAPS = 1 << 3,
+	MOTE_JAIL_NO_NEW_PRIVS = 1 << 4,
+	MOTE_JAIL_MDWE = 1 << 5,
+	MOTE_JAIL_LANDLOCK = 1 << 6,
+	MOTE_JAIL_USER = 1 << 7,
+};
+
+/*
+ * Drop everything but the descriptors: *layers says what was applied, and
+ * *missing (malloc'd, NULL when nothing is) what could not be and why.
+ * The process is left as it is by an error; end it.
+ */
+MOTE_API int mote_jail_enter(const struct mote_jail_options *opt,
+			     unsigned int *layers, char **missing,
+			     struct mote_err *err);
+
+/*
+ * Last step, after mote_vm_start: the calling thread's own filter (role
+ * "control").  From here on it can open nothing.
+ */
+MOTE_API int mote_jail_lock(enum mote_seccomp mode, struct mote_err *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

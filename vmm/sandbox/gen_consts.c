@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gen_consts.c - the target's numbers for names that policy.c uses.
+ *
+ * Compiled to assembly with the target's compiler and headers, never run:
+ * gen_filter reads the "->NAME value" markers from the text.  ioctl numbers
+ * differ: powerpc encodes the direction in other bits than x86 and arm.
+ */
+#include <linux/futex.h>
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* In .ascii, because clang parses what it prints; %0 may begin with $ or #. */
+#define NAMED(name, value)                                                     \
+	__asm__ volatile("\n.ascii \"->" name " %0\""                          \
+			 :                                                     \
+			 : "i"((long)(unsigned int)(value)))
+#define CONST(name) NAMED(#name, name)
+
+void gen_consts(void);
+
+void gen_consts(void)
+{
+	CONST(CLOCK_MONOTONIC);
+	NAMED("SIGSET_SIZE", 8); /* the kernel's, not sizeof(sigset_t) */
+
+	NAMED("FUTEX_NO_CLOCK", ~FUTEX_CLOCK_REALTIME);
+	CONST(FUTEX_WAIT_PRIVATE);
+	CONST(FUTEX_WAKE_PRIVATE);
+	CONST(FUTEX_WAIT_BITSET_PRIVATE);
+	CONST(FUTEX_WAIT_BITSET);
+
+	CONST(PROT_EXEC);
+	CONST(MADV_DONTNEED);
+	NAMED("MAP_KIND", MAP_TYPE | MAP_ANONYMOUS | MAP_HUGETLB);
+	NAMED("MAP_OWN", MAP_PRIVATE | MAP_ANONYMOUS);
+	NAMED("MREMAP_NOT_MAYMOVE", ~MREMAP_MAYMOVE);
+
+	NAMED("ACCEPT_FLAGS", SOCK_CLOEXEC | SOCK_NONBLOCK);
+	CONST(SOL_SOCKET);
+	CONST(SO_PEERCRED);
+	CONST(MSG_CMSG_CLOEXEC);
+	CONST(MSG_NOSIGNAL);
+	NAMED("MSG_NOT_MORE", ~MSG_MORE);
+
+	CONST(KVM_RUN);
+	CONST(KVM_CHECK_EXTENSION);
+	CONST(KVM_GET_DIRTY_LOG);
+	CONST(KVM_GET_MP_STATE);
+	CONST(KVM_GET_ONE_REG);
+	CONST(KVM_SET_ONE_REG);
+	CONST(KVM_GET_REG_LIST);
+	CONST(KVM_GET_DEVICE_ATTR);
+	CONST(KVM_GET_REGS);
+	CONST(KVM_GET_SREGS);
+	CONST(KVM_GET_CLOCK);
+	CONST(KVM_SET_CLOCK);
+#ifdef __KVM_HAVE_VCPU_EVENTS
+	CONST(KVM_GET_VCPU_EVENTS);
+#endif
+#ifdef __powerpc64__
+	CONST(KVM_PPC_GET_HTAB_FD);
+	/* libseccomp knows these as parts of socketcall only. */
+	NAMED("call:accept4", __NR_accept4);
+	NAMED("call:getsockopt", __NR_getsockopt);
+	NAMED("call:recvmsg", __NR_recvmsg);
+	NAMED("call:sendmsg", __NR_sendmsg);
+	NAMED("call:sendto", __NR_sendto);
+#endif
+#ifdef __x86_64__
+	CONST(KVM_GET_MSR_INDEX_LIST);
+	CONST(KVM_GET_MSRS);
+	CONST(KVM_SET_MSRS);
+	CONST(KVM_GET_XSAVE);
+	CONST(KVM_GET_XSAVE2);
+	CONST(KVM_GET_XCRS);
+	CONST(KVM_GET_LAPIC);
+	CONST(KVM_GET_DEBUGREGS);
+#endif
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * policy.c - who may make which system call, with which arguments, and why.
+ *
+ * Read docs/THREATS.md for what the roles are.  A new rule needs a reason
+ * that names the code that makes the call; "rare" says that runs without a
+ * special event (a signal, a missing vDSO) do not make it, so a test that
+ * looks for unused rules leaves it alone.
+ */
+#include "sandbox/policy.h"
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+#define ALL   0
+#define X86   POLICY_X86_64
+#define ARM   POLICY_ARM64
+#define PPC   POLICY_PPC64LE
+#define USUAL false
+#define RARE  true
+#define ANY                                                                    \
+	{                                                                      \
+		{                                                              \
+			0, NULL, NULL                                          \
+		}                                                              \
+	} /* arguments */
+
+/* clang-format off */
+
+/*
+ * One vCPU thread: KVM_RUN on its own descriptor and what it takes to stop,
+ * sleep and end.  No memory, no files, no other ioctl.
+ */
+static const struct policy_rule vcpu_rules[] = {
+	{"ioctl", {{0, NULL, "@vcpu"}, {1, NULL, "KVM_RUN"}}, ALL, USUAL,
+	 "vcpu/run.c: run the guest; on this vCPU and no other"},
+	{"write", {{0, NULL, "@events"}, {2, NULL, "8"}}, ALL, USUAL,
+	 "base/event.c: wake the VM thread"},
+	{"rt_sigtimedwait", {{3, NULL, "SIGSET_SIZE"}}, ALL, USUAL,
+	 "vcpu/park.c: take the kick signal without a handler"},
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAIT_PRIVATE"}}, ALL, USUAL,
+	 "glibc: wait for a contended device or vCPU lock"},
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAIT_BITSET_PRIVATE"}}, ALL, USUAL,
+	 "glibc: pthread_cond_wait while parked, paced or asleep in HLT"},
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAKE_PRIVATE"}}, ALL, USUAL,
+	 "glibc: wake who waits for a lock or for the park"},
+	{"rt_sigprocmask", {{3, NULL, "SIGSET_SIZE"}}, ALL, USUAL,
+	 "glibc: thread exit blocks signals"},
+	{"madvise", {{2, NULL, "MADV_DONTNEED"}}, ALL, USUAL,
+	 "glibc: thread exit gives the used stack back"},
+	{"exit", ANY, ALL, USUAL,
+	 "glibc: the end of the thread"},
+	{"munmap", ANY, ALL, RARE,
+	 "glibc: thread exit unmaps stacks beyond its cache"},
+	{"exit_group", ANY, ALL, RARE,
+	 "glibc: abort after a failed stack or heap check"},
+	{"rt_sigreturn", ANY, ALL, RARE,
+	 "end of a handler that an embedder has for a fault"},
+	{"clock_gettime", {{0, NULL, "CLOCK_MONOTONIC"}}, ALL, RARE,
+	 "vcpu/park.c: sleep until; where the vDSO can't tell"},
+	{"restart_syscall", ANY, ALL, RARE,
+	 "kernel: goes on with a futex wait after SIGSTOP and SIGCONT"},
+};
+
+/*
+ * The VM thread once everything is open: console, control socket, launcher
+ * socket, pause and resume, snapshots into files that it was handed.  It
+ * can't open, connect, fork, execute or make a descriptor but by receiving
+ * one.
+ */
+static const struct policy_rule control_rules[] = {
+	/* the loop */
+	{"poll", ANY, X86 | PPC, USUAL,
+	 "launch/vmproc.c: wait for console, sockets, events"},
+	{"ppoll", ANY, ARM, USUAL,
+	 "poll(3) on arm64, which has no poll system call"},
+	{"read", ANY, ALL, USUAL,
+	 "console input, eventfd; the hash table descriptor on ppc64le"},
+	{"write", ANY, ALL, USUAL,
+	 "console output, log lines, eventfd"},
+	{"clock_gettime", ANY, ALL, RARE,
+	 "time-outs; the wall clock of a clone; where the vDSO can't tell"},
+	{"restart_syscall", ANY, ALL, RARE,
+	 "kernel: goes on with poll or a futex wait after SIGCONT"},
+
+	/* sockets: all of them exist or come by accept */
+	{"accept4", {{3, NULL, "ACCEPT_FLAGS"}}, ALL, RARE,
+	 "launch/control.c: a client of the control socket"},
+	{"getsockopt", {{1, NULL, "SOL_SOCKET"}, {2, NULL, "SO_PEERCRED"}}, ALL, RARE,
+	 "launch/control.c: who is that client"},
+	{"recvmsg", {{2, NULL, "MSG_CMSG_CLOEXEC"}}, ALL, RARE,
+	 "base/fd.c: requests, and the files of a snapshot"},
+	{"sendmsg", {{2, NULL, "MSG_NOSIGNAL"}}, ALL, USUAL,
+	 "base/fd.c: ask the launcher, report the result"},
+	{"sendto", {{3, "MSG_NOT_MORE", "MSG_NOSIGNAL"}, {5, NULL, "0"}}, ALL, RARE,
+	 "launch/control.c: replies; to the peer, never to an address"},
+	{"close", ANY, ALL, USUAL,
+	 "clients that leave, files of a snapshot, teardown"},
+
+	/* snapshots */
+	{"pwrite64", ANY, ALL, RARE,
+	 "snapshot/*.c: memory, state, manifest"},
+	{"ftruncate", ANY, ALL, RARE,
+	 "snapshot/*.c: a memory file ends with a hole"},
+
+	/* memory of our own, never executable, never from a file */
+	{"mmap", {{2, "PROT_EXEC", "0"}, {3, "MAP_KIND", "MAP_OWN"}}, ALL, RARE,
+	 "glibc: malloc of more than 128 KiB (state, digests)"},
+	{"munmap", ANY, ALL, USUAL,
+	 "glibc: free of the same; guest RAM at the end"},
+	{"mremap", {{3, "MREMAP_NOT_MAYMOVE", "0"}}, ALL, RARE,
+	 "glibc: realloc of the same"},
+	{"mprotect", {{2, "PROT_EXEC", "0"}}, ALL, RARE,
+	 "glibc: malloc grows an arena of a thread but the first"},
+	{"brk", ANY, ALL, USUAL,
+	 "glibc: malloc"},
+	{"madvise", {{2, NULL, "MADV_DONTNEED"}}, ALL, RARE,
+	 "glibc: stacks of joined threads, a heap that shrinks"},
+	{"getrandom", ANY, ALL, RARE,
+	 "vm.c: a new identity at the first run; json-c's hash seed"},
+
+	/* threads: kick and join those that exist */
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAIT_PRIVATE"}}, ALL, USUAL,
+	 "glibc: wait for a contended lock"},
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAIT_BITSET_PRIVATE"}}, ALL, USUAL,
+	 "glibc: pthread_cond_wait until a vCPU is parked"},
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAKE_PRIVATE"}}, ALL, USUAL,
+	 "glibc: wake a vCPU thread"},
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAIT_BITSET"}}, ALL, USUAL,
+	 "glibc: pthread_join; the kernel wakes the thread id as shared"},
+	{"tgkill", {{0, NULL, "@pid"}, {2, NULL, "@kick"}}, ALL, USUAL,
+	 "vcpu/park.c: kick a vCPU of this process, with no other signal"},
+	{"getpid", ANY, ALL, USUAL,
+	 "glibc: pthread_kill"},
+	{"rt_sigprocmask", {{3, NULL, "SIGSET_SIZE"}}, ALL, USUAL,
+	 "glibc: pthread_kill holds signals back"},
+	{"rt_sigreturn", ANY, ALL, RARE,
+	 "end of a signal handler of the embedder"},
+	{"exit", ANY, ALL, RARE,
+	 "glibc: the end of an embedder's VM thread"},
+	{"exit_group", ANY, ALL, USUAL,
+	 "the end of the process"},
+
+	/* KVM: read the state of a parked machine */
+	{"ioctl", {{1, NULL, "KVM_CHECK_EXTENSION"}}, ALL, RARE,
+	 "snapshot: which state exists here, its sizes"},
+	{"ioctl", {{1, NULL, "KVM_GET_DIRTY_LOG"}}, ALL, RARE,
+	 "memory/dirty.c: pages the guest wrote"},
+	{"ioctl", {{1, NULL, "KVM_GET_MP_STATE"}}, X86 | ARM, RARE,
+	 "snapshot: is the vCPU started or halted"},
+	{"ioctl", {{1, NULL, "KVM_GET_REGS"}}, X86 | PPC, RARE,
+	 "snapshot: general registers"},
+	{"ioctl", {{1, NULL, "KVM_GET_SREGS"}}, X86 | PPC, RARE,
+	 "snapshot: segments, control registers; SLB and SDR1 on ppc64le"},
+	{"ioctl", {{1, NULL, "KVM_GET_ONE_REG"}}, ARM | PPC, RARE,
+	 "snapshot: every register"},
+	{"ioctl", {{1, NULL, "KVM_GET_REG_LIST"}}, ARM, RARE,
+	 "snapshot: which registers exist"},
+	{"ioctl", {{1, NULL, "KVM_GET_VCPU_EVENTS"}}, X86 | ARM, RARE,
+	 "snapshot: pending exceptions and interrupts"},
+	{"ioctl", {{1, NULL, "KVM_GET_DEVICE_ATTR"}}, ARM, RARE,
+	 "snapshot: the interrupt controller"},
+	{"ioctl", {{1, NULL, "KVM_PPC_GET_HTAB_FD"}}, PPC, RARE,
+	 "snapshot: stream of the hash page table"},
+	{"ioctl", {{1, NULL, "KVM_GET_MSR_INDEX_LIST"}}, X86, RARE,
+	 "snapshot: which MSRs exist"},
+	{"ioctl", {{1, NULL, "KVM_GET_MSRS"}}, X86, RARE,
+	 "snapshot: MSRs"},
+	{"ioctl", {{1, NULL, "KVM_GET_XSAVE"}}, X86, RARE,
+	 "snapshot: FPU and vectors before KVM_CAP_XSAVE2"},
+	{"ioctl", {{1, NULL, "KVM_GET_XSAVE2"}}, X86, RARE,
+	 "snapshot: FPU, vectors, AMX"},
+	{"ioctl", {{1, NULL, "KVM_GET_XCRS"}}, X86, RARE,
+	 "snapshot: XCR0"},
+	{"ioctl", {{1, NULL, "KVM_GET_LAPIC"}}, X86, RARE,
+	 "snapshot: the local APIC"},
+	{"ioctl", {{1, NULL, "KVM_GET_DEBUGREGS"}}, X86, RARE,
+	 "snapshot: DR0 to DR7"},
+	{"ioctl", {{1, NULL, "KVM_GET_CLOCK"}}, X86, RARE,
+	 "snapshot: the paravirtual clock"},
+
+	/* KVM: what is held as loaded until the first run (arch_*_commit) */
+	{"ioctl", {{1, NULL, "KVM_SET_CLOCK"}}, X86, RARE,
+	 "commit: the paravirtual clock goes on from here"},
+	{"ioctl", {{1, NULL, "KVM_SET_MSRS"}}, X86, RARE,
+	 "commit: the TSC goes on from here"},
+	{"ioctl", {{1, NULL, "KVM_SET_ONE_REG"}}, ARM | PPC, RARE,
+	 "commit: the virtual counter goes on from here"},
+};
+
+/*
+ * Sanitizers run their own allocator, symbolizer and reports inside our
+ * threads.  Only a build with SAN= has these rules; it is no product.
+ */
+static const struct policy_rule sanitizer_rules[] = {
+	{"mmap", ANY, ALL, USUAL,
+	 "sanitizer: shadow memory and its allocator"},
+	{"munmap", ANY, ALL, USUAL,
+	 "sanitizer: its allocator"},
+	{"mremap", ANY, ALL, USUAL,
+	 "sanitizer: its allocator"},
+	{"mprotect", ANY, ALL, USUAL,
+	 "sanitizer: guard pages of its allocator"},
+	{"madvise", ANY, ALL, USUAL,
+	 "sanitizer: gives shadow memory back"},
+	{"futex", ANY, ALL, USUAL,
+	 "sanitizer: its own locks"},
+	{"write", ANY, ALL, USUAL,
+	 "sanitizer: the report"},
+	{"sigaltstack", ANY, ALL, USUAL,
+	 "sanitizer: thread exit drops the signal stack"},
+	{"sched_yield", ANY, ALL, USUAL,
+	 "sanitizer: spin locks"},
+	{"gettid", ANY, ALL, USUAL,
+	 "sanitizer: names threads in reports"},
+	{"getpid", ANY, ALL, USUAL,
+	 "sanitizer: names the process in reports"},
+	{"prctl", ANY, ALL, USUAL,
+	 "sanitizer: names of threads and mappings"},
+	{"rt_sigaction", ANY, ALL, USUAL,
+	 "sanitizer: fault handlers"},
+	{"clone", ANY, ALL, USUAL,
+	 "LeakSanitizer: the tracer at exit"},
+	{"wait4", ANY, ALL, USUAL,
+	 "LeakSanitizer: waits for its tracer"},
+	{"openat", ANY, ALL, USUAL,
+	 "sanitizer: /proc/self/maps for the report"},
+	{"read", ANY, ALL, USUAL,
+	 "sanitizer: /proc/self/maps for the report"},
+	{"close", ANY, ALL, USUAL,
+	 "sanitizer: /proc/self/maps for the report"},
+	{"readlink", ANY, X86 | PPC, USUAL,
+	 "sanitizer: /proc/self/exe for the report"},
+	{"readlinkat", ANY, ALL, USUAL,
+	 "sanitizer: /proc/self/exe for the report"},
+	{"getrandom", ANY, ALL, USUAL,
+	 "sanitizer: seeds of its allocator"},
+	{"clock_gettime", ANY, ALL, USUAL,
+	 "sanitizer: when to release memory"},
+};
+
+/* clang-format on */
+
+#define POLICY(id, rules)                                                      \
+	{                                                                      \
+		id, rules, ARRAY_SIZE(rules)                                   \
+	}
+
+const struct policy *policy_of(enum sandbox_role role)
+{
+	static const struct policy policies[SANDBOX_ROLES] = {
+		[SANDBOX_VCPU] = POLICY("vcpu", vcpu_rules),
+		[SANDBOX_CONTROL] = POLICY("control", control_rules),
+	};
+
+	return &policies[role];
+}
+
+const struct policy *policy_sanitizer(void)
+{
+	static const struct policy sanitizer =
+		POLICY("sanitizer", sanitizer_rules);
+
+	return &sanitizer;
+}

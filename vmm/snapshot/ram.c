@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/ram.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/num.h"
+#include "memory/memslot.h"
+
+#define SECTION "ram"
+#define VERSION 1
+
+static bool is_zero(const void *p, size_t len)
+{
+	const char *c = p;
+
+	return c[0] == 0 && memcmp(c, c + 1, len - 1) == 0;
+}
+
+/* Write the pages of one chunk that are not zero, in runs. */
+static int write_chunk(int fd, const char *p, uint64_t off, uint64_t len,
+		       size_t page, struct mote_err *err)
+{
+	uint64_t at = 0;
+
+	while (at < len) {
+		uint64_t end = at;
+		int ret;
+
+		while (end < len && !is_zero(p + end, page))
+			end += page;
+		if (end == at) {
+			at += page;
+			continue;
+		}
+		ret = fd_pwrite_full(fd, p + at, end - at, off + at);
+		if (ret < 0)
+			return err_set_class(err, -ret, ERR_CLASS_IO,
+					     "write of the memory file: %s",
+					     strerror(-ret));
+		at = end;
+	}
+	return 0;
+}
+
+static int save_slot(const struct memslot *s, int fd, uint64_t off,
+		     uint8_t *digests, struct mote_err *err)
+{
+	size_t page = host_page_size();
+
+	for (uint64_t at = 0; at < s->ram.size; at += RAM_CHUNK) {
+		uint64_t len = num_min(RAM_CHUNK, s->ram.size - at);
+		const char *p = (const char *)s->ram.addr + at;
+		struct snap_digest d = snap_digest(p, len);
+		int ret = write_chunk(fd, p, off + at, len, page, err);
+
+		if (ret < 0)
+			return ret;
+		memcpy(digests, d.byte, sizeof(d.byte));
+		digests += sizeof(d.byte);
+	}
+	return 0;
+}
+
+static uint64_t chunks_of(uint64_t size)
+{
+	return (size + RAM_CHUNK - 1) / RAM_CHUNK;
+}
+
+static int save_all(const struct memslot_table *slots, int fd, uint8_t *digests,
+		    struct mote_err *err)
+{
+	uint64_t off = 0, chunk = 0;
+
+	for (int i = 0; i < MEMSLOT_MAX; i++) {
+		const struct memslot *s = &slots->slot[i];
+		int ret;
+
+		if (!s->ram.addr)
+			continue;
+		ret = save_slot(s, fd, off, digests + 16 * chunk, err);
+		if (ret < 0)
+			return ret;
+		off += s->ram.size;
+		chunk += chunks_of(s->ram.size);
+	}
+	if (ftruncate(fd, (off_t)off) < 0)
+		return err_set_class(err, errno, ERR_CLASS_IO,
+				     "size of the memory file: %s",
+				     strerror(errno));
+	return 0;
+}
+
+int ram_save(const struct memslot_table *slots, int fd, struct snap_writer *w,
+	     struct snap_digest *digest, struct mote_err *err)
+{
+	cleanup_free uint8_t *digests = NULL;
+	uint64_t chunks = 0;
+	uint32_t regions = 0;
+	int ret;
+
+	for (int i = 0; i < MEMSLOT_MAX; i++) {
+		chunks += chunks_of(slots->slot[i].ram.size);
+		regions += slots->slot[i].ram.addr != NULL;
+	}
+	digests = calloc(chunks, 16);
+	if (!digests)
+		return err_set(err, ENOMEM, "digests of the memory");
+	ret = save_all(slots, fd, digests, err);
+	if (ret < 0)
+		return ret;
+
+	snap_section_begin(w, SECTION, 0, VERSION, SNAP_REQUIRED);
+	snap_put_u64(w, RAM_CHUNK);
+	snap_put_u32(w, regions);
+	for (int i = 0; i < MEMSLOT_MAX; i++) {
+		const struct memslot *s = &slots->slot[i];
+
+		if (!s->ram.addr)
+			continue;
+		snap_put_u64(w, s->gpa);
+		snap_put_u64(w, s->ram.size);
+	}
+	snap_put_u64(w, chunks);
+	snap_put_bytes(w, digests, chunks * 16);
+	snap_section_end(w);
+	*digest = snap_digest(digests, chunks * 16);
+	return 0;
+}
+
+static int bad(struct mote_err *err, const char *what)
+{
+	return err_set_class(err, EBADMSG, ERR_CLASS_DATA, "section ram: %s",
+			     what);
+}
+
+int ram_index_load(struct ram_index *ri, struct snap_reader *r,
+		   const struct snap_digest *digest, struct mote_err *err)
+{
+	struct snap_section s;
+	struct snap_digest d;
+	uint64_t want = 0;
+	int ret = snap_section_open(r, SECTION, 0, &s, err);
+
+	memset(ri, 0, sizeof(*ri));
+	if (ret == 0)
+		ret = snap_section_version(&s, VERSION, err);
+	if (ret < 0)
+		return ret;
+	if (snap_get_u64(&s) != RAM_CHUNK)
+		return bad(err, "chunk size is not 2 MiB");
+	ri->regions = snap_get_u32(&s);
+	if (ri->regions == 0 || ri->regions > ARRAY_SIZE(ri->region))
+		return bad(err, "bad number of regions");
+	for (uint32_t i = 0; i < ri->regions; i++) {
+		ri->region[i].gpa = snap_get_u64(&s);
+		ri->region[i].size = snap_get_u64(&s);
+		if (ri->region[i].size > (UINT64_C(1) << 50))
+			return bad(err, "a region that is too large");
+		ri->length += ri->region[i].size;
+		want += chunks_of(ri->region[i].size);
+	}
+	ri->chunks = snap_get_u64(&s);
+	if (ri->chunks != want)
+		return bad(err, "number of digests does not fit the regions");
+	ri->digests = snap_get_raw(&s, ri->chunks * 16);
+	ret = snap_section_close(&s, err);
+	if (ret < 0)
+		return ret;
+	d = snap_digest(ri->digests, ri->chunks * 16);
+	if (memcmp(d.byte, digest->byte, sizeof(d.byte)) != 0)
+		return bad(err, "memory digests are not those that the "
+				"manifest names: parts of two snapshots?");
+	return 0;
+}
+
+int ram_verify(const struct ram_index *ri, int fd, struct mote_err *err)
+{
+	cleanup_free uint8_t *buf = malloc(RAM_CHUNK);
+	const uint8_t *want = ri->digests;
+	uint64_t off = 0;
+
+	if (!buf)
+		return err_set(err, ENOMEM, "verification buffer");
+	for (uint32_t i = 0; i < ri->regions; i++) {
+		uint64_t size = ri->region[i].size;
+
+		for (uint64_t at = 0; at < size; at += RAM_CHUNK) {
+			uint64_t len = num_min(RAM_CHUNK, size - at);
+			struct snap_digest d;
+			int ret = fd_pread_full(fd, buf, len, off + at);
+
+			if (ret < 0)
+				return err_set_class(err, -ret, ERR_CLASS_IO,
+						     "read of the memory "
+						     "file: %s",
+						     strerror(-ret));
+			d = snap_digest(buf, len);
+			if (memcmp(d.byte, want, sizeof(d.byte)) != 0)
+				return err_set_class(
+					err, EBADMSG, ERR_CLASS_DATA,
+					"memory: offset %" PRIu64 " to %" PRIu64
+					": digest does not match",
+					off + at, off + at + len);
+			want += sizeof(d.byte);
+		}
+		off += size;
+	}
+	return 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ram.h - guest RAM as the memory file of a snapshot, with its digests.
+ *
+ * The file is the RAM regions one after the other, page-aligned so that it
+ * can be mapped; pages of zeros are holes.  Digests are kept for chunks of
+ * 2 MiB, in the state's section "ram".  Threads: the VM thread, parked.
+ */
+#ifndef VMM_SNAPSHOT_RAM_H
+#define VMM_SNAPSHOT_RAM_H
+
+#include <stdint.h>
+
+#include "snapshot/stream.h"
+
+struct memslot_table;
+struct mote_err;
+
+#define RAM_CHUNK (UINT64_C(2) << 20)
+
+/*
+ * Write all RAM to fd (empty, at least readable by nobody else) and the
+ * section to w; *digest is that of the chunks' digests.
+ */
+int ram_save(const struct memslot_table *slots, int fd, struct snap_writer *w,
+	     struct snap_digest *digest, struct mote_err *err);
+
+/* The section, read: where the regions lie and the chunks' digests. */
+struct ram_index {
+	uint32_t regions;
+	struct {
+		uint64_t gpa, size;
+	} region[2];
+	uint64_t length; /* bytes of the memory file */
+	uint64_t chunks;
+	const uint8_t *digests; /* 16 bytes a chunk, inside the state */
+};
+
+/* Check the section against itself and the manifest's digest. */
+int ram_index_load(struct ram_index *ri, struct snap_reader *r,
+		   const struct snap_digest *digest, struct mote_err *err);
+
+/* Read the whole memory file and compare; -EBADMSG names the chunk. */
+int ram_verify(const struct ram_index *ri, int fd, struct mote_err *err);
+
+#endif

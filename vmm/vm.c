@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/fd.h"
+#include "base/guest_abi.h"
+#include "base/timeline.h"
+#include "devices/event.h"
+#include "memory/guestmem.h"
+
+#define PARTIAL_LINE_MS 2 /* how long a line without its end may wait */
+
+struct vcpu *vm_vcpu_get(struct vm *vm, uint32_t id)
+{
+	struct vcpu *found = NULL;
+
+	pthread_mutex_lock(&vm->table_lock);
+	for (uint32_t i = 0; i < vm->vcpus && !found; i++)
+		if (vm->vcpu[i]->id == id && vcpu_get(vm->vcpu[i]))
+			found = vm->vcpu[i];
+	pthread_mutex_unlock(&vm->table_lock);
+	return found;
+}
+
+/*
+ * Make this instance unlike any other that came from the same snapshot:
+ * before its first instruction the generation page gets a new id and seed.
+ */
+static int new_generation(struct vm *vm, struct mote_err *err)
+{
+	struct mote_generation gen;
+	struct timespec now;
+	uint64_t wall;
+	int ret = guest_read(&vm->slots, arch_generation_page(), &gen,
+			     sizeof(gen));
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	wall = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	if (ret == 0) {
+		gen.count++;
+		gen.wall_delta_ns =
+			vm->loaded ? (int64_t)(wall - gen.wall_clock_ns) : 0;
+		gen.wall_clock_ns = wall;
+		if (getrandom(gen.id, sizeof(gen.id), 0) < 0 ||
+		    getrandom(gen.seed, sizeof(gen.seed), 0) < 0)
+			return err_set(err, errno, "getrandom: %s",
+				       strerror(errno));
+		ret = guest_write(&vm->slots, arch_generation_page(), &gen,
+				  sizeof(gen));
+		explicit_bzero(&gen, sizeof(gen));
+	}
+	if (ret < 0)
+		return err_set(err, -ret, "generation page: %s",
+			       strerror(-ret));
+	if (vm->loaded)
+		event_device_raise(vm->event_device, MOTE_EVENT_NEWGEN);
+	return 0;
+}
+
+/* Just before the first instruction: what was held as saved goes live. */
+static int commit(struct vm *vm, struct mote_err *err)
+{
+	int ret;
+
+	if (vm->committed)
+		return 0;
+	ret = arch_vm_commit(&vm->arch, err);
+	for (uint32_t i = 0; ret == 0 && i < vm->vcpus; i++)
+		ret = arch_vcpu_commit(&vm->vcpu[i]->arch, err);
+	/* Last: once more after a failure it would count twice. */
+	if (ret == 0)
+		ret = new_generation(vm, err);
+	vm->committed = ret == 0;
+	return ret;
+}
+
+static void stop_vcpus(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpus; i++)
+		vcpu_park_request(vm->vcpu[i]);
+	for (uint32_t i = 0; i < vm->vcpus; i++)
+		vcpu_stop(vm->vcpu[i]);
+	for (uint32_t i = 0; i < vm->unpluggeds; i++)
+		vcpu_stop(vm->unplugged[i]);
+	vm->threads = false;
+}
+
+/*
+ * All but the last start parked: no instruction runs before every thread
+ * exists, so that a start that failed can be tried again.
+ */
+static int start_vcpus(struct vm *vm, bool paused, struct mote_err *err)
+{
+	for (uint32_t i = 0; i < vm->vcpus; i++) {
+		bool park = paused || i + 1 < vm->vcpus;
+		int ret = vcpu_start(vm->vcpu[i], park, err);
+
+		if (ret < 0) {
+			stop_vcpus(vm);
+			return ret;
+		}
+	}
+	for (uint32_t i = 0; !paused && i + 1 < vm->vcpus; i++)
+		vcpu_unpark(vm->vcpu[i]);
+	return 0;
+}
+
+int vm_start(struct vm *vm, bool paused, struct mote_err *err)
+{
+	int ret = 0;
+
+	assert(vm->state == VM_BUILT);
+	if (!paused)
+		ret = commit(vm, err);
+	timeline_mark(vm->timeline, "state committed");
+	if (ret == 0)
+		ret = start_vcpus(vm, paused, err);
+	if (ret < 0)
+		return ret;
+	vm->threads = true;
+	vm->state = paused ? VM_PAUSED : VM_RUNNING;
+	timeline_mark(vm->timeline, "vCPUs started");
+	log_info(&vm->log, "vm: started: vcpus=%u paused=%d", vm->vcpus,
+		 paused);
+	return 0;
+}
+
+static void park_all(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpus; i++)
+		vcpu_park_request(vm->vcpu[i]);
+	for (uint32_t i = 0; i < vm->vcpus; i++)
+		vcpu_park_wait(vm->vcpu[i]);
+}
+
+int vm_pause(struct vm *vm, struct mote_err *err)
+{
+	if (vm->state == VM_PAUSED || vm->state == VM_BUILT)
+		return 0;
+	if (vm->state != VM_RUNNING)
+		return err_set(err, ESRCH, "the guest has ended");
+	park_all(vm);
+	/* It ended meanwhile, and the event is still to be taken. */
+	if (atomic_load(&vm->events.over))
+		return err_set(err, ESRCH, "the guest has ended");
+	vm->state = VM_PAUSED;
+	log_info(&vm->log, "vm: paused");
+	for (uint32_t i = 0; i < vm->devices; i++) {
+		struct device *dev = vm->device[i];
+		int ret = dev->ops->quiesce ? dev->ops->quiesce(dev, err) : 0;
+
+		if (ret < 0)
+			return err_wrap(err, ret, "%s", dev->ops->name);
+	}
+	return 0;
+}
+
+int vm_resume(struct vm *vm, struct mote_err *err)
+{
+	int ret;
+
+	if (vm->state == VM_RUNNING)
+		return 0;
+	if (vm->state != VM_PAUSED)
+		return err_set(err, ESRCH, "the guest has ended");
+	ret = commit(vm, err);
+	if (ret < 0)
+		return ret;
+	for (uint32_t i = 0; i < vm->devices; i++)
+		if (vm->device[i]->ops->resume)
+			vm->device[i]->ops->resume(vm->device[i]);
+	for (uint32_t i = 0; i < vm->vcpus; i++)
+		vcpu_unpark(vm->vcpu[i]);
+	vm->state = VM_RUNNING;
+	log_info(&vm->log, "vm: resumed");
+	return 0;
+}
+
+/* Move the vCPU with that id from one list to the other. */
+static struct vcpu *move_vcpu(struct vm *vm, uint32_t id, struct vcpu **from,
+			      uint32_t *n_from, struct vcpu **to,
+			      uint32_t *n_to)
+{
+	struct vcpu *v = NULL;
+
+	pthread_mutex_lock(&vm->table_lock);
+	for (uint32_t i = 0; i < *n_from && !v; i++) {
+		if (from[i]->id != id)
+			continue;
+		v = from[i];
+		from[i] = from[--*n_from];
+		to[(*n_to)++] = v;
+	}
+	pthread_mutex_unlock(&vm->table_lock);
+	return v;
+}
+
+int vm_vcpu_unplug(struct vm *vm, uint32_t id, struct mote_err *err)
+{
+	struct vcpu *v = vm_vcpu_get(vm, id);
+
+	if (!v)
+		return err_set(err, ENOENT, "no vCPU %u", id);
+	if (vm->vcpus == 1 || !vm->threads) {
+		vcpu_put(&v);
+		return err_set(err, EBUSY, "vCPU %u: %s", id,
+			       vm->threads ? "it is the last one"
+					   : "the VM has not started");
+	}
+	/* Safe first, gone after: nobody finds one that still runs. */
+	vcpu_park_request(v);
+	vcpu_park_wait(v);
+	move_vcpu(vm, id, vm->vcpu, &vm->vcpus, vm->unplugged, &vm->unpluggeds);
+	vcpu_set_plugged(v, false);
+	vcpu_put(&v);
+	return 0;
+}
+
+int vm_vcpu_replug(struct vm *vm, uint32_t id, struct mote_err *err)
+{
+	struct vcpu *v = move_vcpu(vm, id, vm->unplugged, &vm->unpluggeds,
+				   vm->vcpu, &vm->vcpus);
+
+	if (!v)
+		return err_set(err, ENOENT, "no unplugged vCPU %u", id);
+	vcpu_set_plugged(v, true);
+	if (vm->state == VM_RUNNING)
+		vcpu_unpark(v);
+	return 0;
+}
+
+void vm_ask_stop(struct vm *vm)
+{
+	if (vm->state == VM_ENDED)
+		return;
+	event_device_raise(vm->event_device, MOTE_EVENT_STOP);
+	for (uint32_t i = 0; i < vm->vcpus; i++)
+		vcpu_nudge(vm->vcpu[i]);
+}
+
+static void set_ended(struct vm *vm, enum vm_end end)
+{
+	uint64_t dropped, pending;
+
+	vm->end = end;
+	vm->exit_code = atomic_load(&vm->events.exit_code);
+	for (uint32_t i = 0; i < vm->vcpus; i++)
+		vcpu_ended(vm->vcpu[i], &vm->err);
+	vm->state = VM_ENDED;
+	log_info(&vm->log, "vm: ended: how=%d code=%d", end, vm->exit_code);
+	chardev_counts(&vm->console, &dropped, &pending);
+	if (dropped)
+		log_warn(&vm->log, "console: output lost: bytes=%llu",
+			 (unsigned long long)dropped);
+}
+
+void vm_kill(struct vm *vm)
+{
+	if (vm->state == VM_ENDED)
+		return;
+	stop_vcpus(vm);
+	set_ended(vm, VM_END_KILLED);
+}
+
+/* Bytes for the console: wait a moment for the end of a line. */
+static void dispatch_console(struct vm *vm, unsigned int events)
+{
+	vm->dispatch_again_ms = -1;
+	if ((events & EVENT_CONSOLE) && !(events & EVENT_LINE) &&
+	    vm->state == VM_RUNNING)
+		vm->dispatch_again_ms = PARTIAL_LINE_MS;
+	else
+		vm->console_blocked = chardev_flush(&vm->console, false);
+}
+
+void vm_dispatch(struct vm *vm)
+{
+	unsigned int events = event_take(&vm->events);
+
+	dispatch_console(vm, events);
+
+	if (events & EVENT_READY) {
+		if (!vm->ready)
+			timeline_mark(vm->timeline, "guest ready");
+		vm->ready = true;
+	}
+	if (vm->state != VM_ENDED && (events & EVENT_EXIT))
+		set_ended(vm, VM_END_EXIT);
+	else if (vm->state != VM_ENDED && (events & EVENT_RESET))
+		set_ended(vm, VM_END_RESET);
+	else if (vm->state != VM_ENDED && (events & EVENT_CRASH))
+		set_ended(vm, VM_END_CRASH);
+	if (vm->state == VM_ENDED)
+		vm->console_blocked = chardev_flush(&vm->console, false);
+}
+
+void vm_destroy(struct vm *vm)
+{
+	if (!vm)
+		return;
+	stop_vcpus(vm);
+	for (uint32_t i = 0; i < vm->devices; i++)
+		device_destroy(vm->device[i]);
+	pthread_mutex_lock(&vm->table_lock);
+	for (uint32_t i = 0; i < vm->vcpus; i++)
+		vcpu_put(&vm->vcpu[i]);
+	for (uint32_t i = 0; i < vm->unpluggeds; i++)
+		vcpu_put(&vm->unplugged[i]);
+	vm->vcpus = vm->unpluggeds = 0;
+	pthread_mutex_unlock(&vm->table_lock);
+	arch_vm_fini(&vm->arch);
+	fd_clear(&vm->vm_fd);
+	vm->slots.vm_fd = -1; /* the slots went with the VM */
+	memslot_fini(&vm->slots);
+	chardev_fini(&vm->console);
+	event_fini(&vm->events);
+	fd_clear(&vm->kvm_fd);
+	pthread_mutex_destroy(&vm->table_lock);
+	free(vm);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vm.h - the whole machine: owns everything, knows its states.
+ *
+ * Threads: one VM thread (whoever calls) does all of this; vCPU threads
+ * reach the machine only through the bus and the event queue.  Teardown
+ * order: vCPU threads, vCPU descriptors, devices, interrupt controller and
+ * hash table descriptors, the VM's descriptor, and only then guest RAM.
+ */
+#ifndef VMM_VM_H
+#define VMM_VM_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/arch.h"
+#include "base/err.h"
+#include "base/event.h"
+#include "base/log.h"
+#include "devices/chardev.h"
+#include "devices/device.h"
+#include "memory/bus.h"
+#include "memory/memslot.h"
+#include "vcpu/vcpu.h"
+
+struct timeline;
+struct vm_config;
+
+#define VM_VCPUS_MAX   64
+#define VM_DEVICES_MAX 16
+
+enum vm_state {
+	VM_BUILT, /* nothing has run */
+	VM_RUNNING,
+	VM_PAUSED,
+	VM_ENDED, /* the guest is over; how: vm->end */
+};
+
+enum vm_end {
+	VM_END_NONE,
+	VM_END_EXIT,   /* the guest ended itself with exit_code */
+	VM_END_RESET,  /* it asked for a reset */
+	VM_END_CRASH,  /* it can't go on: err says why */
+	VM_END_KILLED, /* we were told to end it */
+};
+
+struct vm {
+	const struct vm_config *cfg; /* borrowed, outlives the VM */
+	struct log log;
+	struct timeline *timeline; /* may be NULL */
+	int kvm_fd, vm_fd;
+	struct arch_vm arch;
+	struct memslot_table slots;
+	struct bus bus;
+	struct event_queue events;
+	struct chardev console;
+	struct vcpu_env env;
+
+	pthread_mutex_t table_lock; /* the vCPU table */
+	struct vcpu *vcpu[VM_VCPUS_MAX];
+	uint32_t vcpus;
+	struct vcpu *unplugged[VM_VCPUS_MAX]; /* parked, descriptor kept */
+	uint32_t unpluggeds;
+
+	struct device *device[VM_DEVICES_MAX];
+	uint32_t devices;
+	struct device *event_device;
+
+	enum vm_state state;
+	enum vm_end end;
+	int exit_code;
+	struct mote_err err;   /* why it crashed */
+	bool ready;	       /* the mark was written */
+	bool threads;	       /* vCPU threads exist */
+	bool committed;	       /* clocks and generation page are live */
+	bool loaded;	       /* from a snapshot */
+	bool console_blocked;  /* its reader takes nothing at the moment */
+	int dispatch_again_ms; /* when vm_dispatch wants to run again, or -1 */
+};
+
+/* A reference to the vCPU with that KVM id, or NULL. */
+struct vcpu *vm_vcpu_get(struct vm *vm, uint32_t id);
+
+/*
+ * Take a vCPU out of the machine, or put it back.  Closing it and creating
+ * the id again would give EEXIST, so it stays parked outside the table.
+ * The last vCPU stays in.  -ENOENT: no such vCPU (plugged, unplugged).
+ */
+int vm_vcpu_unplug(struct vm *vm, uint32_t id, struct mote_err *err);
+int vm_vcpu_replug(struct vm *vm, uint32_t id, struct mote_err *err);
+
+/*
+ * Create the vCPU threads; parked when paused, else the guest runs.  After
+ * a failure nothing has run and no thread is left; it may be tried again.
+ */
+int vm_start(struct vm *vm, bool paused, struct mote_err *err);
+
+/* Bring all vCPUs to a safe point; fine when already paused. */
+int vm_pause(struct vm *vm, struct mote_err *err);
+int vm_resume(struct vm *vm, struct mote_err *err);
+
+/* Tell the guest to end (docs/GUEST-ABI.md, STOP). */
+void vm_ask_stop(struct vm *vm);
+
+/* End it now; the state becomes VM_ENDED. */
+void vm_kill(struct vm *vm);
+
+/*
+ * Take what vCPUs and devices posted; call when events.fd is readable or
+ * the time in dispatch_again_ms is over.
+ */
+void vm_dispatch(struct vm *vm);
+
+/* Stop everything and give all back; NULL is fine. */
+void vm_destroy(struct vm *vm);
+
+#endif
