@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# check.mk - the tests under sanitizers, and the fuzz targets; included at
+# the end of the Makefile.  Each has a build folder of its own.
+#
+#   make check-asan CHECK_FILTER='elf/*'     one suite only
+#   make fuzz FUZZ_SECONDS=600 FUZZ=stream   one target, longer
+
+SAN_ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+SAN_TSAN := -fsanitize=thread
+CHECK_FILTER ?=
+
+.PHONY: check-asan check-tsan fuzz
+check-asan: guests ## the tests under AddressSanitizer and UBSan
+	$(Q)$(MAKE) --no-print-directory B=build/asan SAN="$(SAN_ASAN)" \
+		build/asan/mote build/asan/mote-oci build/asan/unit-tests \
+		$(FAKE_BIN:$(B)/%=build/asan/%)
+	@tests/sanitize.sh asan build/asan '$(CHECK_FILTER)'
+
+check-tsan: guests ## threads of vCPUs, machines and devices under ThreadSanitizer
+	$(Q)$(MAKE) --no-print-directory B=build/tsan SAN="$(SAN_TSAN)" \
+		build/tsan/run-unit-tests $(FAKE_BIN:$(B)/%=build/tsan/run-%)
+	@tests/sanitize.sh tsan build/tsan '$(CHECK_FILTER)'
+
+# Criterion's arena and ThreadSanitizer want the same addresses: the runner
+# of the labs takes its place.
+run_obj = $(patsubst tests/%.c,$(B)/lab/tests/%.o,$(1) tests/runner/runner.c)
+$(B)/run-unit-tests: $(call run_obj,$(TEST_SRC)) $(call obj,$(LAUNCH_SRC)) $(B)/libmote-int.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) -no-pie $(LDPATH) -o $@ $^ $(LIBS)
+
+$(B)/run-fake-tests: $(call run_obj,$(FAKE_TESTS) $(FAKE_SRC)) $(call obj,$(filter-out vmm/kvm/kvm.c,$(LIB_SRC)))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) -no-pie $(LDPATH) -o $@ $^ $(LIBS)
+
+# --- fuzzing --------------------------------------------------------------------
+FUZZ_SECONDS ?= 60
+FUZZ ?= $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_B := build/fuzz
+FUZZ_FLAGS := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
+# What a target needs beside itself: no KVM, no sandbox.
+FUZZ_LIB := $(wildcard config/*.c) $(wildcard vmm/base/*.c) \
+	vmm/snapshot/stream.c vmm/snapshot/manifest.c \
+	vmm/arch/common/hpt_codec.c vmm/arch/common/elf.c \
+	vmm/memory/guestmem.c vmm/launch/control.c
+
+$(FUZZ_B)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB) Makefile tests/check.mk
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)clang -std=gnu11 -O1 -g $(WARN) $(CPPFLAGS) $(FUZZ_FLAGS) \
+		-ffunction-sections -fdata-sections -Wl,--gc-sections -Itests \
+		-o $@ $(filter %.c,$^) -linih -ljson-c -pthread
+
+fuzz: $(FUZZ:%=$(FUZZ_B)/fuzz_%) ## build the fuzz targets and run each FUZZ_SECONDS (60)
+	@tests/fuzz/run.sh $(FUZZ_B) $(FUZZ_SECONDS) $(FUZZ)

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_api.c - what mote_vm_poll waits for: a console whose reader is slow
+ * gets the rest when the reader is back, also after the guest's end.
+ */
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arch/x86_64/layout.h"
+#include "base/fd.h"
+#include "base/guest_abi.h"
+#include "fake/elfimg.h"
+#include "fake/fake_kvm.h"
+#include "mote.h"
+
+static struct mote_config *cfg;
+static struct mote_vm *vm;
+static int console[2];
+static size_t filled;
+
+static struct fake_exit out(uint16_t port, uint8_t size, uint8_t value)
+{
+	struct fake_exit e = {.run.exit_reason = KVM_EXIT_IO, .data = {value}};
+
+	e.run.io.direction = KVM_EXIT_IO_OUT;
+	e.run.io.port = port;
+	e.run.io.size = size;
+	e.run.io.count = 1;
+	return e;
+}
+
+/* Nobody reads and the pipe is full; the guest says "x\n" and ends. */
+static void start_blocked(bool end)
+{
+	static struct fake_exit e[3];
+	static const char page[4096] = "fill";
+	struct mote_err err = {0};
+	struct elfimg img;
+	ssize_t n;
+	int kernel;
+	struct mote_vm_options opt = {
+		.size = sizeof(opt),
+		.kvm_fd = -1,
+		.console_in_fd = -1,
+	};
+
+	fake_kvm_reset();
+	e[0] = out(LAYOUT_SERIAL_PORT, 1, 'x');
+	e[1] = out(LAYOUT_SERIAL_PORT, 1, '\n');
+	e[2] = out(LAYOUT_EVENT_PORT + MOTE_REG_EXIT, 4, 9);
+	fake_kvm_script(e, end ? 3 : 2);
+	elfimg_init(&img);
+	kernel = elfimg_fd(&img, sizeof(img));
+	cr_assert_eq(pipe2(console, O_CLOEXEC | O_NONBLOCK), 0);
+	while ((n = write(console[1], page, sizeof(page))) > 0)
+		filled += (size_t)n;
+	cfg = mote_config_new();
+	cr_assert_not_null(cfg);
+	cr_assert_eq(mote_config_set(cfg, "test", "vm.memory=4M", NULL), 0);
+	opt.config = cfg;
+	opt.kernel_fd = kernel;
+	opt.console_out_fd = console[1];
+	cr_assert_eq(mote_vm_create(&opt, &vm, &err), 0, "%s", err.msg);
+	cr_assert_eq(mote_vm_start(vm, false, &err), 0, "%s", err.msg);
+	fd_close(kernel);
+}
+
+/* One turn of an embedder's loop; false: nothing came in that time. */
+static bool turn(int limit_ms)
+{
+	struct pollfd fds[MOTE_VM_POLL_MAX];
+	int timeout, n = mote_vm_poll(vm, fds, &timeout);
+
+	if (timeout < 0 || timeout > limit_ms)
+		timeout = limit_ms;
+	if (poll(fds, (nfds_t)n, timeout) == 0 && timeout == limit_ms)
+		return false;
+	mote_vm_dispatch(vm, fds, n);
+	return true;
+}
+
+static struct mote_status status(void)
+{
+	struct mote_status st;
+
+	mote_vm_status(vm, &st, NULL);
+	return st;
+}
+
+static void drain(char *last, size_t want)
+{
+	char buf[4096];
+	size_t got = 0;
+
+	for (int i = 0; got < filled + want && i < 2000; i++) {
+		ssize_t n = read(console[0], buf, sizeof(buf));
+
+		if (n > 0) {
+			got += (size_t)n;
+			memcpy(last, buf + n - (n > 1 ? 2 : 1), 2);
+		} else {
+			turn(10);
+		}
+	}
+	cr_expect_eq(got, filled + want);
+}
+
+static void finish(void)
+{
+	mote_vm_destroy(vm);
+	mote_config_free(cfg);
+	fd_close(console[0]);
+	fd_clear(&console[1]);
+}
+
+Test(api, a_slow_reader_gets_the_rest_after_the_end, .timeout = 60)
+{
+	char last[3] = "";
+
+	start_blocked(true);
+	for (int i = 0; i < 100 && status().state != MOTE_ENDED; i++)
+		turn(100);
+	cr_assert_eq(status().state, MOTE_ENDED);
+	while (turn(50))
+		; /* nothing moves until somebody reads */
+	cr_expect_eq(status().console_pending, 2u);
+	drain(last, 2);
+	cr_expect_str_eq(last, "x\n");
+	cr_expect_eq(status().console_pending, 0u);
+	finish();
+}
+
+Test(api, a_slow_reader_gets_the_rest_from_a_silent_guest, .timeout = 60)
+{
+	char last[3] = "";
+
+	start_blocked(false);
+	while (turn(200))
+		;
+	cr_expect_eq(status().state, MOTE_RUNNING);
+	cr_expect_eq(status().console_pending, 2u);
+	drain(last, 2);
+	cr_expect_str_eq(last, "x\n");
+	finish();
+}
+
+Test(api, a_full_console_does_not_spin)
+{
+	int turns = 0;
+
+	start_blocked(false);
+	while (turn(200) && turns < 1000)
+		turns++;
+	cr_expect_lt(turns, 100, "it turns and turns");
+	finish();
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kvm/vmtest.h"
+
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/timeline.h"
+
+/* Emulated machines are slow; a test that waits longer hangs. */
+#define WAIT_NS (UINT64_C(40) * 1000000000)
+
+static const char *const file_names[] = {"manifest", "state", "memory"};
+
+void vmtest_init(struct vmtest *t, const char *args)
+{
+	memset(t, 0, sizeof(*t));
+	cr_assert_eq(config_init(&t->cfg), 0);
+	t->cfg.vm.memory = VMTEST_MEMORY;
+	t->cfg.vm.vcpus = 1;
+	free(t->cfg.vm.cmdline);
+	t->cfg.vm.cmdline = strdup(args);
+	cr_assert_eq(pipe2(t->pipe, O_CLOEXEC), 0);
+	cr_assert_eq(fcntl(t->pipe[0], F_SETFL, O_NONBLOCK), 0);
+	t->opt = (struct build_options){
+		.cfg = &t->cfg,
+		.kvm_fd = -1,
+		.console_in_fd = -1,
+		.console_out_fd = t->pipe[1],
+		.memory_fd = -1,
+	};
+	if (access("/dev/kvm", R_OK | W_OK) < 0)
+		cr_skip_test("/dev/kvm: %s", strerror(errno));
+}
+
+void vmtest_fini(struct vmtest *t)
+{
+	vm_destroy(t->vm);
+	t->vm = NULL;
+	fd_clear(&t->pipe[0]);
+	fd_clear(&t->pipe[1]);
+	config_fini(&t->cfg);
+}
+
+static int open_guest(const char *guest)
+{
+	const char *dir = getenv("MOTE_GUESTS");
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s.elf", dir ? dir : "build/guests",
+		 guest);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		cr_skip_test("%s: %s", path, strerror(errno));
+	return fd;
+}
+
+void vmtest_build(struct vmtest *t, const char *guest)
+{
+	cleanup_fd int fd = open_guest(guest);
+
+	cr_assert_eq(build_vm(&t->vm, &t->opt, &t->err), 0, "%s", t->err.msg);
+	cr_assert_eq(build_boot(t->vm, fd, &t->err), 0, "%s", t->err.msg);
+}
+
+void vmtest_start(struct vmtest *t, const char *guest)
+{
+	vmtest_build(t, guest);
+	cr_assert_eq(vm_start(t->vm, false, &t->err), 0, "%s", t->err.msg);
+}
+
+void vmtest_drain(struct vmtest *t)
+{
+	ssize_t n;
+
+	do {
+		n = read(t->pipe[0], t->out + t->out_len,
+			 sizeof(t->out) - 1 - t->out_len);
+		if (n > 0)
+			t->out_len += (size_t)n;
+	} while (n > 0);
+	t->out[t->out_len] = '\0';
+}
+
+/* One turn of what the VM thread does. */
+static void turn(struct vmtest *t)
+{
+	struct pollfd p = {.fd = t->vm->events.fd, .events = POLLIN};
+	int again = t->vm->dispatch_again_ms;
+
+	poll(&p, 1, again >= 0 ? again : 200);
+	vm_dispatch(t->vm);
+	vmtest_drain(t);
+}
+
+void vmtest_wait_end(struct vmtest *t)
+{
+	uint64_t began = timeline_now();
+
+	while (t->vm->state != VM_ENDED && timeline_now() - began < WAIT_NS)
+		turn(t);
+	cr_assert_eq(t->vm->state, VM_ENDED, "still running; it said: %s",
+		     t->out);
+	chardev_flush(&t->vm->console, false);
+	vmtest_drain(t);
+}
+
+void vmtest_wait_for(struct vmtest *t, const char *text)
+{
+	uint64_t began = timeline_now();
+
+	while (!strstr(t->out, text) && t->vm->state != VM_ENDED &&
+	       timeline_now() - began < WAIT_NS)
+		turn(t);
+	cr_assert(strstr(t->out, text) != NULL, "no \"%s\" in: %s (%s)", text,
+		  t->out, t->vm->err.msg);
+}
+
+static int open_file(const struct vmtest_snapshot *s, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", s->dir, name);
+	return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+}
+
+void vmtest_save(struct vmtest *t, struct vmtest_snapshot *s)
+{
+	struct snapshot_files files;
+
+	snprintf(s->dir, sizeof(s->dir), "/tmp/vmtest-XXXXXX");
+	cr_assert_not_null(mkdtemp(s->dir), "%s", strerror(errno));
+	files.manifest_fd = open_file(s, file_names[0]);
+	files.state_fd = open_file(s, file_names[1]);
+	files.memory_fd = open_file(s, file_names[2]);
+	cr_assert_geq(files.memory_fd, 0, "%s", strerror(errno));
+	cr_assert_eq(snapshot_save(t->vm, &files, &t->err), 0, "%s",
+		     t->err.msg);
+	vmtest_drain(t);
+	fd_close(files.manifest_fd);
+	fd_close(files.state_fd);
+	fd_close(files.memory_fd);
+}
+
+void vmtest_remove(struct vmtest_snapshot *s)
+{
+	char path[128];
+
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s/%s", s->dir, file_names[i]);
+		unlink(path);
+	}
+	rmdir(s->dir);
+}
+
+int vmtest_try_load(struct vmtest *t, const struct vmtest_snapshot *s)
+{
+	struct snapshot *snap = calloc(1, sizeof(*snap));
+	int ret;
+
+	cr_assert_not_null(snap);
+	ret = snapshot_open(snap, AT_FDCWD, s->dir, &t->err);
+	if (ret == 0)
+		ret = snapshot_load(snap, &t->opt, &t->vm, &t->err);
+	snapshot_close(snap);
+	free(snap);
+	return ret;
+}
+
+void vmtest_load(struct vmtest *t, const struct vmtest_snapshot *s)
+{
+	cr_assert_eq(vmtest_try_load(t, s), 0, "%s", t->err.msg);
+}
+
+static void *read_whole(const struct vmtest_snapshot *s, const char *name,
+			size_t *len)
+{
+	cleanup_fd int fd = open_file(s, name);
+	int64_t size = fd_size(fd);
+	void *buf = malloc((size_t)size + 1);
+
+	cr_assert_geq(size, 0);
+	cr_assert_not_null(buf);
+	cr_assert_eq(fd_pread_full(fd, buf, (size_t)size, 0), 0, "%s", name);
+	*len = (size_t)size;
+	return buf;
+}
+
+static void expect_same_file(const struct vmtest_snapshot *a,
+			     const struct vmtest_snapshot *b, const char *name)
+{
+	size_t len, other;
+	cleanup_free uint8_t *x = read_whole(a, name, &len);
+	cleanup_free uint8_t *y = read_whole(b, name, &other);
+
+	cr_assert_eq(len, other, "length of %s", name);
+	if (!memcmp(x, y, len)) /* the loop is slow on emulated machines */
+		return;
+	for (size_t i = 0; i < len; i++)
+		cr_assert_eq(x[i], y[i], "%s differs at %zu: 0x%02x, 0x%02x",
+			     name, i, x[i], y[i]);
+}
+
+/* Section by section, so that a difference has a name. */
+static void expect_same_state(const struct vmtest_snapshot *a,
+			      const struct vmtest_snapshot *b)
+{
+	size_t len, other;
+	cleanup_free uint8_t *x = read_whole(a, file_names[1], &len);
+	cleanup_free uint8_t *y = read_whole(b, file_names[1], &other);
+	static struct snap_reader r, q;
+	struct mote_err err = {0};
+
+	cr_assert_eq(snap_reader_init(&r, x, len, &err), 0, "%s", err.msg);
+	cr_assert_eq(snap_reader_init(&q, y, other, &err), 0, "%s", err.msg);
+	cr_expect_eq(r.count, q.count);
+	for (int i = 0; i < r.count && i < q.count; i++) {
+		const struct snap_section *s = &r.section[i];
+		const struct snap_section *t = &q.section[i];
+
+		cr_assert_str_eq(s->name, t->name);
+		cr_assert_eq(s->len, t->len, "length of %s", s->name);
+		for (size_t k = 0; k < s->len; k++)
+			cr_expect_eq(s->data[k], t->data[k],
+				     "section %s[%u] byte %zu: 0x%02x, 0x%02x",
+				     s->name, s->instance, k, s->data[k],
+				     t->data[k]);
+	}
+}
+
+void vmtest_expect_same(const struct vmtest_snapshot *a,
+			const struct vmtest_snapshot *b)
+{
+	/* The manifest last: it holds the digests of the others. */
+	expect_same_state(a, b);
+	expect_same_file(a, b, "state");
+	expect_same_file(a, b, "memory");
+	expect_same_file(a, b, "manifest");
+}
