@@ -152,6 +152,8 @@ int vm_pause(struct vm *vm, struct mote_err *err)
 		return err_set(err, ESRCH, "the guest has ended");
 	vm->state = VM_PAUSED;
 	log_info(&vm->log, "vm: paused");
+	/* Who asked for the pause finds all that the guest has said. */
+	vm->console_blocked = chardev_flush(&vm->console, false);
 	for (uint32_t i = 0; i < vm->devices; i++) {
 		struct device *dev = vm->device[i];
 		int ret = dev->ops->quiesce ? dev->ops->quiesce(dev, err) : 0;
