@@ -71,7 +71,8 @@ obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
 GUESTS := hello counter $(if $(filter x86_64,$(ARCH)),noop) \
 	$(if $(filter arm64,$(ARCH)),psci) $(if $(filter ppc64le,$(ARCH)),hpt)
-GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf)
+HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo)
+GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf) $(HVT_GUESTS:%=$(B)/guests/hvt-%.elf)
 
 .PHONY: all
 all: $(B)/mote $(B)/mote-oci $(B)/libmote.a $(B)/libmote.so.0 guests ## build everything
@@ -138,6 +139,13 @@ $(B)/guests/noop.elf: guests/noop/noop.S guests/lib/note.S $(GUEST_LD)
 	$(call say,GUEST,$@)
 	@mkdir -p $(@D)
 	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_LINK) -o $@ $<
+
+# Solo5 hvt guests: one file each, with an ABI note and a manifest.
+HVT_LIB := guests/lib/hvt/$(ARCH).S guests/lib/hvt/hvt.c
+$(B)/guests/hvt-%.elf: guests/hvt/%.c $(HVT_LIB) guests/lib/hvt/hvt.ld guests/include/hvt.h vmm/base/hvt_abi.h Makefile
+	$(call say,GUEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,-T,guests/lib/hvt/hvt.ld -o $@ $< $(HVT_LIB)
 
 $(B)/guests/%.elf: guests/%/*.c $(GUEST_LIB) $(GUEST_HDR) $(GUEST_LD) Makefile
 	$(call say,GUEST,$@)

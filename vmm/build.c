@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "arch/common/elf.h"
+#include "arch/common/solo5.h"
 #include "base/cleanup.h"
 #include "base/guest_abi.h"
 #include "base/num.h"
@@ -62,7 +63,8 @@ static int build_memory(struct vm *vm, const struct build_options *opt,
 	struct arch_ram ram[ARCH_RAM_MAX];
 	enum hugepages huge = opt->cfg->memory.hugepages;
 	uint64_t off = 0;
-	int n = arch_ram_layout(opt->cfg->vm.memory, ram);
+	int n = arch_ram_layout(opt->cfg->vm.protocol, opt->cfg->vm.memory,
+				ram);
 
 	if (n < 0)
 		return err_set_class(err, -n, ERR_CLASS_DATA,
@@ -118,7 +120,7 @@ static int build_vcpus(struct vm *vm, struct mote_err *err)
 static int build_devices(struct vm *vm, struct mote_err *err)
 {
 	size_t n;
-	const struct arch_device *ad = arch_devices(&n);
+	const struct arch_device *ad = arch_devices(vm->cfg->vm.protocol, &n);
 
 	for (size_t i = 0; i < n; i++) {
 		struct device_config cfg = {
@@ -140,6 +142,8 @@ static int build_devices(struct vm *vm, struct mote_err *err)
 		vm->device[vm->devices++] = dev;
 		if (!strcmp(ad[i].model, "event"))
 			vm->event_device = dev;
+		if (!strcmp(ad[i].model, "hvt"))
+			vm->hvt = dev;
 	}
 	return 0;
 }
@@ -246,7 +250,7 @@ static int write_boot_page(struct vm *vm, uint64_t fdt, struct mote_err *err)
 {
 	const char *cmdline = vm->cfg->vm.cmdline ? vm->cfg->vm.cmdline : "";
 	size_t n, len = strlen(cmdline) + 1;
-	const struct arch_device *d = arch_devices(&n);
+	const struct arch_device *d = arch_devices(PROTOCOL_MOTE, &n);
 	struct mote_boot boot = {
 		.magic = MOTE_BOOT_MAGIC,
 		.version = MOTE_ABI_VERSION,
@@ -284,29 +288,28 @@ static int write_boot_page(struct vm *vm, uint64_t fdt, struct mote_err *err)
 	return 0;
 }
 
-int build_boot(struct vm *vm, int kernel_fd, struct mote_err *err)
+static int boot_mote(struct vm *vm, int kernel_fd, struct mote_err *err)
 {
-	const char *name = vm->cfg->vm.kernel ? vm->cfg->vm.kernel : "kernel";
 	struct arch_boot boot = {.boot_page = arch_boot_page()};
 	struct elf_image img;
+	struct elf_file f;
 	uint64_t fdt = 0;
-	int ret;
+	int ret = elf_open(&f, kernel_fd, arch_elf_machine, err);
 
-	ret = elf_load(&vm->slots, kernel_fd, arch_elf_machine,
-		       arch_image_base(), &img, err);
+	if (ret == 0)
+		ret = elf_load(&vm->slots, &f, arch_image_base(), &img, err);
 	if (ret < 0)
-		return err_wrap(err, ret, "%s", name);
+		return ret;
 	if (!img.has_note)
 		return err_set_class(err, ENOEXEC, ERR_CLASS_DATA,
-				     "%s: no ELF note of owner \"mote\": not "
-				     "an image of a protocol that this "
-				     "version runs",
-				     name);
+				     "no ELF note of owner \"mote\" or "
+				     "\"Solo5\": not an image of a protocol "
+				     "that this version runs");
 	if (img.note_version != MOTE_ABI_VERSION)
 		return err_set_class(err, ENOEXEC, ERR_CLASS_DATA,
-				     "%s: mote ABI version %u, this version "
-				     "runs %u",
-				     name, img.note_version, MOTE_ABI_VERSION);
+				     "mote ABI version %u, this version runs "
+				     "%u",
+				     img.note_version, MOTE_ABI_VERSION);
 	boot.entry = img.entry;
 	boot.user_mode = img.note_flags & ELF_NOTE_RING3;
 	timeline_mark(vm->timeline, "image loaded");
@@ -316,6 +319,29 @@ int build_boot(struct vm *vm, int kernel_fd, struct mote_err *err)
 		ret = write_boot_page(vm, fdt, err);
 	for (uint32_t i = 0; ret == 0 && i < vm->vcpus; i++)
 		ret = arch_vcpu_boot(&vm->vcpu[i]->arch, &boot, err);
-	timeline_mark(vm->timeline, "registers set");
 	return ret;
+}
+
+int build_probe(int kernel_fd, enum vm_protocol *protocol, struct mote_err *err)
+{
+	struct elf_file f;
+	int ret = elf_open(&f, kernel_fd, arch_elf_machine, err);
+
+	if (ret == 0)
+		ret = solo5_probe(&f, err);
+	*protocol = ret > 0 ? PROTOCOL_HVT : PROTOCOL_MOTE;
+	return ret < 0 ? ret : 0;
+}
+
+int build_boot(struct vm *vm, const struct build_options *opt, int kernel_fd,
+	       struct mote_err *err)
+{
+	const char *name = vm->cfg->vm.kernel ? vm->cfg->vm.kernel : "kernel";
+	int ret = vm->hvt ? build_hvt_boot(vm, opt, kernel_fd, err)
+			  : boot_mote(vm, kernel_fd, err);
+
+	if (ret < 0)
+		return err_wrap(err, ret, "%s", name);
+	timeline_mark(vm->timeline, "registers set");
+	return 0;
 }

@@ -12,11 +12,18 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "config/config.h"
 
 struct mote_err;
 struct timeline;
 struct vm;
-struct vm_config;
+
+/* The descriptor of a guest's device, by its section ("disk.data"). */
+struct build_fd {
+	const char *section;
+	int fd;	      /* borrowed */
+	uint32_t mtu; /* networks */
+};
 
 struct build_options {
 	const struct vm_config *cfg; /* outlives the VM */
@@ -30,16 +37,33 @@ struct build_options {
 	/* Memory of a snapshot to map (copy on write) or, copy, to read. */
 	int memory_fd; /* -1: fresh zero memory */
 	bool memory_copy;
+	const struct build_fd *fds; /* what is not among them is opened */
+	int fd_count;
 };
+
+/*
+ * Which contract an image is of, by its notes: PROTOCOL_HVT or
+ * PROTOCOL_MOTE (which refuses what is neither).
+ */
+int build_probe(int kernel_fd, enum vm_protocol *protocol,
+		struct mote_err *err);
 
 /* A machine that has not run: VM, slots, vCPUs, devices. */
 int build_vm(struct vm **out, const struct build_options *opt,
 	     struct mote_err *err);
 
 /*
- * Load the kernel image (mote contract) into it and set the registers of
- * its entry.  kernel_fd is borrowed.
+ * Load the kernel image into it and set the registers of its entry; under
+ * the hvt contract also attach the devices of its manifest.  kernel_fd is
+ * borrowed.
  */
-int build_boot(struct vm *vm, int kernel_fd, struct mote_err *err);
+int build_boot(struct vm *vm, const struct build_options *opt, int kernel_fd,
+	       struct mote_err *err);
+
+/* hvt (build_hvt.c): attach what the guest declares; after a load, too. */
+int build_hvt_attach(struct vm *vm, const struct build_options *opt,
+		     struct mote_err *err);
+int build_hvt_boot(struct vm *vm, const struct build_options *opt,
+		   int kernel_fd, struct mote_err *err);
 
 #endif

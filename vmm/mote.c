@@ -14,10 +14,12 @@
 #include "arch/arch.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/hvt_abi.h"
 #include "base/num.h"
 #include "base/timeline.h"
 #include "build.h"
 #include "config/config.h"
+#include "devices/hostdev.h"
 #include "doctor.h"
 #include "sandbox/sandbox.h"
 #include "snapshot/snapshot.h"
@@ -355,28 +357,71 @@ static int enter_filter(void *opaque, int vcpu_fd)
 	const int fd[SANDBOX_FDS] = {
 		[SANDBOX_FD_VCPU] = vcpu_fd,
 		[SANDBOX_FD_EVENTS] = mv->vm->events.fd,
+		[SANDBOX_FD_HVT] = mv->vm->hvt ? mv->vm->hvt_fds : -1,
 	};
 
 	return sandbox_filter_load(
-		SANDBOX_VCPU,
+		mv->vm->hvt ? SANDBOX_VCPU_HVT : SANDBOX_VCPU,
 		(enum sandbox_mode)(mv->seccomp - MOTE_SECCOMP_KILL), fd);
 }
 
-static int boot(struct mote_vm *mv, int kernel_fd, struct mote_err *err)
+static int open_kernel(struct mote_vm *mv, int given, int *own,
+		       struct mote_err *err)
 {
 	const char *path = mv->cfg->c.vm.kernel;
-	cleanup_fd int own = -1;
 
-	if (kernel_fd < 0 && !path)
+	if (given >= 0)
+		return given;
+	if (!path)
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
 				     "vm.kernel: not set");
-	if (kernel_fd < 0) {
-		own = fd_open_regular(AT_FDCWD, path, false, err);
-		if (own < 0)
-			return err_wrap(err, own, "vm.kernel");
-		kernel_fd = own;
+	*own = fd_open_regular(AT_FDCWD, path, false, err);
+	return *own < 0 ? err_wrap(err, *own, "vm.kernel") : *own;
+}
+
+/* The contract decides what RAM may be: in our own copy it is what it gets. */
+static int fit_contract(struct mote_vm *mv, const struct log *log,
+			struct mote_err *err)
+{
+	struct vm_config *c = &mv->cfg->c;
+	uint64_t fit = c->vm.memory / HVT_MEMORY_GRAIN * HVT_MEMORY_GRAIN;
+
+	if (c->vm.protocol != PROTOCOL_HVT)
+		return 0;
+	if (c->vm.vcpus != 1)
+		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+				     "vm.vcpus: %u, protocol hvt has one",
+				     c->vm.vcpus);
+	if (fit == 0)
+		fit = HVT_MEMORY_GRAIN;
+	if (fit != c->vm.memory)
+		log_warn(log, "vm.memory: adjusting memory to %llu bytes",
+			 (unsigned long long)fit);
+	c->vm.memory = fit;
+	return 0;
+}
+
+static int boot(struct mote_vm *mv, struct build_options *b, int kernel_fd,
+		struct mote_err *err)
+{
+	struct vm_config *c = &mv->cfg->c;
+	cleanup_fd int own = -1;
+	int fd = open_kernel(mv, kernel_fd, &own, err);
+	int ret = fd < 0 ? fd : 0;
+
+	if (ret == 0 && c->vm.protocol == PROTOCOL_AUTO) {
+		ret = build_probe(fd, &c->vm.protocol, err);
+		if (ret < 0)
+			err_wrap(err, ret, "%s",
+				 c->vm.kernel ? c->vm.kernel : "kernel");
 	}
-	return build_boot(mv->vm, kernel_fd, err);
+	if (ret == 0)
+		ret = fit_contract(mv, &b->log, err);
+	if (ret == 0)
+		ret = build_vm(&mv->vm, b, err);
+	if (ret == 0)
+		ret = build_boot(mv->vm, b, fd, err);
+	return ret;
 }
 
 static int copy_config(struct mote_vm *mv, const struct mote_config *from,
@@ -385,6 +430,28 @@ static int copy_config(struct mote_vm *mv, const struct mote_config *from,
 	mv->cfg = calloc(1, sizeof(*mv->cfg));
 	if (!mv->cfg || config_copy(&mv->cfg->c, &from->c) < 0)
 		return err_set(err, ENOMEM, "configuration");
+	return 0;
+}
+
+/* The descriptors of devices as build.h wants them; *fds owns the list. */
+static int take_fds(struct build_options *b, const struct mote_vm_options *opt,
+		    struct build_fd **fds, struct mote_err *err)
+{
+	int n = opt->device_count;
+
+	if (n == 0)
+		return 0;
+	*fds = calloc((size_t)n, sizeof(**fds));
+	if (!*fds)
+		return err_set(err, ENOMEM, "devices");
+	for (int i = 0; i < n; i++)
+		(*fds)[i] = (struct build_fd){
+			.section = opt->devices[i].section,
+			.fd = opt->devices[i].fd,
+			.mtu = opt->devices[i].mtu,
+		};
+	b->fds = *fds;
+	b->fd_count = n;
 	return 0;
 }
 
@@ -400,8 +467,11 @@ static int create(struct mote_vm *mv, const struct mote_vm_options *opt,
 		.memory_fd = -1,
 		.opaque = mv,
 	};
+	cleanup_free struct build_fd *fds = NULL;
 	int ret = copy_config(mv, opt->config, err);
 
+	if (ret == 0)
+		ret = take_fds(&b, opt, &fds, err);
 	if (ret < 0)
 		return ret;
 	b.cfg = &mv->cfg->c;
@@ -410,10 +480,7 @@ static int create(struct mote_vm *mv, const struct mote_vm_options *opt,
 		b.thread_enter = enter_filter;
 	if (opt->snapshot)
 		return snapshot_load(&opt->snapshot->s, &b, &mv->vm, err);
-	ret = build_vm(&mv->vm, &b, err);
-	if (ret == 0)
-		ret = boot(mv, opt->kernel_fd, err);
-	return ret;
+	return boot(mv, &b, opt->kernel_fd, err);
 }
 
 int mote_vm_create(const struct mote_vm_options *opt, struct mote_vm **out,
@@ -579,6 +646,28 @@ bool mote_doctor(void (*say)(void *opaque, const struct mote_finding *f),
 	return doctor_run(pass_on, &s);
 }
 
+/* --- devices -----------------------------------------------------------------
+ */
+
+int mote_device_open(const struct mote_config *cfg, size_t i,
+		     struct mote_device_fd *out, struct mote_err *err)
+{
+	const struct vm_config *c = &cfg->c;
+	bool disk = i < c->disk_count;
+	int ret;
+
+	*out = (struct mote_device_fd){.fd = -1};
+	if (!disk && i >= (size_t)c->disk_count + c->net_count)
+		return 0;
+	snprintf(out->section, sizeof(out->section), "%s.%s",
+		 disk ? "disk" : "net",
+		 disk ? c->disk[i].name : c->net[i - c->disk_count].name);
+	ret = disk ? hostdev_open_disk(&c->disk[i], &out->fd, err)
+		   : hostdev_open_net(&c->net[i - c->disk_count], &out->fd,
+				      &out->mtu, err);
+	return ret < 0 ? ret : 1;
+}
+
 /* --- jail --------------------------------------------------------------------
  */
 
@@ -605,7 +694,7 @@ int mote_jail_enter(const struct mote_jail_options *opt, unsigned int *layers,
 
 int mote_jail_lock(enum mote_seccomp mode, struct mote_err *err)
 {
-	const int fd[SANDBOX_FDS] = {-1, -1};
+	const int fd[SANDBOX_FDS] = {-1, -1, -1};
 	int ret;
 
 	ret = jail_lock(err);

@@ -163,6 +163,21 @@ enum mote_seccomp {
 	MOTE_SECCOMP_LOG,   /* ... is logged by the kernel and allowed */
 };
 
+/* What stands behind a disk or network of the guest, by its section. */
+struct mote_device_fd {
+	char section[80]; /* "disk.data", "net.service" */
+	int fd;
+	uint32_t mtu; /* of a network, bytes */
+};
+
+/*
+ * Open the i-th disk or network of the configuration, as the user, before
+ * any jail: 1 and *out (fd is the caller's to close), 0 past the last, or an
+ * error that names the section.  A tap must exist and be up.
+ */
+MOTE_API int mote_device_open(const struct mote_config *cfg, size_t i,
+			      struct mote_device_fd *out, struct mote_err *err);
+
 /* Descriptors are borrowed until mote_vm_create returns, but the console's
  * until mote_vm_destroy. */
 struct mote_vm_options {
@@ -178,6 +193,9 @@ struct mote_vm_options {
 	void *log_opaque;
 	int log_level;
 	struct mote_timeline *timeline; /* may be NULL */
+	/* Of mote_device_open; what is not among them is opened. */
+	const struct mote_device_fd *devices;
+	int device_count;
 };
 #define MOTE_VM_OPTIONS_INIT                                                   \
 	{                                                                      \

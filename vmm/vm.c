@@ -3,7 +3,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -13,6 +15,7 @@
 #include "base/guest_abi.h"
 #include "base/timeline.h"
 #include "devices/event.h"
+#include "devices/hvt.h"
 #include "memory/guestmem.h"
 
 #define PARTIAL_LINE_MS 2 /* how long a line without its end may wait */
@@ -75,7 +78,7 @@ static int commit(struct vm *vm, struct mote_err *err)
 	for (uint32_t i = 0; ret == 0 && i < vm->vcpus; i++)
 		ret = arch_vcpu_commit(&vm->vcpu[i]->arch, err);
 	/* Last: once more after a failure it would count twice. */
-	if (ret == 0)
+	if (ret == 0 && vm->event_device)
 		ret = new_generation(vm, err);
 	vm->committed = ret == 0;
 	return ret;
@@ -242,9 +245,34 @@ void vm_ask_stop(struct vm *vm)
 {
 	if (vm->state == VM_ENDED)
 		return;
+	if (!vm->event_device) { /* the contract has no way to ask */
+		vm_kill(vm);
+		return;
+	}
 	event_device_raise(vm->event_device, MOTE_EVENT_STOP);
 	for (uint32_t i = 0; i < vm->vcpus; i++)
 		vcpu_nudge(vm->vcpu[i]);
+}
+
+/* Why, and where the vCPU that it ended stands. */
+static void explain_crash(struct vm *vm)
+{
+	const char *name;
+	uint64_t pc;
+
+	if (vm->hvt && !vm->err.code)
+		hvt_error(vm->hvt, &vm->err);
+	for (uint32_t i = 0; i < vm->vcpus; i++) {
+		size_t len = strlen(vm->err.msg);
+
+		/* An hvt guest's only one does not enter KVM_RUN again. */
+		if ((!vm->hvt && !vcpu_ended(vm->vcpu[i], NULL)) ||
+		    arch_vcpu_pc(&vm->vcpu[i]->arch, &pc, &name) < 0)
+			continue;
+		snprintf(vm->err.msg + len, sizeof(vm->err.msg) - len,
+			 ": %s=0x%" PRIx64, name, pc);
+		break;
+	}
 }
 
 static void set_ended(struct vm *vm, enum vm_end end)
@@ -255,6 +283,8 @@ static void set_ended(struct vm *vm, enum vm_end end)
 	vm->exit_code = atomic_load(&vm->events.exit_code);
 	for (uint32_t i = 0; i < vm->vcpus; i++)
 		vcpu_ended(vm->vcpu[i], &vm->err);
+	if (end == VM_END_CRASH)
+		explain_crash(vm);
 	vm->state = VM_ENDED;
 	log_info(&vm->log, "vm: ended: how=%d code=%d", end, vm->exit_code);
 	chardev_counts(&vm->console, &dropped, &pending);

@@ -65,7 +65,9 @@ struct vm {
 
 	struct device *device[VM_DEVICES_MAX];
 	uint32_t devices;
-	struct device *event_device;
+	struct device *event_device; /* of the mote contract, or NULL */
+	struct device *hvt;	     /* of the Solo5 contract, or NULL */
+	int hvt_fds;		     /* first number of its descriptors */
 
 	enum vm_state state;
 	enum vm_end end;

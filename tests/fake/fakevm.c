@@ -50,7 +50,7 @@ int fakevm_up(struct fakevm *f, bool paused)
 	int ret = build_vm(&f->vm, &f->opt, &f->err);
 
 	if (ret == 0)
-		ret = build_boot(f->vm, f->kernel_fd, &f->err);
+		ret = build_boot(f->vm, &f->opt, f->kernel_fd, &f->err);
 	if (ret == 0)
 		ret = vm_start(f->vm, paused, &f->err);
 	return ret;

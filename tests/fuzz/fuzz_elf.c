@@ -43,13 +43,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct mote_err err = {0};
 	struct elf_image img;
+	static struct elf_file f;
 	uint8_t below[64];
 	int fd = memfd_create("elf", MFD_CLOEXEC);
 	int ret;
 
 	make_ram();
 	require(fd >= 0 && fd_write_full(fd, data, size) == 0, "no file");
-	ret = elf_load(&slots, fd, EM_X86_64, BASE, &img, &err);
+	ret = elf_open(&f, fd, EM_X86_64, &err);
+	if (ret == 0)
+		ret = elf_load(&slots, &f, BASE, &img, &err);
 	require((ret < 0) == (err.msg[0] != 0), "result and message differ");
 	if (ret == 0)
 		require(img.low >= BASE && img.high <= RAM &&

@@ -69,7 +69,8 @@ void vmtest_build(struct vmtest *t, const char *guest)
 	cleanup_fd int fd = open_guest(guest);
 
 	cr_assert_eq(build_vm(&t->vm, &t->opt, &t->err), 0, "%s", t->err.msg);
-	cr_assert_eq(build_boot(t->vm, fd, &t->err), 0, "%s", t->err.msg);
+	cr_assert_eq(build_boot(t->vm, &t->opt, fd, &t->err), 0, "%s",
+		     t->err.msg);
 }
 
 void vmtest_start(struct vmtest *t, const char *guest)

@@ -161,7 +161,7 @@ static struct vm *make_guest(struct vm_config *cfg)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	cr_assert_geq(fd, 0, "%s: %s", path, strerror(errno));
 	cr_assert_eq(build_vm(&vm, &opt, &err), 0, "%s", err.msg);
-	cr_assert_eq(build_boot(vm, fd, &err), 0, "%s", err.msg);
+	cr_assert_eq(build_boot(vm, &opt, fd, &err), 0, "%s", err.msg);
 	close(fd);
 	return vm;
 }

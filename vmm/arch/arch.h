@@ -13,7 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arch_types.h" /* arch/$(ARCH): struct arch_vm, struct arch_vcpu */
+#include "arch_types.h"	   /* arch/$(ARCH): struct arch_vm, struct arch_vcpu */
+#include "config/config.h" /* enum vm_protocol */
 #include "memory/bus.h"
 
 struct event_queue;
@@ -22,6 +23,7 @@ struct memslot_table;
 struct mote_err;
 struct snap_reader;
 struct snap_writer;
+struct solo5_image;
 struct vm_config;
 
 /* --- what it is --------------------------------------------------------- */
@@ -37,19 +39,25 @@ struct arch_ram {
 };
 #define ARCH_RAM_MAX 2
 
-/* Where size bytes of RAM go; how many regions, or -EINVAL: too much. */
-int arch_ram_layout(uint64_t size, struct arch_ram ram[ARCH_RAM_MAX]);
+/*
+ * Where size bytes of RAM go under that contract (hvt: all from 0, else this
+ * version's map); how many regions, or -EINVAL: too much, or no multiple of
+ * the contract's grain.
+ */
+int arch_ram_layout(enum vm_protocol protocol, uint64_t size,
+		    struct arch_ram ram[ARCH_RAM_MAX]);
 
 /* The lowest guest address an image may load to; below lies our own. */
 uint64_t arch_image_base(void);
 
-/* A device that every machine of this architecture has, and where. */
+/* A device that every machine of that contract has, and where. */
 struct arch_device {
 	const char *model; /* name in devices/registry.c */
 	enum bus_space space;
 	uint64_t base, size;
 };
-const struct arch_device *arch_devices(size_t *count);
+const struct arch_device *arch_devices(enum vm_protocol protocol,
+				       size_t *count);
 
 /* --- the VM ------------------------------------------------------------- */
 
@@ -106,6 +114,26 @@ int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
 /* Registers at entry; vCPUs but 0 wait for the architecture's start call. */
 int arch_vcpu_boot(struct arch_vcpu *v, const struct arch_boot *boot,
 		   struct mote_err *err);
+
+/* --- boot, Solo5 hvt contract (base/hvt_abi.h); -ENOTSUP: not here ---------
+ */
+
+/* gpa of struct hvt_boot_info; manifest and command line follow it. */
+uint64_t arch_hvt_boot_info(void);
+
+/* Page tables over memory bytes of RAM, as the image's segments ask. */
+int arch_hvt_tables(struct memslot_table *slots, const struct solo5_image *img,
+		    uint64_t memory, struct mote_err *err);
+
+/* Registers at entry; *hz: how fast the guest's cycle counter runs. */
+int arch_hvt_entry(struct arch_vcpu *v, uint64_t entry, uint64_t memory,
+		   uint64_t *hz, struct mote_err *err);
+
+/*
+ * Where a vCPU that does not run stands, and the name of that register; for
+ * messages.  Also allowed to the filter of the VM thread.
+ */
+int arch_vcpu_pc(struct arch_vcpu *v, uint64_t *pc, const char **name);
 
 /* --- state --------------------------------------------------------------- */
 

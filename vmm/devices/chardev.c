@@ -70,6 +70,28 @@ void chardev_put(struct chardev *c, uint8_t byte)
 		event_post(c->events, events);
 }
 
+size_t chardev_write(struct chardev *c, const void *buf, size_t len)
+{
+	unsigned int events = EVENT_CONSOLE;
+	const uint8_t *p = buf;
+	size_t n = 0;
+
+	if (c->out_fd < 0)
+		return len;
+	pthread_mutex_lock(&c->lock);
+	for (; n < len && c->out_len < CHARDEV_OUT; n++) {
+		put_locked(c, p[n]);
+		if (p[n] == '\n')
+			events |= EVENT_LINE;
+	}
+	if (c->out_len >= MUCH)
+		events |= EVENT_LINE;
+	pthread_mutex_unlock(&c->lock);
+	if (n)
+		event_post(c->events, events);
+	return n;
+}
+
 bool chardev_get(struct chardev *c, uint8_t *byte)
 {
 	bool have;

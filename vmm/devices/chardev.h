@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct event_queue;
@@ -43,6 +44,8 @@ void chardev_fini(struct chardev *c);
 
 /* Device side. */
 void chardev_put(struct chardev *c, uint8_t byte);
+/* As many bytes as there is room for: how many. */
+size_t chardev_write(struct chardev *c, const void *buf, size_t len);
 bool chardev_get(struct chardev *c, uint8_t *byte);
 bool chardev_readable(struct chardev *c);
 bool chardev_has_room(struct chardev *c);

@@ -39,6 +39,15 @@ static uint32_t locked_write(void *opaque, int region, uint64_t off, int len,
 	return wait;
 }
 
+static uint32_t unlocked_write(void *opaque, int region, uint64_t off, int len,
+			       uint64_t val)
+{
+	struct device *dev = opaque;
+
+	dev->ops->write(dev, region, off, len, val);
+	return 0;
+}
+
 static int64_t locked_hcall(void *opaque, int region, uint64_t nr,
 			    uint64_t args[BUS_HCALL_ARGS], uint32_t *wait_ms)
 {
@@ -82,7 +91,9 @@ int device_create(struct device **out, const char *model, uint32_t instance,
 	ret = bus_add(bus, cfg->space, cfg->base, cfg->size,
 		      &(struct bus_handler){
 			      .read = ops->read ? locked_read : NULL,
-			      .write = ops->write ? locked_write : NULL,
+			      .write = !ops->write     ? NULL
+				       : ops->unlocked ? unlocked_write
+						       : locked_write,
 			      .hcall = ops->hcall ? locked_hcall : NULL,
 			      .opaque = dev,
 		      },

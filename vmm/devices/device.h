@@ -11,6 +11,7 @@
 #define VMM_DEVICES_DEVICE_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "memory/bus.h"
@@ -37,6 +38,8 @@ struct device_config {
 struct device_ops {
 	const char *name; /* config key and snapshot section: "virtio-blk" */
 	uint16_t version; /* of what save() writes; load() takes older too */
+	/* One vCPU only, and its calls may block: no lock is taken for them. */
+	bool unlocked;
 
 	/* Take host resources; after a failure there is nothing to destroy. */
 	int (*probe)(struct device *dev, const struct device_config *cfg,

@@ -11,5 +11,6 @@ extern const struct device_ops event_device_ops; /* event.c: "event" */
 extern const struct device_ops serial_ops;	 /* serial.c: "8250" */
 extern const struct device_ops pl011_ops;	 /* pl011.c: "pl011" */
 extern const struct device_ops hvc_ops;		 /* hvc.c: "hvc" */
+extern const struct device_ops hvt_ops;		 /* hvt.c: "hvt" */
 
 #endif

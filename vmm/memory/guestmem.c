@@ -2,7 +2,9 @@
 #include "memory/guestmem.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/bitmap.h"
 #include "base/fd.h"
@@ -23,6 +25,14 @@ static const struct memslot *find(const struct memslot_table *t, uint64_t gpa,
 			return s;
 	}
 	return NULL;
+}
+
+static bool writable(const struct memslot_table *t, uint64_t gpa, uint64_t len)
+{
+	for (int i = 0; i < t->readonlys; i++)
+		if (gpa < t->readonly[i].end && t->readonly[i].gpa < gpa + len)
+			return false;
+	return true;
 }
 
 static void mark(const struct memslot *s, uint64_t off, uint64_t len)
@@ -52,7 +62,7 @@ int guest_write(struct memslot_table *t, uint64_t gpa, const void *buf,
 	uint64_t off;
 	const struct memslot *s = find(t, gpa, len, &off);
 
-	if (!s)
+	if (!s || !writable(t, gpa, len))
 		return -EFAULT;
 	memcpy((char *)s->ram.addr + off, buf, len);
 	/* Last: marked first, a harvest between the two would lose it. */
@@ -70,6 +80,28 @@ int guest_write_fd(struct memslot_table *t, uint64_t gpa, int fd, uint64_t off,
 	return fd_pread_full(fd, dst, len, off);
 }
 
+int guest_protect(struct memslot_table *t, uint64_t gpa, uint64_t len)
+{
+	uint64_t page = host_page_size(), off, skip;
+	const struct memslot *s = find(t, gpa, len, &off);
+
+	if (!s)
+		return -EFAULT;
+	skip = (page - off % page) % page;
+	if (len < skip + page)
+		return 0;
+	gpa += skip;
+	off += skip;
+	len = (len - skip) / page * page;
+	if (t->readonlys == MEMSLOT_READONLY_MAX)
+		return -ENOSPC;
+	if (mprotect((char *)s->ram.addr + off, len, PROT_READ) < 0)
+		return -errno;
+	t->readonly[t->readonlys++] =
+		(struct memslot_readonly){.gpa = gpa, .end = gpa + len};
+	return 0;
+}
+
 int guest_zero(struct memslot_table *t, uint64_t gpa, uint64_t len)
 {
 	void *dst = guest_map_write(t, gpa, len);
@@ -85,7 +117,7 @@ void *guest_map_write(struct memslot_table *t, uint64_t gpa, uint64_t len)
 	uint64_t off;
 	const struct memslot *s = find(t, gpa, len, &off);
 
-	if (!s)
+	if (!s || !writable(t, gpa, len))
 		return NULL;
 	mark(s, off, len);
 	return (char *)s->ram.addr + off;

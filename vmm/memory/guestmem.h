@@ -24,6 +24,13 @@ int guest_write(struct memslot_table *t, uint64_t gpa, const void *buf,
 int guest_write_fd(struct memslot_table *t, uint64_t gpa, int fd, uint64_t off,
 		   uint64_t len);
 
+/*
+ * From here on neither the guest nor we may write there: a guest's attempt
+ * ends KVM_RUN with EFAULT, ours is -EFAULT.  Whole host pages within the
+ * range only.  -ENOSPC: too many ranges.
+ */
+int guest_protect(struct memslot_table *t, uint64_t gpa, uint64_t len);
+
 /* Zero a range of guest RAM. */
 int guest_zero(struct memslot_table *t, uint64_t gpa, uint64_t len);
 

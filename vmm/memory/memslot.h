@@ -25,6 +25,13 @@ struct memslot {
 	uint64_t *dirty; /* own writes, one bit a page; see dirty.h */
 };
 
+/* Guest addresses that only the host's page tables keep from being written. */
+struct memslot_readonly {
+	uint64_t gpa, end;
+};
+
+#define MEMSLOT_READONLY_MAX 64
+
 struct memslot_table {
 	int vm_fd;
 	/* Of memslot_add: reserved huge pages of that many bytes, or 0. */
@@ -32,6 +39,8 @@ struct memslot_table {
 	bool thp;	/* ask for transparent ones */
 	uint32_t flags; /* KVM_MEM_* of every slot */
 	struct memslot slot[MEMSLOT_MAX];
+	struct memslot_readonly readonly[MEMSLOT_READONLY_MAX];
+	int readonlys;
 };
 
 void memslot_init(struct memslot_table *t, int vm_fd);

@@ -27,6 +27,8 @@ void gen_consts(void);
 void gen_consts(void)
 {
 	CONST(CLOCK_MONOTONIC);
+	CONST(CLOCK_REALTIME);
+	NAMED("FD_BLOCK", ~63);	 /* HVT_FD_BLOCK numbers, aligned */
 	NAMED("SIGSET_SIZE", 8); /* the kernel's, not sizeof(sigset_t) */
 
 	NAMED("FUTEX_NO_CLOCK", ~FUTEX_CLOCK_REALTIME);

@@ -30,35 +30,58 @@
  * One vCPU thread: KVM_RUN on its own descriptor and what it takes to stop,
  * sleep and end.  No memory, no files, no other ioctl.
  */
+#define VCPU_RULES                                                             \
+	{"ioctl", {{0, NULL, "@vcpu"}, {1, NULL, "KVM_RUN"}}, ALL, USUAL, \
+	 "vcpu/run.c: run the guest; on this vCPU and no other"}, \
+	{"write", {{0, NULL, "@events"}, {2, NULL, "8"}}, ALL, USUAL, \
+	 "base/event.c: wake the VM thread"}, \
+	{"rt_sigtimedwait", {{3, NULL, "SIGSET_SIZE"}}, ALL, USUAL, \
+	 "vcpu/park.c: take the kick signal without a handler"}, \
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAIT_PRIVATE"}}, ALL, USUAL, \
+	 "glibc: wait for a contended device or vCPU lock"}, \
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAIT_BITSET_PRIVATE"}}, ALL, USUAL, \
+	 "glibc: pthread_cond_wait while parked, paced or asleep in HLT"}, \
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAKE_PRIVATE"}}, ALL, USUAL, \
+	 "glibc: wake who waits for a lock or for the park"}, \
+	{"rt_sigprocmask", {{3, NULL, "SIGSET_SIZE"}}, ALL, USUAL, \
+	 "glibc: thread exit blocks signals"}, \
+	{"madvise", {{2, NULL, "MADV_DONTNEED"}}, ALL, USUAL, \
+	 "glibc: thread exit gives the used stack back"}, \
+	{"exit", ANY, ALL, USUAL, \
+	 "glibc: the end of the thread"}, \
+	{"munmap", ANY, ALL, RARE, \
+	 "glibc: thread exit unmaps stacks beyond its cache"}, \
+	{"exit_group", ANY, ALL, RARE, \
+	 "glibc: abort after a failed stack or heap check"}, \
+	{"rt_sigreturn", ANY, ALL, RARE, \
+	 "end of a handler that an embedder has for a fault"}, \
+	{"clock_gettime", {{0, NULL, "CLOCK_MONOTONIC"}}, ALL, RARE, \
+	 "vcpu/park.c: sleep until; where the vDSO can't tell"}, \
+	{"restart_syscall", ANY, ALL, RARE, \
+	 "kernel: goes on with a futex wait after SIGSTOP and SIGCONT"}, \
+
 static const struct policy_rule vcpu_rules[] = {
-	{"ioctl", {{0, NULL, "@vcpu"}, {1, NULL, "KVM_RUN"}}, ALL, USUAL,
-	 "vcpu/run.c: run the guest; on this vCPU and no other"},
-	{"write", {{0, NULL, "@events"}, {2, NULL, "8"}}, ALL, USUAL,
-	 "base/event.c: wake the VM thread"},
-	{"rt_sigtimedwait", {{3, NULL, "SIGSET_SIZE"}}, ALL, USUAL,
-	 "vcpu/park.c: take the kick signal without a handler"},
-	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAIT_PRIVATE"}}, ALL, USUAL,
-	 "glibc: wait for a contended device or vCPU lock"},
-	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAIT_BITSET_PRIVATE"}}, ALL, USUAL,
-	 "glibc: pthread_cond_wait while parked, paced or asleep in HLT"},
-	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAKE_PRIVATE"}}, ALL, USUAL,
-	 "glibc: wake who waits for a lock or for the park"},
-	{"rt_sigprocmask", {{3, NULL, "SIGSET_SIZE"}}, ALL, USUAL,
-	 "glibc: thread exit blocks signals"},
-	{"madvise", {{2, NULL, "MADV_DONTNEED"}}, ALL, USUAL,
-	 "glibc: thread exit gives the used stack back"},
-	{"exit", ANY, ALL, USUAL,
-	 "glibc: the end of the thread"},
-	{"munmap", ANY, ALL, RARE,
-	 "glibc: thread exit unmaps stacks beyond its cache"},
-	{"exit_group", ANY, ALL, RARE,
-	 "glibc: abort after a failed stack or heap check"},
-	{"rt_sigreturn", ANY, ALL, RARE,
-	 "end of a handler that an embedder has for a fault"},
-	{"clock_gettime", {{0, NULL, "CLOCK_MONOTONIC"}}, ALL, RARE,
-	 "vcpu/park.c: sleep until; where the vDSO can't tell"},
-	{"restart_syscall", ANY, ALL, RARE,
-	 "kernel: goes on with a futex wait after SIGSTOP and SIGCONT"},
+	VCPU_RULES
+};
+
+/*
+ * The one vCPU of a Solo5 guest does its I/O itself: on descriptors of its
+ * own block, which hold its disks, its networks and its kick, and no others.
+ */
+static const struct policy_rule vcpu_hvt_rules[] = {
+	VCPU_RULES
+	{"pread64", {{0, "FD_BLOCK", "@hvt"}}, ALL, USUAL,
+	 "devices/hvt.c: block_read"},
+	{"pwrite64", {{0, "FD_BLOCK", "@hvt"}}, ALL, USUAL,
+	 "devices/hvt.c: block_write"},
+	{"read", {{0, "FD_BLOCK", "@hvt"}}, ALL, USUAL,
+	 "devices/hvt.c: net_read; vcpu/park.c: take the kick"},
+	{"write", {{0, "FD_BLOCK", "@hvt"}}, ALL, USUAL,
+	 "devices/hvt.c: net_write"},
+	{"ppoll", ANY, ALL, USUAL,
+	 "devices/hvt.c: poll, on descriptors of memory no guest can write"},
+	{"clock_gettime", {{0, NULL, "CLOCK_REALTIME"}}, ALL, RARE,
+	 "devices/hvt.c: walltime; where the vDSO can't tell"},
 };
 
 /*
@@ -249,6 +272,7 @@ const struct policy *policy_of(enum sandbox_role role)
 {
 	static const struct policy policies[SANDBOX_ROLES] = {
 		[SANDBOX_VCPU] = POLICY("vcpu", vcpu_rules),
+		[SANDBOX_VCPU_HVT] = POLICY("vcpu_hvt", vcpu_hvt_rules),
 		[SANDBOX_CONTROL] = POLICY("control", control_rules),
 	};
 

@@ -68,7 +68,8 @@ static int write_manifest(struct vm *vm, struct manifest *m, int fd,
 	int ret;
 
 	snprintf(m->arch, sizeof(m->arch), "%s", arch_name);
-	snprintf(m->identity, sizeof(m->identity), "generation-page");
+	snprintf(m->identity, sizeof(m->identity), "%s",
+		 vm->event_device ? "generation-page" : "none");
 	arch_cpu_model(m->cpu, sizeof(m->cpu));
 	m->page_size = (uint32_t)host_page_size();
 	m->vcpus = vm->vcpus;
@@ -294,7 +295,7 @@ static int check_shape(const struct snapshot *s, const struct vm_config *cfg,
 		       struct mote_err *err)
 {
 	struct arch_ram ram[ARCH_RAM_MAX];
-	int n = arch_ram_layout(cfg->vm.memory, ram);
+	int n = arch_ram_layout(cfg->vm.protocol, cfg->vm.memory, ram);
 
 	if (cfg->vm.vcpus != s->manifest.vcpus)
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
@@ -367,6 +368,8 @@ int snapshot_load(struct snapshot *s, struct build_options *opt,
 	if (ret < 0)
 		return ret;
 	ret = load_state(vm, &s->reader, err);
+	if (ret == 0 && vm->hvt)
+		ret = build_hvt_attach(vm, opt, err);
 	if (ret < 0) {
 		vm_destroy(vm);
 		return err_wrap(err, ret, "state");

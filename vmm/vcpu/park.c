@@ -16,6 +16,11 @@
  * KVM_RUN ends at once whatever a did to immediate_exit.  One signal at
  * most is in flight, so the limit on queued signals can't be reached.
  *
+ * A vCPU that blocks in a call of the guest (struct vcpu_waiter) is reached
+ * through an eventfd, written and read together with the signal.  It leaves
+ * the call pending and enters KVM_RUN, which finishes the instruction and
+ * ends at once; the call goes on after the park, or in a restored VM.
+ *
  * Requests are looked at only before the first run and after EINTR.  At
  * that point KVM has finished the instruction of the last exit (an IN or a
  * load gets its value in the next KVM_RUN, also in one that ends at once
@@ -30,6 +35,7 @@
 #include <linux/kvm.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 #include "base/kick.h"
@@ -45,8 +51,11 @@ static void kick(struct vcpu *v, unsigned int request)
 	pthread_cond_broadcast(&v->cond);
 	pthread_mutex_unlock(&v->lock);
 
-	if (v->has_thread && !atomic_exchange(&v->kicked, true))
-		pthread_kill(v->thread, VCPU_KICK_SIGNAL);
+	if (!v->has_thread || atomic_exchange(&v->kicked, true))
+		return;
+	if (v->env->waiter.pending)
+		eventfd_write(v->env->waiter.kick_fd, 1);
+	pthread_kill(v->thread, VCPU_KICK_SIGNAL);
 }
 
 void vcpu_kick_taken(struct vcpu *v)
@@ -58,6 +67,11 @@ void vcpu_kick_taken(struct vcpu *v)
 	sigaddset(&set, VCPU_KICK_SIGNAL);
 	while (sigtimedwait(&set, NULL, &now) > 0)
 		;
+	if (v->env->waiter.pending) {
+		eventfd_t count;
+
+		eventfd_read(v->env->waiter.kick_fd, &count);
+	}
 	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 	atomic_store(&v->kicked, false);
 }

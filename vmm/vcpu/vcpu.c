@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "base/event.h"
@@ -98,6 +99,9 @@ static void *thread_main(void *arg)
 	struct vcpu *v = arg;
 	int ret = 0;
 
+	/* Its waits end when the guest said, not up to 50 us later. */
+	if (v->env->waiter.pending)
+		prctl(PR_SET_TIMERSLACK, 1ul);
 	if (v->env->thread_enter)
 		ret = v->env->thread_enter(v->env->opaque, v->fd);
 	if (ret < 0) {

@@ -41,13 +41,27 @@ enum vcpu_exit_kind {
 	VCPU_EXIT_KINDS,
 };
 
+/*
+ * A contract whose calls may block in the vCPU's own thread (hvt).  After an
+ * exit that left a call pending, wait runs before the guest does, until it
+ * says that the call is done; false: a kick came, readable from kick_fd.
+ */
+struct vcpu_waiter {
+	bool (*pending)(void *opaque);
+	bool (*wait)(void *opaque);
+	void *opaque;
+	int kick_fd; /* an eventfd */
+};
+
 /* What all vCPUs of one VM share; outlives them. */
 struct vcpu_env {
 	int kvm_fd, vm_fd;
 	struct arch_vm *arch_vm;
 	const struct bus *bus;
 	struct event_queue *events;
-	atomic_bool pace; /* a device asks vCPUs to slow down */
+	atomic_bool pace;	   /* a device asks vCPUs to slow down */
+	struct vcpu_waiter waiter; /* of its one vCPU; pending NULL: none */
+	bool strict; /* a port or address that nobody answers ends the guest */
 	/* Runs first in the vCPU's thread (its seccomp filter); 0 or -errno. */
 	int (*thread_enter)(void *opaque, int vcpu_fd);
 	void *opaque;

@@ -14,6 +14,7 @@
 
 struct arch_vm {
 	int kvm_fd, vm_fd;
+	bool hvt;	      /* the Solo5 contract: no interrupt controller */
 	uint32_t ipa_bits;    /* of the VM, or of the snapshot it came from */
 	uint32_t ipa_limit;   /* what the host offers */
 	uint32_t psci_wanted; /* cpu.psci of the configuration */

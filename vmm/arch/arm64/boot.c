@@ -13,6 +13,7 @@
 #include "arch/arm64/layout.h"
 #include "arch/common/fdt.h"
 #include "base/err.h"
+#include "base/hvt_abi.h"
 #include "base/num.h"
 #include "config/config.h"
 #include "memory/guestmem.h"
@@ -41,22 +42,35 @@ uint64_t arch_generation_page(void)
 	return LAYOUT_GENERATION;
 }
 
-int arch_ram_layout(uint64_t size, struct arch_ram ram[ARCH_RAM_MAX])
+int arch_ram_layout(enum vm_protocol protocol, uint64_t size,
+		    struct arch_ram ram[ARCH_RAM_MAX])
 {
 	uint64_t end;
 
+	if (protocol == PROTOCOL_HVT) {
+		ram[0] = (struct arch_ram){.gpa = 0, .size = size};
+		return size % HVT_MEMORY_GRAIN || size > HVT_MMIO ? -EINVAL : 1;
+	}
 	if (!num_add(LAYOUT_RAM, size, &end) || end > RAM_END_MAX)
 		return -EINVAL;
 	ram[0] = (struct arch_ram){.gpa = LAYOUT_RAM, .size = size};
 	return 1;
 }
 
-const struct arch_device *arch_devices(size_t *count)
+const struct arch_device *arch_devices(enum vm_protocol protocol, size_t *count)
 {
 	static const struct arch_device devices[] = {
 		{"pl011", BUS_MMIO, LAYOUT_UART, LAYOUT_UART_SIZE},
 		{"event", BUS_MMIO, LAYOUT_EVENT, 0x20},
 	};
+	static const struct arch_device hvt[] = {
+		{"hvt", BUS_MMIO, HVT_MMIO, HVT_CALLS * 8},
+	};
+
+	if (protocol == PROTOCOL_HVT) {
+		*count = ARRAY_SIZE(hvt);
+		return hvt;
+	}
 
 	*count = ARRAY_SIZE(devices);
 	return devices;

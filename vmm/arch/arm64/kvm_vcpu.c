@@ -22,6 +22,7 @@
 #include "arch/arm64/arch_priv.h"
 #include "arch/arm64/layout.h"
 #include "base/err.h"
+#include "base/num.h"
 #include "config/config.h"
 #include "kvm/kvm.h"
 
@@ -34,6 +35,22 @@
 #define MPIDR_AFFINITY UINT64_C(0xff00ffffff)
 #define REG_MPIDR      ARM64_SYS_REG(3, 0, 0, 0, 5)
 #define REG_VBAR       ARM64_SYS_REG(3, 0, 12, 0, 0)
+#define REG_CPACR      ARM64_SYS_REG(3, 0, 1, 0, 2)
+#define REG_MAIR       ARM64_SYS_REG(3, 0, 10, 2, 0)
+#define REG_TCR	       ARM64_SYS_REG(3, 0, 2, 0, 2)
+#define REG_TTBR0      ARM64_SYS_REG(3, 0, 2, 0, 0)
+#define REG_SCTLR      ARM64_SYS_REG(3, 0, 1, 0, 0)
+
+/* What a Solo5 guest is entered with; fields as ARM DDI 0487, D19.2. */
+#define HVT_CPACR (UINT64_C(3) << 20) /* FPEN: no traps */
+/* Device nGnRnE, nGnRE, GRE; normal NC, WB, WT: by index. */
+#define HVT_MAIR UINT64_C(0x0000bbff440c0400)
+/* 40 bits, 4 KiB pages, write-back, inner shareable, 16-bit ASID, TBI. */
+#define HVT_TCR                                                                \
+	(24 | 24 << 16 | 1 << 8 | 1 << 24 | 1 << 10 | 1 << 26 | 3 << 12 |      \
+	 3 << 28 | UINT64_C(2) << 30 | UINT64_C(2) << 32 | UINT64_C(1) << 36 | \
+	 UINT64_C(1) << 37)
+#define HVT_SCTLR (UINT64_C(1) << 0 | UINT64_C(1) << 2 | UINT64_C(1) << 12)
 #define CORE_REG(name)                                                         \
 	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE |                 \
 	 KVM_REG_ARM_CORE_REG(name))
@@ -51,7 +68,7 @@ static int choose_ipa(struct arch_vm *a, uint64_t memory, unsigned long *type,
 		      struct mote_err *err)
 {
 	int limit = kvm_check_extension(a->kvm_fd, KVM_CAP_ARM_VM_IPA_SIZE);
-	uint32_t bits = IPA_BITS_MIN;
+	uint32_t bits = a->hvt ? LAYOUT_HVT_IPA_BITS : IPA_BITS_MIN;
 
 	while (bits < 64 && (LAYOUT_RAM + memory - 1) >> bits)
 		bits++;
@@ -89,6 +106,7 @@ int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 
 	memset(a, 0, sizeof(*a));
 	a->kvm_fd = kvm_fd;
+	a->hvt = cfg->vm.protocol == PROTOCOL_HVT;
 	a->psci_wanted = cfg->cpu.psci;
 	if (a->psci_wanted == PSCI_DEFAULT)
 		a->psci_wanted = PSCI_PINNED;
@@ -106,7 +124,8 @@ int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 	 */
 	kvm_enable_cap(a->vm_fd, KVM_CAP_ARM_NISV_TO_USER, NULL);
 	ret = read_target(a, err);
-	if (ret == 0)
+	/* Its RAM lies where the controller would be. */
+	if (ret == 0 && !a->hvt)
 		ret = gic_create(a, err);
 	return ret;
 }
@@ -203,21 +222,14 @@ static int power_off(struct arch_vcpu *v, struct mote_err *err)
 	return 0;
 }
 
-int arch_vcpu_boot(struct arch_vcpu *v, const struct arch_boot *boot,
-		   struct mote_err *err)
-{
-	const struct {
-		uint64_t id, value;
-	} reg[] = {
-		{REG_VBAR, LAYOUT_VECTORS},
-		{CORE_REG(regs.regs[0]), boot->boot_page},
-		{CORE_REG(regs.pc), boot->entry},
-		{CORE_REG(regs.pstate), PSTATE_EL1H | PSTATE_DAIF},
-	};
+struct reg_value {
+	uint64_t id, value;
+};
 
-	if (v->id != 0)
-		return power_off(v, err);
-	for (size_t i = 0; i < sizeof(reg) / sizeof(reg[0]); i++) {
+static int set_regs(struct arch_vcpu *v, const struct reg_value *reg, size_t n,
+		    struct mote_err *err)
+{
+	for (size_t i = 0; i < n; i++) {
 		int ret = kvm_set_one_reg(v->fd, reg[i].id, &reg[i].value);
 
 		if (ret < 0)
@@ -226,6 +238,46 @@ int arch_vcpu_boot(struct arch_vcpu *v, const struct arch_boot *boot,
 				       reg[i].id, strerror(-ret));
 	}
 	return 0;
+}
+
+int arch_vcpu_boot(struct arch_vcpu *v, const struct arch_boot *boot,
+		   struct mote_err *err)
+{
+	const struct reg_value reg[] = {
+		{REG_VBAR, LAYOUT_VECTORS},
+		{CORE_REG(regs.regs[0]), boot->boot_page},
+		{CORE_REG(regs.pc), boot->entry},
+		{CORE_REG(regs.pstate), PSTATE_EL1H | PSTATE_DAIF},
+	};
+
+	if (v->id != 0)
+		return power_off(v, err);
+	return set_regs(v, reg, ARRAY_SIZE(reg), err);
+}
+
+int arch_hvt_entry(struct arch_vcpu *v, uint64_t entry, uint64_t memory,
+		   uint64_t *hz, struct mote_err *err)
+{
+	const struct reg_value reg[] = {
+		{REG_CPACR, HVT_CPACR},
+		{REG_MAIR, HVT_MAIR},
+		{REG_TCR, HVT_TCR},
+		{REG_TTBR0, LAYOUT_HVT_PGD},
+		{REG_SCTLR, HVT_SCTLR},
+		{CORE_REG(regs.pstate), PSTATE_EL1H | PSTATE_DAIF},
+		{CORE_REG(sp_el1), memory - 16},
+		{CORE_REG(regs.regs[0]), LAYOUT_HVT_BOOT_INFO},
+		{CORE_REG(regs.pc), entry},
+	};
+
+	__asm__("mrs %0, cntfrq_el0" : "=r"(*hz));
+	return set_regs(v, reg, ARRAY_SIZE(reg), err);
+}
+
+int arch_vcpu_pc(struct arch_vcpu *v, uint64_t *pc, const char **name)
+{
+	*name = "pc";
+	return kvm_get_one_reg(v->fd, CORE_REG(regs.pc), pc);
 }
 
 /* PSCI and the timers live in the kernel: all our exits are neutral ones. */

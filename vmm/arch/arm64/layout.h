@@ -36,6 +36,26 @@
 #define LAYOUT_FDT_SIZE	  0x10000ull
 #define LAYOUT_IMAGE_BASE (LAYOUT_RAM + 0x200000)
 
+/*
+ * Under the hvt contract RAM goes on from 0 and there is no interrupt
+ * controller, UART or event device:
+ *
+ *   0x0000_0000  not mapped in the guest, up to the boot info
+ *   0x0000_1000  PGD, PUD, four PMDs, the first page table
+ *   0x0001_0000  boot info, manifest, command line: read-only
+ *   0x0002_0000  further page tables, not mapped
+ *   0x1_0000_0000  hypercalls
+ */
+#define LAYOUT_HVT_PGD	     0x1000ull
+#define LAYOUT_HVT_PUD	     0x2000ull
+#define LAYOUT_HVT_PMD	     0x3000ull /* one for each of four GiB */
+#define LAYOUT_HVT_PTE	     0x7000ull
+#define LAYOUT_HVT_BOOT_INFO 0x10000ull
+#define LAYOUT_HVT_POOL	     0x20000ull
+#define LAYOUT_HVT_IPA_BITS  33 /* 4 GiB and the hypercalls */
+#define LAYOUT_MT_DEVICE     1	/* nGnRE; index in MAIR_EL1 */
+#define LAYOUT_MT_NORMAL     4	/* write-back */
+
 /* Interrupts: 32 of each vCPU's own, the rest shared (SPIs). */
 #define LAYOUT_IRQS 96
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "arch/common/elf.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -11,8 +10,7 @@
 #include "base/num.h"
 #include "memory/guestmem.h"
 
-#define PHDR_MAX 64
-#define NOTE_MAX 4096
+#define NOTE_MAX 8192 /* a full Solo5 manifest has 6664 */
 
 static int bad(struct mote_err *err, const char *what)
 {
@@ -36,7 +34,7 @@ static int check_header(const Elf64_Ehdr *eh, uint16_t machine,
 	if (eh->e_type != ET_EXEC)
 		return bad(err, "not a static executable (ET_EXEC)");
 	if (eh->e_phentsize != sizeof(Elf64_Phdr) || eh->e_phnum == 0 ||
-	    eh->e_phnum > PHDR_MAX)
+	    eh->e_phnum > ELF_PHDR_MAX)
 		return bad(err, "bad program header table");
 	return 0;
 }
@@ -86,82 +84,118 @@ static int check_overlap(const Elf64_Phdr *ph, int n, struct mote_err *err)
 	return 0;
 }
 
-/* Look for our note in one PT_NOTE segment. */
-static int read_note(int fd, const Elf64_Phdr *ph, uint64_t size,
-		     struct elf_image *img, struct mote_err *err)
+/* Look for a note in one PT_NOTE segment, read into seg; 1: found. */
+static int find_note(const uint8_t *seg, uint64_t size, const char *owner,
+		     uint32_t type, uint64_t *desc, uint32_t *desc_len,
+		     struct mote_err *err)
 {
-	_Alignas(8) uint8_t buf[NOTE_MAX];
 	uint64_t pos = 0;
-	int ret;
 
-	if (ph->p_filesz > sizeof(buf))
-		return bad(err, "note segment larger than 4096 bytes");
-	if (!num_within(ph->p_offset, ph->p_filesz, size))
-		return bad(err, "note segment beyond the end of the file");
-	ret = fd_pread_full(fd, buf, ph->p_filesz, ph->p_offset);
-	if (ret < 0)
-		return err_set(err, -ret, "read: %s", strerror(-ret));
-
-	while (num_within(pos, sizeof(Elf64_Nhdr), ph->p_filesz)) {
+	while (num_within(pos, sizeof(Elf64_Nhdr), size)) {
 		Elf64_Nhdr nh;
-		uint64_t name, desc;
+		uint64_t name = pos + sizeof(nh);
 
-		memcpy(&nh, buf + pos, sizeof(nh));
-		name = pos + sizeof(nh);
-		desc = name + (((uint64_t)nh.n_namesz + 3) & ~UINT64_C(3));
-		if (!num_within(desc, nh.n_descsz, ph->p_filesz))
+		memcpy(&nh, seg + pos, sizeof(nh));
+		*desc = name + (((uint64_t)nh.n_namesz + 3) & ~UINT64_C(3));
+		*desc_len = nh.n_descsz;
+		if (!num_within(*desc, nh.n_descsz, size))
 			return bad(err, "broken note");
-		if (nh.n_type == ELF_NOTE_TYPE &&
-		    nh.n_namesz == sizeof(ELF_NOTE_OWNER) &&
-		    !memcmp(buf + name, ELF_NOTE_OWNER,
-			    sizeof(ELF_NOTE_OWNER))) {
-			if (nh.n_descsz != 8)
-				return bad(err, "broken mote note");
-			memcpy(&img->note_version, buf + desc, 4);
-			memcpy(&img->note_flags, buf + desc + 4, 4);
-			img->has_note = true;
-		}
-		pos = desc + (((uint64_t)nh.n_descsz + 3) & ~UINT64_C(3));
+		if (nh.n_type == type && nh.n_namesz == strlen(owner) + 1 &&
+		    !memcmp(seg + name, owner, nh.n_namesz))
+			return 1;
+		pos = *desc + (((uint64_t)nh.n_descsz + 3) & ~UINT64_C(3));
 	}
 	return 0;
 }
 
-static int load_segment(struct memslot_table *slots, int fd,
-			const Elf64_Phdr *ph, int i, struct mote_err *err)
+int elf_note(const struct elf_file *f, const char *owner, uint32_t type,
+	     void *buf, size_t size, size_t *len, uint64_t *file_off,
+	     struct mote_err *err)
 {
-	int ret = guest_write_fd(slots, ph->p_paddr, fd, ph->p_offset,
-				 ph->p_filesz);
+	for (int i = 0; i < f->eh.e_phnum; i++) {
+		const Elf64_Phdr *ph = &f->ph[i];
+		_Alignas(8) uint8_t seg[NOTE_MAX];
+		uint32_t desc_len = 0;
+		uint64_t desc = 0;
+		int ret;
+
+		if (ph->p_type != PT_NOTE)
+			continue;
+		if (ph->p_filesz > sizeof(seg))
+			return bad(err, "note segment larger than 8192 bytes");
+		if (!num_within(ph->p_offset, ph->p_filesz, f->size))
+			return bad(err, "note segment beyond the end of the "
+					"file");
+		ret = fd_pread_full(f->fd, seg, ph->p_filesz, ph->p_offset);
+		if (ret < 0)
+			return err_set(err, -ret, "read: %s", strerror(-ret));
+		ret = find_note(seg, ph->p_filesz, owner, type, &desc,
+				&desc_len, err);
+		if (ret < 0)
+			return ret;
+		if (ret == 0)
+			continue;
+		memcpy(buf, seg + desc, num_min(desc_len, size));
+		*len = desc_len;
+		*file_off = ph->p_offset + desc;
+		return 1;
+	}
+	return 0;
+}
+
+/* Our own note, where there is one. */
+static int read_own_note(const struct elf_file *f, struct elf_image *img,
+			 struct mote_err *err)
+{
+	uint32_t desc[2] = {0};
+	uint64_t off;
+	size_t len;
+	int ret = elf_note(f, ELF_NOTE_OWNER, ELF_NOTE_TYPE, desc, sizeof(desc),
+			   &len, &off, err);
+
+	if (ret <= 0)
+		return ret;
+	if (len != sizeof(desc))
+		return bad(err, "broken mote note");
+	img->note_version = desc[0];
+	img->note_flags = desc[1];
+	img->has_note = true;
+	return 0;
+}
+
+int elf_load_segment(struct memslot_table *slots, const struct elf_file *f,
+		     int i, uint64_t gpa, struct mote_err *err)
+{
+	const Elf64_Phdr *ph = &f->ph[i];
+	int ret = guest_write_fd(slots, gpa, f->fd, ph->p_offset, ph->p_filesz);
 
 	/* RAM of a fresh VM is zero: only check that the rest exists. */
-	if (ret == 0 && !guest_map_read(slots, ph->p_paddr, ph->p_memsz))
+	if (ret == 0 && !guest_map_read(slots, gpa, ph->p_memsz))
 		ret = -EFAULT;
 	if (ret == -EFAULT)
 		return err_set_class(err, ENOEXEC, ERR_CLASS_DATA,
 				     "segment %d: 0x%" PRIx64 "+0x%" PRIx64
 				     " is outside the guest's memory",
-				     i, (uint64_t)ph->p_paddr,
-				     (uint64_t)ph->p_memsz);
+				     i, gpa, (uint64_t)ph->p_memsz);
 	if (ret < 0)
 		return err_set(err, -ret, "segment %d: read: %s", i,
 			       strerror(-ret));
 	return 0;
 }
 
-static int check_all(int fd, const Elf64_Phdr *ph, int n, uint64_t size,
-		     uint64_t min, struct elf_image *img, struct mote_err *err)
+static int check_all(const struct elf_file *f, uint64_t min,
+		     struct elf_image *img, struct mote_err *err)
 {
-	int ret;
+	const Elf64_Phdr *ph = f->ph;
+	int n = f->eh.e_phnum;
 
 	img->low = UINT64_MAX;
 	for (int i = 0; i < n; i++) {
-		if (ph[i].p_type == PT_NOTE) {
-			ret = read_note(fd, &ph[i], size, img, err);
-			if (ret < 0)
-				return ret;
-		}
+		int ret;
+
 		if (!to_load(&ph[i]))
 			continue;
-		ret = check_segment(&ph[i], i, size, min, err);
+		ret = check_segment(&ph[i], i, f->size, min, err);
 		if (ret < 0)
 			return ret;
 		img->low = num_min(img->low, ph[i].p_paddr);
@@ -175,36 +209,48 @@ static int check_all(int fd, const Elf64_Phdr *ph, int n, uint64_t size,
 	return check_overlap(ph, n, err);
 }
 
-int elf_load(struct memslot_table *slots, int fd, uint16_t machine,
-	     uint64_t min, struct elf_image *img, struct mote_err *err)
+int elf_open(struct elf_file *f, int fd, uint16_t machine, struct mote_err *err)
 {
-	Elf64_Phdr ph[PHDR_MAX];
-	Elf64_Ehdr eh;
 	int64_t size = fd_size(fd);
 	int ret;
 
-	memset(img, 0, sizeof(*img));
+	memset(f, 0, offsetof(struct elf_file, ph));
 	if (size < 0)
 		return err_set(err, (int)-size, "stat: %s",
 			       strerror((int)-size));
-	if ((uint64_t)size < sizeof(eh))
+	if ((uint64_t)size < sizeof(f->eh))
 		return bad(err, "not an ELF file: too short");
-	ret = fd_pread_full(fd, &eh, sizeof(eh), 0);
+	f->fd = fd;
+	f->size = (uint64_t)size;
+	ret = fd_pread_full(fd, &f->eh, sizeof(f->eh), 0);
 	if (ret < 0)
 		return err_set(err, -ret, "read: %s", strerror(-ret));
-	ret = check_header(&eh, machine, err);
+	ret = check_header(&f->eh, machine, err);
 	if (ret < 0)
 		return ret;
-	if (!num_within(eh.e_phoff, (uint64_t)eh.e_phnum * sizeof(ph[0]),
-			(uint64_t)size))
+	if (!num_within(f->eh.e_phoff,
+			(uint64_t)f->eh.e_phnum * sizeof(f->ph[0]), f->size))
 		return bad(err, "program headers beyond the end of the file");
-	ret = fd_pread_full(fd, ph, eh.e_phnum * sizeof(ph[0]), eh.e_phoff);
+	ret = fd_pread_full(fd, f->ph, f->eh.e_phnum * sizeof(f->ph[0]),
+			    f->eh.e_phoff);
 	if (ret < 0)
 		return err_set(err, -ret, "read: %s", strerror(-ret));
-	img->entry = eh.e_entry;
-	ret = check_all(fd, ph, eh.e_phnum, (uint64_t)size, min, img, err);
-	for (int i = 0; ret == 0 && i < eh.e_phnum; i++)
-		if (to_load(&ph[i]))
-			ret = load_segment(slots, fd, &ph[i], i, err);
+	return 0;
+}
+
+int elf_load(struct memslot_table *slots, const struct elf_file *f,
+	     uint64_t min, struct elf_image *img, struct mote_err *err)
+{
+	int ret;
+
+	memset(img, 0, sizeof(*img));
+	img->entry = f->eh.e_entry;
+	ret = read_own_note(f, img, err);
+	if (ret == 0)
+		ret = check_all(f, min, img, err);
+	for (int i = 0; ret == 0 && i < f->eh.e_phnum; i++)
+		if (to_load(&f->ph[i]))
+			ret = elf_load_segment(slots, f, i, f->ph[i].p_paddr,
+					       err);
 	return ret;
 }

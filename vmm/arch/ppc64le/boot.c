@@ -35,8 +35,10 @@ uint64_t arch_generation_page(void)
 	return LAYOUT_GENERATION;
 }
 
-int arch_ram_layout(uint64_t size, struct arch_ram ram[ARCH_RAM_MAX])
+int arch_ram_layout(enum vm_protocol protocol, uint64_t size,
+		    struct arch_ram ram[ARCH_RAM_MAX])
 {
+	(void)protocol;
 	if (size > RAM_MAX)
 		return -EINVAL;
 	/* One region from 0: real mode reaches all of it through the VRMA. */
@@ -44,13 +46,14 @@ int arch_ram_layout(uint64_t size, struct arch_ram ram[ARCH_RAM_MAX])
 	return 1;
 }
 
-const struct arch_device *arch_devices(size_t *count)
+const struct arch_device *arch_devices(enum vm_protocol protocol, size_t *count)
 {
 	static const struct arch_device devices[] = {
 		{"hvc", BUS_HCALL, LAYOUT_HVC_HCALL, LAYOUT_HVC_SIZE},
 		{"event", BUS_HCALL, MOTE_HCALL_READ, LAYOUT_EVENT_SIZE},
 	};
 
+	(void)protocol;
 	*count = ARRAY_SIZE(devices);
 	return devices;
 }
@@ -115,4 +118,22 @@ int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
 		return err_wrap(err, ret, "device tree");
 	*fdt = LAYOUT_FDT;
 	return 0;
+}
+
+/* --- Solo5 hvt: there is no such target on this architecture ---------------
+ */
+
+uint64_t arch_hvt_boot_info(void)
+{
+	return 0;
+}
+
+int arch_hvt_tables(struct memslot_table *slots, const struct solo5_image *img,
+		    uint64_t memory, struct mote_err *err)
+{
+	(void)slots;
+	(void)img;
+	(void)memory;
+	return err_set_class(err, ENOTSUP, ERR_CLASS_DATA,
+			     "protocol hvt: not on ppc64le");
 }

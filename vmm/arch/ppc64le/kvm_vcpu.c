@@ -113,6 +113,27 @@ int arch_vcpu_boot(struct arch_vcpu *v, const struct arch_boot *boot,
 	return 0;
 }
 
+int arch_hvt_entry(struct arch_vcpu *v, uint64_t entry, uint64_t memory,
+		   uint64_t *hz, struct mote_err *err)
+{
+	(void)v;
+	(void)entry;
+	(void)memory;
+	(void)hz;
+	return err_set_class(err, ENOTSUP, ERR_CLASS_DATA,
+			     "protocol hvt: not on ppc64le");
+}
+
+int arch_vcpu_pc(struct arch_vcpu *v, uint64_t *pc, const char **name)
+{
+	struct kvm_regs regs;
+	int ret = kvm_call(v->fd, KVM_GET_REGS, &regs);
+
+	*pc = regs.pc;
+	*name = "nip";
+	return ret;
+}
+
 enum arch_exit arch_vcpu_exit(struct arch_vcpu *v, struct kvm_run *run,
 			      const struct bus *bus, struct event_queue *events,
 			      uint32_t *wait_ms)

@@ -11,7 +11,9 @@
 #include "arch/arch.h"
 #include "arch/x86_64/layout.h"
 #include "base/err.h"
+#include "base/hvt_abi.h"
 #include "base/num.h"
+#include "config/config.h"
 #include "memory/guestmem.h"
 #include "memory/memslot.h"
 
@@ -35,10 +37,17 @@ uint64_t arch_generation_page(void)
 	return LAYOUT_GENERATION;
 }
 
-int arch_ram_layout(uint64_t size, struct arch_ram ram[ARCH_RAM_MAX])
+int arch_ram_layout(enum vm_protocol protocol, uint64_t size,
+		    struct arch_ram ram[ARCH_RAM_MAX])
 {
 	uint64_t end;
 
+	if (protocol == PROTOCOL_HVT) {
+		ram[0] = (struct arch_ram){.gpa = 0, .size = size};
+		return size % HVT_MEMORY_GRAIN || size > LAYOUT_HVT_MAX
+			       ? -EINVAL
+			       : 1;
+	}
 	if (size <= LAYOUT_HOLE) {
 		ram[0] = (struct arch_ram){.gpa = 0, .size = size};
 		return 1;
@@ -51,13 +60,21 @@ int arch_ram_layout(uint64_t size, struct arch_ram ram[ARCH_RAM_MAX])
 	return 2;
 }
 
-const struct arch_device *arch_devices(size_t *count)
+const struct arch_device *arch_devices(enum vm_protocol protocol, size_t *count)
 {
 	static const struct arch_device devices[] = {
 		{"8250", BUS_PIO, LAYOUT_SERIAL_PORT, 8},
 		{"event", BUS_PIO, LAYOUT_EVENT_PORT, 0x20},
 	};
+	/* A call is 4 bytes at its port: the last one's reach beyond it. */
+	static const struct arch_device hvt[] = {
+		{"hvt", BUS_PIO, HVT_PORT, HVT_CALLS - 1 + 4},
+	};
 
+	if (protocol == PROTOCOL_HVT) {
+		*count = ARRAY_SIZE(hvt);
+		return hvt;
+	}
 	*count = ARRAY_SIZE(devices);
 	return devices;
 }

@@ -37,6 +37,7 @@
 #define CR4_OSXMM    (1u << 10)
 #define EFER_LME     (1u << 8)
 #define EFER_LMA     (1u << 10)
+#define EFER_NXE     (1u << 11)
 
 const char arch_name[] = "x86_64";
 const uint16_t arch_elf_machine = EM_X86_64;
@@ -145,42 +146,96 @@ static struct kvm_segment flat_segment(uint16_t selector, bool code)
 	};
 }
 
-int arch_vcpu_boot(struct arch_vcpu *v, const struct arch_boot *boot,
-		   struct mote_err *err)
-{
-	struct kvm_regs regs = {
-		.rip = boot->entry,
-		.rdi = boot->boot_page,
-		.rflags = RFLAGS_FIXED | (boot->user_mode ? RFLAGS_IOPL3 : 0),
-	};
-	struct kvm_sregs s;
-	int ret;
+/* Long mode with paging on, at the tables that were built. */
+struct entry {
+	uint16_t cs, ds;
+	uint64_t cr3, efer;
+	uint16_t gdt_entries;
+	struct kvm_regs regs;
+};
 
-	if (v->id != 0)
-		return 0; /* waits for INIT and SIPI */
-	ret = kvm_call(v->fd, KVM_GET_SREGS, &s);
+static int enter_at(struct arch_vcpu *v, struct entry *e, struct mote_err *err)
+{
+	struct kvm_sregs s;
+	int ret = kvm_call(v->fd, KVM_GET_SREGS, &s);
+
 	if (ret < 0)
 		return err_set(err, -ret, "KVM_GET_SREGS: %s", strerror(-ret));
-	s.cs = flat_segment(boot->user_mode ? LAYOUT_UCS_SEL : LAYOUT_CS_SEL,
-			    true);
-	s.ds = flat_segment(boot->user_mode ? LAYOUT_UDS_SEL : LAYOUT_DS_SEL,
-			    false);
+	s.cs = flat_segment(e->cs, true);
+	s.ds = flat_segment(e->ds, false);
 	s.es = s.fs = s.gs = s.ss = s.ds;
 	s.gdt.base = LAYOUT_GDT;
-	s.gdt.limit = 5 * 8 - 1;
+	s.gdt.limit = (uint16_t)(e->gdt_entries * 8 - 1);
 	s.idt.base = 0;
 	s.idt.limit = 0; /* a fault before the guest's own table ends it */
-	s.cr3 = LAYOUT_PML4;
+	s.cr3 = e->cr3;
 	s.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMM;
 	s.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
-	s.efer = EFER_LME | EFER_LMA;
+	s.efer = e->efer;
 	ret = kvm_call(v->fd, KVM_SET_SREGS, &s);
 	if (ret < 0)
 		return err_set(err, -ret, "KVM_SET_SREGS: %s", strerror(-ret));
-	ret = kvm_call(v->fd, KVM_SET_REGS, &regs);
+	ret = kvm_call(v->fd, KVM_SET_REGS, &e->regs);
 	if (ret < 0)
 		return err_set(err, -ret, "KVM_SET_REGS: %s", strerror(-ret));
 	return 0;
+}
+
+int arch_vcpu_boot(struct arch_vcpu *v, const struct arch_boot *boot,
+		   struct mote_err *err)
+{
+	struct entry e = {
+		.cs = boot->user_mode ? LAYOUT_UCS_SEL : LAYOUT_CS_SEL,
+		.ds = boot->user_mode ? LAYOUT_UDS_SEL : LAYOUT_DS_SEL,
+		.cr3 = LAYOUT_PML4,
+		.efer = EFER_LME | EFER_LMA,
+		.gdt_entries = 5,
+		.regs = {.rip = boot->entry,
+			 .rdi = boot->boot_page,
+			 .rflags = RFLAGS_FIXED |
+				   (boot->user_mode ? RFLAGS_IOPL3 : 0)},
+	};
+
+	if (v->id != 0)
+		return 0; /* waits for INIT and SIPI */
+	return enter_at(v, &e, err);
+}
+
+int arch_hvt_entry(struct arch_vcpu *v, uint64_t entry, uint64_t memory,
+		   uint64_t *hz, struct mote_err *err)
+{
+	struct entry e = {
+		.cs = LAYOUT_CS_SEL,
+		.ds = LAYOUT_DS_SEL,
+		.cr3 = LAYOUT_HVT_PML4,
+		.efer = EFER_LME | EFER_LMA | EFER_NXE,
+		.gdt_entries = 3,
+		/* The stack as after a call: rsp + 8 is a multiple of 16. */
+		.regs = {.rip = entry,
+			 .rdi = LAYOUT_HVT_BOOT_INFO,
+			 .rsp = memory - 8,
+			 .rflags = RFLAGS_FIXED},
+	};
+	int khz = kvm_call_value(v->fd, KVM_GET_TSC_KHZ, 0);
+
+	if (khz <= 0)
+		return err_set_class(err, khz < 0 ? -khz : EIO,
+				     ERR_CLASS_UNAVAILABLE,
+				     "KVM_GET_TSC_KHZ: %s: this host has no "
+				     "stable time stamp counter",
+				     khz < 0 ? strerror(-khz) : "0");
+	*hz = (uint64_t)khz * 1000;
+	return enter_at(v, &e, err);
+}
+
+int arch_vcpu_pc(struct arch_vcpu *v, uint64_t *pc, const char **name)
+{
+	struct kvm_regs regs;
+	int ret = kvm_call(v->fd, KVM_GET_REGS, &regs);
+
+	*pc = regs.rip;
+	*name = "rip";
+	return ret;
 }
 
 enum arch_exit arch_vcpu_exit(struct arch_vcpu *v, struct kvm_run *run,

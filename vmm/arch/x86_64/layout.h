@@ -12,22 +12,39 @@
  *   0xfee0_0000  local APIC (in the kernel)
  *
  * I/O ports: 0x3f8-0x3ff 8250, 0x6d0-0x6ef event device.
+ *
+ * Under the hvt contract RAM goes on from 0 without a hole, below 1 MiB:
+ *
+ *   0x0000_0000  not mapped in the guest, up to the boot info
+ *   0x0000_1000  GDT
+ *   0x0000_2000  PML4, PDPT, four page directories, the first page table
+ *   0x0001_0000  boot info, manifest, command line: read-only
+ *   0x0002_0000  further page tables, not mapped
+ *
+ * I/O ports: 0x501-0x508 hypercalls.
  */
 #ifndef VMM_ARCH_X86_64_LAYOUT_H
 #define VMM_ARCH_X86_64_LAYOUT_H
 
-#define LAYOUT_GDT	   0x1000ull
-#define LAYOUT_BOOT_PAGE   0x7000ull
-#define LAYOUT_GENERATION  0x8000ull
-#define LAYOUT_PML4	   0x9000ull
-#define LAYOUT_PDPT	   0xa000ull
-#define LAYOUT_PD	   0xb000ull
-#define LAYOUT_MAPPED_GIB  64ull /* identity-mapped from 0 on */
-#define LAYOUT_IMAGE_BASE  0x100000ull
-#define LAYOUT_HOLE	   0xc0000000ull
-#define LAYOUT_HOLE_END	   0x100000000ull
-#define LAYOUT_SERIAL_PORT 0x3f8ull
-#define LAYOUT_EVENT_PORT  0x6d0ull
+#define LAYOUT_GDT	     0x1000ull
+#define LAYOUT_BOOT_PAGE     0x7000ull
+#define LAYOUT_GENERATION    0x8000ull
+#define LAYOUT_PML4	     0x9000ull
+#define LAYOUT_PDPT	     0xa000ull
+#define LAYOUT_PD	     0xb000ull
+#define LAYOUT_MAPPED_GIB    64ull /* identity-mapped from 0 on */
+#define LAYOUT_IMAGE_BASE    0x100000ull
+#define LAYOUT_HOLE	     0xc0000000ull
+#define LAYOUT_HOLE_END	     0x100000000ull
+#define LAYOUT_HVT_PML4	     0x2000ull
+#define LAYOUT_HVT_PDPT	     0x3000ull
+#define LAYOUT_HVT_PD	     0x4000ull /* one for each of four GiB */
+#define LAYOUT_HVT_PT0	     0x8000ull
+#define LAYOUT_HVT_BOOT_INFO 0x10000ull
+#define LAYOUT_HVT_POOL	     0x20000ull
+#define LAYOUT_HVT_MAX	     0xfec00000ull /* below the local APIC's page */
+#define LAYOUT_SERIAL_PORT   0x3f8ull
+#define LAYOUT_EVENT_PORT    0x6d0ull
 
 #define LAYOUT_CS_SEL  0x08
 #define LAYOUT_DS_SEL  0x10
