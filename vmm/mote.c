@@ -603,6 +603,7 @@ int mote_jail_enter(const struct mote_jail_options *opt, unsigned int *layers,
 		.gid = opt->gid,
 		.keep_fds = opt->keep_fds,
 		.keep_count = opt->keep_count,
+		.lock_bytes = opt->lock_bytes,
 	};
 	int ret = jail_enter(&j, &report, err);
 
