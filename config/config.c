@@ -23,28 +23,19 @@
 
 int config_init(struct vm_config *c)
 {
-	struct why why = {""};
+	int ret;
 
 	*c = (struct vm_config){0};
-	for (size_t i = 0; keys_at(i) != NULL; i++) {
-		const struct key *k = keys_at(i);
-		int ret;
-
-		if (k->kind == KEY_LATER || k->info.def[0] == '\0')
-			continue;
-		ret = value_set(c, k, k->info.def, NULL, CONFIG_ARCH_ANY, &why);
-		if (ret < 0) {
-			config_fini(c);
-			return ret;
-		}
-	}
-	return 0;
+	ret = section_defaults(c, NULL);
+	if (ret < 0)
+		config_fini(c);
+	return ret;
 }
 
 int config_copy(struct vm_config *to, const struct vm_config *from)
 {
 	*to = *from;
-	if (value_copy_strings(to, from) == 0)
+	if (section_copy_all(to, from) == 0)
 		return 0;
 	config_fini(to);
 	*to = (struct vm_config){0};
@@ -53,7 +44,7 @@ int config_copy(struct vm_config *to, const struct vm_config *from)
 
 void config_fini(struct vm_config *c)
 {
-	value_free_all(c);
+	section_free_all(c);
 }
 
 /* The whole of fd; at most FILE_BYTES_MAX. */
@@ -151,8 +142,8 @@ int config_set(struct vm_config *c, const char *origin, const char *assign,
 		      known ? "key" : "section", hint);
 		return faults_result(&f);
 	}
+	ret = section_put(c, k, what, eq + 1, NULL, arch, &why);
 	what[dot - assign] = '.';
-	ret = value_set(c, k, eq + 1, NULL, arch, &why);
 	if (ret == -EINVAL)
 		fault(&f, 0, what, "%s", why.text);
 	return f.no_memory ? -ENOMEM : ret;
@@ -160,13 +151,81 @@ int config_set(struct vm_config *c, const char *origin, const char *assign,
 
 static void check_console(struct faults *f, const struct vm_config *c)
 {
+	bool may = c->console.type == CONSOLE_FILE ||
+		   c->console.type == CONSOLE_SOCKET ||
+		   c->console.type == CONSOLE_PTY;
+
 	if (c->console.type == CONSOLE_FILE && c->console.path == NULL)
 		fault(f, 0, "console.path",
 		      "not set, expected the file for type = file");
-	if (c->console.type != CONSOLE_FILE && c->console.path != NULL)
+	if (c->console.type == CONSOLE_SOCKET && c->console.path == NULL)
 		fault(f, 0, "console.path",
-		      "set, expected only with "
-		      "console.type = file");
+		      "not set, expected the socket for type = socket");
+	if (!may && c->console.path != NULL)
+		fault(f, 0, "console.path",
+		      "set, expected only with console.type = file, socket "
+		      "or pty");
+}
+
+/* A path that becomes the name of a unix socket. */
+static void check_socket(struct faults *f, const char *what, const char *path)
+{
+	const size_t sun = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+
+	if (path != NULL && strlen(path) > sun)
+		fault(f, 0, what,
+		      "found a path of %zu bytes, expected at most %zu",
+		      strlen(path), sun);
+}
+
+static void check_memory(struct faults *f, const struct vm_config *c)
+{
+	if (c->memory.shared && c->restore.from != NULL &&
+	    c->restore.memory != RESTORE_COPY)
+		fault(f, 0, "memory.shared",
+		      "found yes with a snapshot that is mapped, expected "
+		      "restore.memory = copy beside it");
+}
+
+/* Two disks on one file that both write would ruin it. */
+static void check_disk(struct faults *f, const struct vm_config *c, uint32_t i)
+{
+	const struct disk_config *d = &c->disk[i];
+	char what[SECTION_MAX + 16];
+
+	snprintf(what, sizeof(what), "disk.%.*s.path", SECTION_NAME_MAX,
+		 d->name);
+	if (d->path == NULL) {
+		fault(f, 0, what, "not set, expected the disk's file");
+		return;
+	}
+	for (uint32_t k = 0; k < i && !d->readonly; k++)
+		if (!c->disk[k].readonly && c->disk[k].path != NULL &&
+		    strcmp(c->disk[k].path, d->path) == 0)
+			fault(f, 0, what,
+			      "the file of [disk.%s] too, expected at most "
+			      "one of them without readonly = yes",
+			      c->disk[k].name);
+}
+
+static void check_net(struct faults *f, const struct vm_config *c, uint32_t i)
+{
+	const struct net_config *n = &c->net[i];
+	char what[SECTION_MAX + 16];
+
+	snprintf(what, sizeof(what), "net.%.*s.tap", SECTION_NAME_MAX, n->name);
+	if (n->tap == NULL && n->fd < 0)
+		fault(f, 0, what, "not set, expected tap or fd");
+	else if (n->tap != NULL && n->fd >= 0)
+		fault(f, 0, what, "set beside fd, expected one of the two");
+	for (uint32_t k = 0; k < i; k++)
+		if ((n->tap != NULL && c->net[k].tap != NULL &&
+		     strcmp(n->tap, c->net[k].tap) == 0) ||
+		    (n->fd >= 0 && n->fd == c->net[k].fd))
+			fault(f, 0, what,
+			      "the interface of [net.%s] too, expected one "
+			      "of its own",
+			      c->net[k].name);
 }
 
 static void check_vm(struct faults *f, const struct vm_config *c)
@@ -186,35 +245,95 @@ static void check_vm(struct faults *f, const struct vm_config *c)
 		      "more than vm.vcpus: not in this version yet");
 }
 
+/* "disk.root.path" */
+static const char *place(const void *at, const struct key *k, char *buf,
+			 size_t size)
+{
+	const char *section = k->info.section;
+
+	if (k->family == NULL)
+		snprintf(buf, size, "%s.%s", section, k->info.key);
+	else
+		snprintf(buf, size, "%.*s.%s.%s", (int)strcspn(section, "."),
+			 section, section_name(at), k->info.key);
+	return buf;
+}
+
 /*
  * A struct may have been filled by hand, so everything that it holds goes
  * through the parser once more.
  */
-static void check_keys(struct faults *f, const struct vm_config *c,
+static void check_key(struct faults *f, const void *at, const struct key *k,
+		      unsigned int arch)
+{
+	union {
+		struct vm_config vm;
+		struct disk_config disk;
+		struct net_config net;
+	} scratch;
+	char buf[64], what[SECTION_MAX + INI_NAME_MAX + 2];
+	const char *text = value_text(at, k, buf, sizeof(buf));
+	struct why why = {""};
+	char **string;
+	int ret = 0;
+
+	memset(&scratch, 0, sizeof(scratch));
+	if (text == NULL && k->kind == KEY_CHOICE)
+		ret = value_unexpected(&why, k, "");
+	else if (text != NULL &&
+		 (text[0] == '\0' || strcmp(text, k->info.def) != 0))
+		ret = value_set(&scratch, k, text, NULL, arch, &why);
+	string = value_string(&scratch, k);
+	if (string != NULL)
+		free(*string);
+	if (ret == -ENOMEM)
+		f->no_memory = true;
+	if (ret == -EINVAL)
+		fault(f, 0, place(at, k, what, sizeof(what)), "%s", why.text);
+}
+
+/* The elements that a family's array may have, and their names. */
+static bool check_family(struct faults *f, const struct vm_config *c,
+			 const struct key *k)
+{
+	uint32_t count = section_count(c, k->family);
+	struct why why;
+
+	if (count > k->family->max)
+		fault(f, 0, k->info.section,
+		      "found %u sections, expected at most %u", count,
+		      k->family->max);
+	for (uint32_t i = 0; i < count; i++) {
+		const char *name = section_name(section_nth(c, k->family, i));
+		int ret = section_check_name(name, &why);
+
+		if (ret < 0)
+			fault(f, 0, k->info.section, "%s", why.text);
+		for (uint32_t j = 0; ret == 0 && j < i; j++)
+			if (strcmp(name, section_name(section_nth(c, k->family,
+								  j))) == 0)
+				fault(f, 0, k->info.section,
+				      "found '%s' twice, expected once", name);
+		if (ret < 0)
+			return false;
+	}
+	return true;
+}
+
+/* False: a name is missing, nothing can be said of its section. */
+static bool check_keys(struct faults *f, const struct vm_config *c,
 		       unsigned int arch)
 {
-	struct vm_config scratch = {0};
-
 	for (size_t i = 0; keys_at(i) != NULL; i++) {
 		const struct key *k = keys_at(i);
-		char buf[64], what[64];
-		const char *text = value_text(c, k, buf, sizeof(buf));
-		struct why why = {""};
-		int ret = 0;
 
-		if (text == NULL && k->kind == KEY_CHOICE)
-			ret = value_unexpected(&why, k, "");
-		else if (text != NULL && strcmp(text, k->info.def) != 0)
-			ret = value_set(&scratch, k, text, NULL, arch, &why);
-		if (ret == -ENOMEM)
-			f->no_memory = true;
-		if (ret != -EINVAL)
-			continue;
-		snprintf(what, sizeof(what), "%s.%s", k->info.section,
-			 k->info.key);
-		fault(f, 0, what, "%s", why.text);
+		if (k->family != NULL && keys_at(i - 1)->family != k->family &&
+		    !check_family(f, c, k))
+			return false;
+		for (uint32_t n = 0; n < section_count(c, k->family); n++)
+			check_key(f, section_nth(c, k->family, n), k, arch);
 	}
-	value_free_all(&scratch);
+	return true;
 }
 
 int config_check(const struct vm_config *c, const char *name, unsigned int arch,
@@ -222,21 +341,25 @@ int config_check(const struct vm_config *c, const char *name, unsigned int arch,
 {
 	struct faults f = {.errs = errs,
 			   .name = name != NULL ? name : "config"};
-	const size_t sun = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
 
-	check_keys(&f, c, arch);
+	if (!check_keys(&f, c, arch))
+		return faults_result(&f);
 	check_vm(&f, c);
+	check_memory(&f, c);
 	check_console(&f, c);
+	for (uint32_t i = 0; i < c->disk_count; i++)
+		check_disk(&f, c, i);
+	for (uint32_t i = 0; i < c->net_count; i++)
+		check_net(&f, c, i);
 	if (c->snapshot.when != SNAPSHOT_NEVER && c->snapshot.dir == NULL)
 		fault(&f, 0, "snapshot.dir",
 		      "not set, expected with snapshot.when");
 	if (c->sandbox.require && !c->sandbox.enable)
 		fault(&f, 0, "sandbox.require",
 		      "found yes, expected no with sandbox.enable = no");
-	if (c->control.socket != NULL && strlen(c->control.socket) > sun)
-		fault(&f, 0, "control.socket",
-		      "found a path of %zu bytes, expected at most %zu",
-		      strlen(c->control.socket), sun);
+	check_socket(&f, "control.socket", c->control.socket);
+	if (c->console.type == CONSOLE_SOCKET)
+		check_socket(&f, "console.path", c->console.path);
 	return faults_result(&f);
 }
 
@@ -288,9 +411,37 @@ static void print_key(FILE *out, const char *key, const char *text)
 	}
 }
 
+/* One section from row first of the table on, *at its values. */
+static void describe_section(FILE *out, const void *at, size_t first)
+{
+	const struct key *k = keys_at(first);
+	const char *section = k->info.section;
+	const char *gap = ftell(out) > 0 ? "\n" : "";
+	bool headed = k->family != NULL;
+
+	/* What a family's section is, it is without any key too. */
+	if (headed)
+		fprintf(out, "%s[%.*s.%s]\n", gap, (int)strcspn(section, "."),
+			section, section_name(at));
+	for (size_t i = first; (k = keys_at(i)) != NULL; i++) {
+		char buf[64];
+		const char *value;
+
+		if (strcmp(section, k->info.section) != 0)
+			return;
+		value = value_text(at, k, buf, sizeof(buf));
+		if (value == NULL ||
+		    ((k->flags & KEY_QUIET) && strcmp(value, k->info.def) == 0))
+			continue;
+		if (!headed)
+			fprintf(out, "%s[%s]\n", gap, section);
+		headed = true;
+		print_key(out, k->info.key, value);
+	}
+}
+
 char *config_describe(const struct vm_config *c)
 {
-	const char *section = "";
 	char *text = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
@@ -299,18 +450,13 @@ char *config_describe(const struct vm_config *c)
 	if (out == NULL)
 		return NULL;
 	for (size_t i = 0; keys_at(i) != NULL; i++) {
-		const struct key *k = keys_at(i);
-		char buf[64];
-		const char *value = value_text(c, k, buf, sizeof(buf));
+		const struct family *family = keys_at(i)->family;
 
-		if (value == NULL ||
-		    ((k->flags & KEY_QUIET) && strcmp(value, k->info.def) == 0))
+		if (i > 0 && strcmp(keys_at(i - 1)->info.section,
+				    keys_at(i)->info.section) == 0)
 			continue;
-		if (strcmp(section, k->info.section) != 0)
-			fprintf(out, "%s[%s]\n", section[0] ? "\n" : "",
-				k->info.section);
-		section = k->info.section;
-		print_key(out, k->info.key, value);
+		for (uint32_t n = 0; n < section_count(c, family); n++)
+			describe_section(out, section_nth(c, family, n), i);
 	}
 	failed = ferror(out) != 0;
 	if (fclose(out) != 0 || failed) {
@@ -325,7 +471,8 @@ const char *config_get(const struct vm_config *c, const char *key, char *buf,
 {
 	const char *dot = strrchr(key, '.');
 	const struct key *k;
-	char section[64];
+	char section[SECTION_MAX + 1];
+	const void *at;
 
 	if (!dot || (size_t)(dot - key) >= sizeof(section))
 		return NULL;
@@ -334,5 +481,6 @@ const char *config_get(const struct vm_config *c, const char *key, char *buf,
 	k = keys_find(section, dot + 1);
 	if (!k || k->kind == KEY_LATER)
 		return NULL;
-	return value_text(c, k, buf, size);
+	at = section_find(c, k->family, section);
+	return at ? value_text(at, k, buf, size) : NULL;
 }

@@ -97,6 +97,28 @@ enum seccomp_mode {
 #define PSCI_DEFAULT UINT32_MAX	      /* the product's default: pinned 1.0 */
 #define PSCI_HOST    (UINT32_MAX - 1) /* whatever the kernel offers */
 
+#define CONFIG_DISKS_MAX 63
+#define CONFIG_NETS_MAX	 63
+
+enum disk_type { DISK_FILE, DISK_BLOCK };
+
+struct disk_config {
+	char *name; /* of the section: 1 to 67 of A-Z a-z 0-9 _ - */
+	char *path;
+	enum disk_type type;
+	bool readonly;
+	uint32_t sector_size; /* bytes; a power of two, 512 to 32768 */
+};
+
+struct net_config {
+	char *name;
+	char *tap; /* interface name, or NULL */
+	int fd;	   /* of an open tap, -1: none */
+	uint8_t mac[6];
+	bool has_mac; /* else: a random one */
+	uint32_t mtu; /* bytes; 0: the tap's */
+};
+
 /*
  * Strings are owned by the struct (NULL when unset); paths are absolute or
  * as found beside the INI file.  Numbers are bytes and milliseconds.
@@ -112,6 +134,7 @@ struct vm_config {
 		uint32_t vcpus;
 		uint32_t max_vcpus; /* 0: as vcpus */
 		uint64_t stop_timeout_ms;
+		char *core; /* directory for core files of aborted hvt guests */
 	} vm;
 	struct {
 		uint32_t psci;	    /* MAJOR << 16 | MINOR, or PSCI_* */
@@ -120,11 +143,17 @@ struct vm_config {
 	struct {
 		enum dirty_tracking dirty_tracking;
 		enum hugepages hugepages;
+		bool shared; /* a memfd that others can map */
+		bool lock;   /* never swapped out */
 	} memory;
 	struct {
 		enum console_type type;
 		char *path;
 	} console;
+	struct disk_config *disk; /* disk_count of them, in file order */
+	uint32_t disk_count;
+	struct net_config *net;
+	uint32_t net_count;
 	struct {
 		char *dir;
 		enum snapshot_when when;

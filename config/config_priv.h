@@ -19,10 +19,15 @@
  * buffer of 200 bytes, so 198 bytes and a newline are the most that it
  * takes as one line.  With 199 the newline counts as a line of its own,
  * with 200 the rest is read as a new key.  Sections and the key that a
- * continuation belongs to are cut at 49 bytes.
+ * continuation belongs to are cut at 49 bytes: keys are not longer, and of
+ * a section it sees only so much, as the reader tells sections apart.
  */
 #define INI_LINE_MAX 198
 #define INI_NAME_MAX 49
+
+/* Of [KIND.NAME]: Solo5's devices have names of up to 67 bytes. */
+#define SECTION_NAME_MAX 67
+#define SECTION_MAX	 (sizeof("disk.") - 1 + SECTION_NAME_MAX)
 
 #define CONFIG_ARCH_ANY                                                        \
 	(CONFIG_ARCH_X86_64 | CONFIG_ARCH_ARM64 | CONFIG_ARCH_PPC64LE)
@@ -34,13 +39,17 @@ enum key_kind {
 	KEY_NAME,    /* char *, [A-Za-z0-9][A-Za-z0-9._-]* */
 	KEY_ACCOUNT, /* char *, user or group, name or number */
 	KEY_PATH,    /* char * */
+	KEY_IFNAME,  /* char *, of a network interface; empty unsets it */
 	KEY_SIZE,    /* uint64_t */
+	KEY_SIZE32,  /* uint32_t, a power of two */
 	KEY_TIME,    /* uint64_t, ms */
 	KEY_COUNT,   /* uint32_t */
 	KEY_BOOL,    /* bool */
 	KEY_CHOICE,  /* int or an enum */
 	KEY_PSCI,    /* uint32_t */
 	KEY_MODE,    /* uint32_t, octal */
+	KEY_FD,	     /* int; empty: -1 */
+	KEY_MAC,     /* uint8_t[6] and the bool after it; empty: unset */
 };
 
 enum key_flags {
@@ -56,11 +65,20 @@ struct choice {
 	bool later; /* not in this version yet */
 };
 
+/* Sections [KIND.NAME]: an array of structs, one a section. */
+struct family {
+	size_t list;  /* the array's place in struct vm_config */
+	size_t count; /* ... and that of its uint32_t length */
+	size_t size;  /* of an element, which begins with its char *name */
+	uint32_t max;
+};
+
 struct key {
 	struct config_key_info info;
 	enum key_kind kind;
 	unsigned int flags;
-	size_t off; /* into struct vm_config */
+	const struct family *family; /* NULL: the section is there once */
+	size_t off; /* into struct vm_config or the family's element */
 	/* Numbers: their range; text: its length in bytes. */
 	uint64_t min;
 	uint64_t max;
@@ -130,27 +148,65 @@ struct why {
 };
 
 /*
- * Read text as k's value into *c; on failure *c is unchanged.  dir: what
- * relative paths are joined to, or NULL.  0, -EINVAL and *why, -ENOMEM.
+ * Read text as k's value into *at, the struct that holds it (vm_config or a
+ * family's element); on failure it is unchanged.  dir: what relative paths
+ * are joined to, or NULL.  0, -EINVAL and *why, -ENOMEM.
  */
-int value_set(struct vm_config *c, const struct key *k, const char *text,
-	      const char *dir, unsigned int arch, struct why *why);
+int value_set(void *at, const struct key *k, const char *text, const char *dir,
+	      unsigned int arch, struct why *why);
 
 /*
- * The value as INI text: buf, or the string of *c itself; NULL when unset
- * or when *c holds no value that the key can have.
+ * The value as INI text: buf, or the string of *at itself; NULL when unset
+ * or when *at holds no value that the key can have.
  */
-const char *value_text(const struct vm_config *c, const struct key *k,
-		       char *buf, size_t size);
+const char *value_text(const void *at, const struct key *k, char *buf,
+		       size_t size);
 
 /* "found TEXT, expected ..." for a value that k can't have; -EINVAL. */
 int value_unexpected(struct why *why, const struct key *k, const char *text);
 
-/* Give *to its own copies of from's strings; the rest was copied.  -ENOMEM. */
-int value_copy_strings(struct vm_config *to, const struct vm_config *from);
+/* The string of *at that is k's value, or NULL: k is no string. */
+char **value_string(void *at, const struct key *k);
 
-/* Free and unset every string. */
-void value_free_all(struct vm_config *c);
+/* --- section.c: the structs that hold the values ------------------------ */
+
+/* Set the defaults of vm_config (family NULL) or of a new element. */
+int section_defaults(void *at, const struct family *family);
+
+/* How many sections of the table's section there are: 1, or a family's. */
+uint32_t section_count(const struct vm_config *c, const struct family *family);
+
+/* The i-th of them: a family's element, or *c itself. */
+void *section_nth(const struct vm_config *c, const struct family *family,
+		  uint32_t i);
+
+/* The name of an element that section_nth gave. */
+const char *section_name(const void *at);
+
+/* 0, or -EINVAL and *why: no name of a section [KIND.NAME]. */
+int section_check_name(const char *name, struct why *why);
+
+/* What holds the values of the section ("vm", "disk.root"), or NULL. */
+void *section_find(const struct vm_config *c, const struct family *family,
+		   const char *section);
+
+/* Add an element with defaults.  -EINVAL and *why: full or a bad name. */
+int section_add(struct vm_config *c, const struct family *family,
+		const char *section, struct why *why);
+
+/*
+ * value_set in that section, which is added where it is new; after a
+ * failure *c is unchanged.
+ */
+int section_put(struct vm_config *c, const struct key *k, const char *section,
+		const char *text, const char *dir, unsigned int arch,
+		struct why *why);
+
+/* Give *to its own copies of what from owns; the rest was copied.  -ENOMEM. */
+int section_copy_all(struct vm_config *to, const struct vm_config *from);
+
+/* Free and unset every string and family. */
+void section_free_all(struct vm_config *c);
 
 /* Can text stand in an INI file as the value of key?  0, or -EINVAL. */
 int value_writable(const char *key, const char *text, struct why *why);

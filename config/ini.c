@@ -9,9 +9,9 @@
  * it that none of this can touch: a bare newline for what is not for it
  * (blank, comment, refused), otherwise "[section]", "key=value" or
  * " value" with each ';' replaced by SEMICOLON, a byte that no line may
- * hold.  What libinih then reports is compared with what the reader
- * meant, and every line must be reported exactly once; if the two ever
- * differ, the line is refused instead of misread.
+ * hold, and of a section as much as it keeps.  What libinih then reports is
+ * compared with what the reader meant, and every line must be reported exactly
+ * once; if the two ever differ, the line is refused instead of misread.
  */
 #include <errno.h>
 #include <ini.h>
@@ -44,7 +44,7 @@ enum open_value {
 };
 
 struct seen_section {
-	char name[INI_NAME_MAX + 1];
+	char name[SECTION_MAX + 1];
 	int line;
 };
 
@@ -63,7 +63,7 @@ struct reader {
 	size_t piece_len;
 	bool delivered;
 
-	char section[INI_NAME_MAX + 1];
+	char section[SECTION_MAX + 1];
 	bool section_ok;  /* false: its keys are skipped */
 	bool any_section; /* a header was found, good or bad */
 	struct seen_section *sections;
@@ -79,7 +79,7 @@ struct reader {
 
 /* "section.key" for messages. */
 struct place {
-	char s[2 * INI_NAME_MAX + 2];
+	char s[SECTION_MAX + INI_NAME_MAX + 2];
 };
 
 static const char *place_of(const struct reader *r, const char *key, size_t len,
@@ -134,8 +134,8 @@ static void finish_value(struct reader *r)
 			      "the value ends with a backslash, expected an "
 			      "indented line that continues it");
 		} else {
-			ret = value_set(r->c, r->key, r->value, r->dir, r->arch,
-					&why);
+			ret = section_put(r->c, r->key, r->section, r->value,
+					  r->dir, r->arch, &why);
 			if (ret == -ENOMEM)
 				r->f.no_memory = true;
 			else if (ret < 0)
@@ -190,7 +190,7 @@ static bool section_is_new(struct reader *r)
 /* r->section is new or not: is it one of the table? */
 static bool section_is_known(struct reader *r)
 {
-	char hint[512], family[INI_NAME_MAX + 8];
+	char hint[512], family[SECTION_MAX + 8];
 
 	if (keys_section(r->section) == NULL) {
 		snprintf(family, sizeof(family), "%s.NAME", r->section);
@@ -205,6 +205,22 @@ static bool section_is_known(struct reader *r)
 	if (!keys_section_now(r->section))
 		fault(&r->f, r->line, r->section, "not in this version yet");
 	return true;
+}
+
+/* A section of a family is there even without a key. */
+static bool section_exists(struct reader *r)
+{
+	const struct family *family = keys_section(r->section)->family;
+	struct why why = {""};
+	int ret = 0;
+
+	if (section_find(r->c, family, r->section) == NULL)
+		ret = section_add(r->c, family, r->section, &why);
+	if (ret == -ENOMEM)
+		r->f.no_memory = true;
+	else if (ret < 0)
+		fault(&r->f, r->line, r->section, "%s", why.text);
+	return ret == 0;
 }
 
 /* s, len: the line without white space at its end. */
@@ -222,17 +238,17 @@ static enum line_kind take_section(struct reader *r, const char *s, size_t len)
 		      quote_n(&q, s, len));
 		return LINE_NOTHING;
 	}
-	if (len - 2 > INI_NAME_MAX) {
+	if (len - 2 > SECTION_MAX) {
 		fault(&r->f, r->line, NULL,
-		      "section name of %zu bytes, expected at most %d", len - 2,
-		      INI_NAME_MAX);
+		      "section name of %zu bytes, expected at most %zu",
+		      len - 2, SECTION_MAX);
 		return LINE_NOTHING;
 	}
 	memcpy(r->section, s + 1, len - 2);
 	r->section[len - 2] = '\0';
 	if (section_is_new(r) && strchr(r->section, '.') != NULL)
 		memset(r->seen, 0, keys_count() * sizeof(*r->seen));
-	r->section_ok = section_is_known(r);
+	r->section_ok = section_is_known(r) && section_exists(r);
 	return r->section_ok ? LINE_SECTION : LINE_NOTHING;
 }
 
@@ -483,7 +499,8 @@ static char *read_line(char *buf, int size, void *stream)
 		return NULL;
 	buf[0] = '\0';
 	if (r->kind == LINE_SECTION)
-		n = snprintf(buf, (size_t)size, "[%s]\n", r->section);
+		n = snprintf(buf, (size_t)size, "[%.*s]\n", INI_NAME_MAX,
+			     r->section);
 	else if (r->kind == LINE_KEY)
 		n = snprintf(buf, (size_t)size, "%s=%.*s\n", r->key->info.key,
 			     (int)r->piece_len, r->piece);
@@ -510,6 +527,16 @@ static bool same_piece(const struct reader *r, const char *value)
 	return true;
 }
 
+/* It was shown as much of the name as it can hold. */
+static bool same_section(const struct reader *r, const char *section)
+{
+	size_t len = strlen(r->section);
+
+	if (len > INI_NAME_MAX)
+		len = INI_NAME_MAX;
+	return strlen(section) == len && memcmp(section, r->section, len) == 0;
+}
+
 /* libinih's callback: a key or a continuation, which the reader knows. */
 static int take_report(void *user, const char *section, const char *name,
 		       const char *value)
@@ -517,7 +544,7 @@ static int take_report(void *user, const char *section, const char *name,
 	struct reader *r = user;
 
 	if ((r->kind != LINE_KEY && r->kind != LINE_MORE) || r->delivered ||
-	    value == NULL || strcmp(section, r->section) != 0 ||
+	    value == NULL || !same_section(r, section) ||
 	    strcmp(name, r->key->info.key) != 0 || !same_piece(r, value)) {
 		disagree(r, "reads this line differently");
 		return 1;

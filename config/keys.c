@@ -20,6 +20,9 @@
 #define YESNO "yes|no"
 
 #define AT(field) .off = offsetof(struct vm_config, field)
+#define IN_DISK(field)                                                         \
+	.family = &disks, .off = offsetof(struct disk_config, field)
+#define IN_NET(field) .family = &nets, .off = offsetof(struct net_config, field)
 
 /* section, key, type, unit, range, default, architectures, help */
 #define INFO(sec, name, ty, un, ra, de, ar, when, text)                        \
@@ -45,9 +48,23 @@
 /* The enums and log.level are stored as one 32-bit int. */
 _Static_assert(sizeof(enum vm_protocol) == sizeof(int), "enum is not an int");
 
+static const struct family disks = {
+	.list = offsetof(struct vm_config, disk),
+	.count = offsetof(struct vm_config, disk_count),
+	.size = sizeof(struct disk_config),
+	.max = CONFIG_DISKS_MAX,
+};
+
+static const struct family nets = {
+	.list = offsetof(struct vm_config, net),
+	.count = offsetof(struct vm_config, net_count),
+	.size = sizeof(struct net_config),
+	.max = CONFIG_NETS_MAX,
+};
+
 static const struct choice protocols[] = {
 	{"auto", PROTOCOL_AUTO, ANY, false},
-	{"hvt", PROTOCOL_HVT, X86 | ARM, true},
+	{"hvt", PROTOCOL_HVT, X86 | ARM, false},
 	{"pvh", PROTOCOL_PVH, X86, true},
 	{"linux", PROTOCOL_LINUX, ANY, true},
 	{"multiboot", PROTOCOL_MULTIBOOT, X86, true},
@@ -80,10 +97,16 @@ static const struct choice hugepages[] = {
 
 static const struct choice consoles[] = {
 	{"stdio", CONSOLE_STDIO, ANY, false},
-	{"pty", CONSOLE_PTY, ANY, true},
+	{"pty", CONSOLE_PTY, ANY, false},
 	{"file", CONSOLE_FILE, ANY, false},
-	{"socket", CONSOLE_SOCKET, ANY, true},
+	{"socket", CONSOLE_SOCKET, ANY, false},
 	{"null", CONSOLE_NULL, ANY, false},
+	{0},
+};
+
+static const struct choice disk_types[] = {
+	{"file", DISK_FILE, ANY, false},
+	{"block", DISK_BLOCK, ANY, false},
 	{0},
 };
 
@@ -160,6 +183,9 @@ static const struct key keys[] = {
 	KEY("vm", "stop_timeout", "time", "ms", "0 to 60m", "5s", ANY,
 	    "how long a guest asked to stop may take", .kind = KEY_TIME,
 	    AT(vm.stop_timeout_ms), .max = 3600000, .step = 1),
+	KEY("vm", "core", "path", "", "", "", ANY,
+	    "folder for a core file when an hvt guest aborts", .kind = KEY_PATH,
+	    AT(vm.core)),
 
 	LATER("cpu", "features", "list", "", "", "", ANY,
 	      "CPU features to mask or hide"),
@@ -176,10 +202,12 @@ static const struct key keys[] = {
 	KEY("memory", "hugepages", "no|thp|2M|1G", "", "", "no", ANY,
 	    "large pages behind guest RAM", .kind = KEY_CHOICE,
 	    AT(memory.hugepages), .choices = hugepages),
-	LATER("memory", "shared", YESNO, "", "", "no", ANY,
-	      "share guest RAM with other processes"),
-	LATER("memory", "lock", YESNO, "", "", "no", ANY,
-	      "keep guest RAM from being swapped out"),
+	KEY("memory", "shared", YESNO, "", "", "no", ANY,
+	    "share guest RAM with other processes", .kind = KEY_BOOL,
+	    AT(memory.shared)),
+	KEY("memory", "lock", YESNO, "", "", "no", ANY,
+	    "keep guest RAM from being swapped out", .kind = KEY_BOOL,
+	    AT(memory.lock)),
 	KEY("memory", "dirty_tracking", "auto|private|bitmap|ring|wp", "", "",
 	    "auto", ANY, "how changed pages are found", .kind = KEY_CHOICE,
 	    AT(memory.dirty_tracking), .choices = trackings),
@@ -188,17 +216,20 @@ static const struct key keys[] = {
 	    ANY, "where the guest's console goes", .kind = KEY_CHOICE,
 	    AT(console.type), .choices = consoles),
 	KEY("console", "path", "path", "", "", "", ANY,
-	    "file of the console; for type = file", .kind = KEY_PATH,
-	    AT(console.path)),
+	    "the console's file or socket, or a link to its pty",
+	    .kind = KEY_PATH, AT(console.path)),
 
-	LATER("disk.NAME", "path", "path", "", "", "", ANY,
-	      "image file or block device"),
-	LATER("disk.NAME", "type", "file|block", "", "", "file", ANY,
-	      "what the path is"),
-	LATER("disk.NAME", "readonly", YESNO, "", "", "no", ANY,
-	      "refuse the guest's writes"),
-	LATER("disk.NAME", "sector_size", "size", "bytes", "512 to 4K", "512",
-	      ANY, "sector size that the guest sees"),
+	KEY("disk.NAME", "path", "path", "", "", "", ANY,
+	    "image file or block device", .kind = KEY_PATH, IN_DISK(path)),
+	KEY("disk.NAME", "type", "file|block", "", "", "file", ANY,
+	    "what the path is", .kind = KEY_CHOICE, IN_DISK(type),
+	    .choices = disk_types),
+	KEY("disk.NAME", "readonly", YESNO, "", "", "no", ANY,
+	    "refuse the guest's writes", .kind = KEY_BOOL, IN_DISK(readonly)),
+	KEY("disk.NAME", "sector_size", "size", "bytes",
+	    "512 to 32K, a power of two", "512", ANY,
+	    "sector size that the guest sees", .kind = KEY_SIZE32,
+	    IN_DISK(sector_size), .min = 512, .max = 32768, .step = 512),
 	LATER("disk.NAME", "cache", "writeback|writethrough|none", "", "",
 	      "writeback", ANY, "use of the host's page cache"),
 	LATER("disk.NAME", "rate_bytes", "size", "bytes per second", "", "",
@@ -206,14 +237,18 @@ static const struct key keys[] = {
 	LATER("disk.NAME", "rate_ops", "number", "per second", "", "", ANY,
 	      "most requests per second"),
 
-	LATER("net.NAME", "tap", "name", "", "", "", ANY,
-	      "tap interface of the host"),
-	LATER("net.NAME", "fd", "number", "", "", "", ANY,
-	      "descriptor of an open tap"),
-	LATER("net.NAME", "mac", "MAC address", "", "", "", ANY,
-	      "hardware address of the guest"),
-	LATER("net.NAME", "mtu", "number", "bytes", "68 to 65535", "1500", ANY,
-	      "largest packet"),
+	KEY("net.NAME", "tap", "name", "", "1 to 15 bytes", "", ANY,
+	    "tap interface of the host", .kind = KEY_IFNAME, IN_NET(tap),
+	    .max = 15),
+	KEY("net.NAME", "fd", "number", "", "0 to 2147483647", "", ANY,
+	    "descriptor of an open tap", .kind = KEY_FD, IN_NET(fd)),
+	KEY("net.NAME", "mac", "MAC address", "", "", "", ANY,
+	    "hardware address of the guest; unset: a random one",
+	    .kind = KEY_MAC, IN_NET(mac)),
+	KEY("net.NAME", "mtu", "number", "bytes", "68 to 65535, or auto",
+	    "auto", ANY, "largest packet; auto: the tap's", .kind = KEY_COUNT,
+	    .flags = KEY_QUIET | KEY_AUTO, IN_NET(mtu), .min = 68, .max = 65535,
+	    .step = 1),
 	LATER("net.NAME", "rate_bytes", "size", "bytes per second", "", "", ANY,
 	      "most bytes per second"),
 	LATER("net.NAME", "rate_packets", "number", "per second", "", "", ANY,

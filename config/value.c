@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * value.c - one value between its text and struct vm_config.
+ * value.c - one value between its text and the struct that holds it.
  *
  * value_set and value_text are each other's inverse for every key.
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,12 @@
 #include "config/config_priv.h"
 
 #define PATH_BYTES_MAX 4095
+#define MAC_BYTES      6
+
+/* KEY_MAC's bool is found behind the bytes. */
+_Static_assert(offsetof(struct net_config, has_mac) ==
+		       offsetof(struct net_config, mac) + MAC_BYTES,
+	       "has_mac does not follow mac");
 
 static int refuse(struct why *why, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -36,6 +43,8 @@ static const char *kind_text(const struct key *k)
 	switch (k->kind) {
 	case KEY_SIZE:
 		return "a size such as 64M";
+	case KEY_SIZE32:
+		return "a size such as 4K";
 	case KEY_TIME:
 		return "a time such as 500ms or 2s";
 	case KEY_COUNT:
@@ -46,6 +55,12 @@ static const char *kind_text(const struct key *k)
 		return "a name";
 	case KEY_PATH:
 		return "a path";
+	case KEY_IFNAME:
+		return "the name of an interface";
+	case KEY_FD:
+		return "the number of a descriptor";
+	case KEY_MAC:
+		return "a MAC address such as 02:00:00:00:00:01";
 	default:
 		return k->info.type;
 	}
@@ -61,30 +76,35 @@ int value_unexpected(struct why *why, const struct key *k, const char *text)
 		      k->info.range);
 }
 
-static void *field(struct vm_config *c, const struct key *k)
+static void *field(void *at, const struct key *k)
 {
-	return (char *)c + k->off;
+	return (char *)at + k->off;
 }
 
-static uint64_t get_number(const struct vm_config *c, const struct key *k)
+static bool is_wide(const struct key *k)
 {
-	const char *at = (const char *)c + k->off;
-
-	if (k->kind == KEY_SIZE || k->kind == KEY_TIME)
-		return *(const uint64_t *)(const void *)at;
-	return *(const uint32_t *)(const void *)at;
+	return k->kind == KEY_SIZE || k->kind == KEY_TIME;
 }
 
-static void put_number(struct vm_config *c, const struct key *k, uint64_t v)
+static uint64_t get_number(const void *at, const struct key *k)
 {
-	if (k->kind == KEY_SIZE || k->kind == KEY_TIME)
-		*(uint64_t *)field(c, k) = v;
+	const void *p = (const char *)at + k->off;
+
+	return is_wide(k) ? *(const uint64_t *)p : *(const uint32_t *)p;
+}
+
+static void put_number(void *at, const struct key *k, uint64_t v)
+{
+	if (is_wide(k))
+		*(uint64_t *)field(at, k) = v;
 	else
-		*(uint32_t *)field(c, k) = (uint32_t)v;
+		*(uint32_t *)field(at, k) = (uint32_t)v;
 }
 
 static bool in_range(const struct key *k, uint64_t v)
 {
+	if (k->kind == KEY_SIZE32 && (v & (v - 1)) != 0)
+		return false;
 	return v >= k->min && v <= k->max && (k->step == 0 || v % k->step == 0);
 }
 
@@ -101,17 +121,17 @@ static int parse_mode(const char *s, uint64_t *out)
 	return 0;
 }
 
-static int set_number(struct vm_config *c, const struct key *k,
-		      const char *text, struct why *why)
+static int set_number(void *at, const struct key *k, const char *text,
+		      struct why *why)
 {
 	uint64_t v = 0;
 	int ret;
 
 	if ((k->flags & KEY_AUTO) && strcmp(text, "auto") == 0) {
-		put_number(c, k, 0);
+		put_number(at, k, 0);
 		return 0;
 	}
-	if (k->kind == KEY_SIZE)
+	if (k->kind == KEY_SIZE || k->kind == KEY_SIZE32)
 		ret = config_parse_size(text, &v);
 	else if (k->kind == KEY_TIME)
 		ret = config_parse_time_ms(text, &v);
@@ -121,11 +141,11 @@ static int set_number(struct vm_config *c, const struct key *k,
 		ret = config_parse_u64(text, &v);
 	if (ret < 0 || !in_range(k, v))
 		return value_unexpected(why, k, text);
-	put_number(c, k, v);
+	put_number(at, k, v);
 	return 0;
 }
 
-static int set_psci(struct vm_config *c, const struct key *k, const char *text,
+static int set_psci(void *at, const struct key *k, const char *text,
 		    struct why *why)
 {
 	char major[3] = "";
@@ -133,11 +153,11 @@ static int set_psci(struct vm_config *c, const struct key *k, const char *text,
 	const char *dot;
 
 	if (strcmp(text, "auto") == 0) {
-		put_number(c, k, PSCI_DEFAULT);
+		put_number(at, k, PSCI_DEFAULT);
 		return 0;
 	}
 	if (strcmp(text, "host") == 0) {
-		put_number(c, k, PSCI_HOST);
+		put_number(at, k, PSCI_HOST);
 		return 0;
 	}
 	dot = strchr(text, '.');
@@ -148,11 +168,11 @@ static int set_psci(struct vm_config *c, const struct key *k, const char *text,
 	if (config_parse_u64(major, &hi) < 0 ||
 	    config_parse_u64(dot + 1, &lo) < 0)
 		return value_unexpected(why, k, text);
-	put_number(c, k, hi << 16 | lo);
+	put_number(at, k, hi << 16 | lo);
 	return 0;
 }
 
-static int set_bool(struct vm_config *c, const struct key *k, const char *text,
+static int set_bool(void *at, const struct key *k, const char *text,
 		    struct why *why)
 {
 	static const char *const words[] = {"no",   "yes", "false",
@@ -160,14 +180,14 @@ static int set_bool(struct vm_config *c, const struct key *k, const char *text,
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (strcmp(text, words[i]) == 0) {
-			*(bool *)field(c, k) = i % 2 == 1;
+			*(bool *)field(at, k) = i % 2 == 1;
 			return 0;
 		}
 	return value_unexpected(why, k, text);
 }
 
-static int set_choice(struct vm_config *c, const struct key *k,
-		      const char *text, unsigned int arch, struct why *why)
+static int set_choice(void *at, const struct key *k, const char *text,
+		      unsigned int arch, struct why *why)
 {
 	const struct choice *ch = k->choices;
 	char only[48], here[48];
@@ -182,7 +202,53 @@ static int set_choice(struct vm_config *c, const struct key *k,
 			      keys_arch_text(arch, here, sizeof(here)));
 	if (ch->later)
 		return refuse(why, "'%s': not in this version yet", text);
-	*(int *)field(c, k) = ch->value;
+	*(int *)field(at, k) = ch->value;
+	return 0;
+}
+
+static int set_fd(void *at, const struct key *k, const char *text,
+		  struct why *why)
+{
+	uint64_t v;
+
+	if (text[0] != '\0' && (config_parse_u64(text, &v) < 0 || v > INT_MAX))
+		return value_unexpected(why, k, text);
+	*(int *)field(at, k) = text[0] != '\0' ? (int)v : -1;
+	return 0;
+}
+
+static int hex_digit(char ch)
+{
+	if (ch >= '0' && ch <= '9')
+		return ch - '0';
+	if (ch >= 'a' && ch <= 'f')
+		return ch - 'a' + 10;
+	return ch >= 'A' && ch <= 'F' ? ch - 'A' + 10 : -1;
+}
+
+/* "02:00:00:00:00:01"; an address of one station that is not all zero. */
+static int set_mac(void *at, const struct key *k, const char *text,
+		   struct why *why)
+{
+	uint8_t mac[MAC_BYTES] = {0}, any = 0;
+	uint8_t *to = field(at, k);
+
+	for (size_t i = 0; text[0] != '\0' && i < MAC_BYTES; i++) {
+		const char *s = text + 3 * i;
+		int hi = hex_digit(s[0]), lo = hi < 0 ? -1 : hex_digit(s[1]);
+
+		if (lo < 0 || s[2] != (i + 1 < MAC_BYTES ? ':' : '\0'))
+			return value_unexpected(why, k, text);
+		mac[i] = (uint8_t)(hi << 4 | lo);
+		any |= mac[i];
+	}
+	if (text[0] != '\0' && (!any || (mac[0] & 1)))
+		return refuse(why,
+			      "found '%s', %s, expected the address of "
+			      "one station",
+			      text, any ? "a multicast address" : "all zero");
+	memcpy(to, mac, sizeof(mac));
+	*(bool *)(to + MAC_BYTES) = text[0] != '\0';
 	return 0;
 }
 
@@ -210,6 +276,17 @@ static bool is_account(const char *s, size_t max)
 	return is_name(s[0] == '_' ? s + 1 : s, "_.-", max);
 }
 
+/* As the kernel takes it (dev_valid_name), in printable ASCII. */
+static bool is_interface(const char *s, size_t max)
+{
+	if (strlen(s) > max || strcmp(s, ".") == 0 || strcmp(s, "..") == 0)
+		return false;
+	for (; *s != '\0'; s++)
+		if (*s <= ' ' || *s > '~' || *s == '/' || *s == ':')
+			return false;
+	return true;
+}
+
 static int check_string(const struct key *k, const char *text, struct why *why)
 {
 	size_t len = strlen(text);
@@ -217,6 +294,8 @@ static int check_string(const struct key *k, const char *text, struct why *why)
 	if (k->kind == KEY_NAME && !is_name(text, "._-", k->max))
 		return value_unexpected(why, k, text);
 	if (k->kind == KEY_ACCOUNT && !is_account(text, k->max))
+		return value_unexpected(why, k, text);
+	if (k->kind == KEY_IFNAME && !is_interface(text, k->max))
 		return value_unexpected(why, k, text);
 	if (k->kind == KEY_PATH && len == 0)
 		return value_unexpected(why, k, text);
@@ -229,11 +308,11 @@ static int check_string(const struct key *k, const char *text, struct why *why)
 	return value_writable(k->info.key, text, why);
 }
 
-static int set_string(struct vm_config *c, const struct key *k,
-		      const char *text, const char *dir, struct why *why)
+static int set_string(void *at, const struct key *k, const char *text,
+		      const char *dir, struct why *why)
 {
 	cleanup_free char *copy = NULL;
-	char **slot = field(c, k);
+	char **slot = field(at, k);
 	int ret;
 
 	/* An empty path must not become its directory. */
@@ -252,8 +331,8 @@ static int set_string(struct vm_config *c, const struct key *k,
 	return 0;
 }
 
-int value_set(struct vm_config *c, const struct key *k, const char *text,
-	      const char *dir, unsigned int arch, struct why *why)
+int value_set(void *at, const struct key *k, const char *text, const char *dir,
+	      unsigned int arch, struct why *why)
 {
 	char only[48], here[48];
 
@@ -269,18 +348,24 @@ int value_set(struct vm_config *c, const struct key *k, const char *text,
 	case KEY_NAME:
 	case KEY_ACCOUNT:
 	case KEY_PATH:
-		return set_string(c, k, text, dir, why);
+	case KEY_IFNAME:
+		return set_string(at, k, text, dir, why);
 	case KEY_SIZE:
+	case KEY_SIZE32:
 	case KEY_TIME:
 	case KEY_COUNT:
 	case KEY_MODE:
-		return set_number(c, k, text, why);
+		return set_number(at, k, text, why);
 	case KEY_BOOL:
-		return set_bool(c, k, text, why);
+		return set_bool(at, k, text, why);
 	case KEY_CHOICE:
-		return set_choice(c, k, text, arch, why);
+		return set_choice(at, k, text, arch, why);
 	case KEY_PSCI:
-		return set_psci(c, k, text, why);
+		return set_psci(at, k, text, why);
+	case KEY_FD:
+		return set_fd(at, k, text, why);
+	case KEY_MAC:
+		return set_mac(at, k, text, why);
 	}
 	return refuse(why, "not in this version yet");
 }
@@ -321,9 +406,27 @@ static const char *psci_text(uint64_t v, char *buf, size_t size)
 	return buf;
 }
 
-static const char *choice_text(const struct vm_config *c, const struct key *k)
+static const char *mac_text(const uint8_t *mac, char *buf, size_t size)
 {
-	int v = *(const int *)(const void *)((const char *)c + k->off);
+	const bool *set = (const bool *)(mac + MAC_BYTES);
+
+	if (!*set)
+		return NULL;
+	snprintf(buf, size, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1],
+		 mac[2], mac[3], mac[4], mac[5]);
+	return buf;
+}
+
+static const char *fd_text(int fd, char *buf, size_t size)
+{
+	if (fd < 0)
+		return NULL;
+	snprintf(buf, size, "%d", fd);
+	return buf;
+}
+
+static const char *choice_text(int v, const struct key *k)
+{
 	const struct choice *ch = k->choices;
 
 	while (ch->name != NULL && ch->value != v)
@@ -331,10 +434,10 @@ static const char *choice_text(const struct vm_config *c, const struct key *k)
 	return ch->name;
 }
 
-const char *value_text(const struct vm_config *c, const struct key *k,
-		       char *buf, size_t size)
+const char *value_text(const void *at, const struct key *k, char *buf,
+		       size_t size)
 {
-	const char *at = (const char *)c + k->off;
+	const void *p = (const char *)at + k->off;
 
 	switch (k->kind) {
 	case KEY_LATER:
@@ -343,68 +446,45 @@ const char *value_text(const struct vm_config *c, const struct key *k,
 	case KEY_NAME:
 	case KEY_ACCOUNT:
 	case KEY_PATH:
-		return *(char *const *)(const void *)at;
+	case KEY_IFNAME:
+		return *(char *const *)p;
 	case KEY_SIZE:
-		return size_text(get_number(c, k), buf, size);
+	case KEY_SIZE32:
+		return size_text(get_number(at, k), buf, size);
 	case KEY_TIME:
-		return time_text(get_number(c, k), buf, size);
+		return time_text(get_number(at, k), buf, size);
 	case KEY_COUNT:
-		if ((k->flags & KEY_AUTO) && get_number(c, k) == 0)
+		if ((k->flags & KEY_AUTO) && get_number(at, k) == 0)
 			return "auto";
-		snprintf(buf, size, "%" PRIu64, get_number(c, k));
+		snprintf(buf, size, "%" PRIu64, get_number(at, k));
 		return buf;
 	case KEY_MODE:
-		snprintf(buf, size, "%04" PRIo64, get_number(c, k));
+		snprintf(buf, size, "%04" PRIo64, get_number(at, k));
 		return buf;
 	case KEY_BOOL:
-		return *(const bool *)(const void *)at ? "yes" : "no";
+		return *(const bool *)p ? "yes" : "no";
 	case KEY_CHOICE:
-		return choice_text(c, k);
+		return choice_text(*(const int *)p, k);
 	case KEY_PSCI:
-		return psci_text(get_number(c, k), buf, size);
+		return psci_text(get_number(at, k), buf, size);
+	case KEY_FD:
+		return fd_text(*(const int *)p, buf, size);
+	case KEY_MAC:
+		return mac_text(p, buf, size);
 	}
 	return NULL;
 }
 
-static bool is_string(const struct key *k)
+char **value_string(void *at, const struct key *k)
 {
-	return k->kind == KEY_TEXT || k->kind == KEY_NAME ||
-	       k->kind == KEY_ACCOUNT || k->kind == KEY_PATH;
-}
-
-int value_copy_strings(struct vm_config *to, const struct vm_config *from)
-{
-	int ret = 0;
-
-	to->vm.initrd = NULL; /* has no working key yet */
-	for (size_t i = 0; keys_at(i) != NULL; i++) {
-		const struct key *k = keys_at(i);
-		char *const *src;
-		char **dst;
-
-		if (!is_string(k))
-			continue;
-		src = (char *const *)((const char *)from + k->off);
-		dst = field(to, k);
-		*dst = *src != NULL ? strdup(*src) : NULL;
-		if (*src != NULL && *dst == NULL)
-			ret = -ENOMEM;
+	switch (k->kind) {
+	case KEY_TEXT:
+	case KEY_NAME:
+	case KEY_ACCOUNT:
+	case KEY_PATH:
+	case KEY_IFNAME:
+		return field(at, k);
+	default:
+		return NULL;
 	}
-	return ret;
-}
-
-void value_free_all(struct vm_config *c)
-{
-	for (size_t i = 0; keys_at(i) != NULL; i++) {
-		const struct key *k = keys_at(i);
-
-		if (is_string(k)) {
-			char **slot = field(c, k);
-
-			free(*slot);
-			*slot = NULL;
-		}
-	}
-	free(c->vm.initrd); /* has no working key yet */
-	c->vm.initrd = NULL;
 }

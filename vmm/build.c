@@ -75,6 +75,13 @@ static int build_memory(struct vm *vm, const struct build_options *opt,
 	vm->slots.huge = huge == HUGEPAGES_2M	? 2 * MIB
 			 : huge == HUGEPAGES_1G ? GIB
 						: 0;
+	vm->slots.shared = opt->cfg->memory.shared;
+	vm->slots.lock = opt->cfg->memory.lock;
+	if (vm->slots.shared && opt->memory_fd >= 0 && !opt->memory_copy)
+		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+				     "memory.shared: a snapshot that is "
+				     "mapped is private: set "
+				     "restore.memory=copy");
 	if (vm->slots.huge && opt->memory_fd >= 0 && !opt->memory_copy)
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
 				     "memory.hugepages: a snapshot that is "

@@ -341,8 +341,18 @@ int mote_snapshot_config(const struct mote_snapshot *snap,
 	forget(&cfg->c.snapshot.dir);
 	forget(&cfg->c.restore.from);
 	forget(&cfg->c.log.file);
-	/* A snapshot names no file that its restoring user is to write. */
+	/*
+	 * A snapshot names no file that its restoring user is to open: which
+	 * disk and which network stand behind a section, he says.
+	 */
 	forget(&cfg->c.console.path);
+	forget(&cfg->c.vm.core);
+	for (uint32_t i = 0; i < cfg->c.disk_count; i++)
+		forget(&cfg->c.disk[i].path);
+	for (uint32_t i = 0; i < cfg->c.net_count; i++) {
+		forget(&cfg->c.net[i].tap);
+		cfg->c.net[i].fd = -1;
+	}
 	cfg->c.console.type = CONSOLE_STDIO;
 	cfg->c.snapshot.when = SNAPSHOT_NEVER;
 	return jail_default(cfg, err);
@@ -682,6 +692,7 @@ int mote_jail_enter(const struct mote_jail_options *opt, unsigned int *layers,
 		.gid = opt->gid,
 		.keep_fds = opt->keep_fds,
 		.keep_count = opt->keep_count,
+		.lock_bytes = opt->lock_bytes,
 	};
 	int ret = jail_enter(&j, &report, err);
 

@@ -307,6 +307,7 @@ struct mote_jail_options {
 	uint32_t uid, gid; /* become these when root; else ignored */
 	const int *keep_fds; /* everything else from 3 on is closed */
 	int keep_count;
+	uint64_t lock_bytes; /* how much memory may be locked later */
 };
 
 /* What mote_jail_enter applied, one bit a layer. */

@@ -144,6 +144,26 @@ else
 	has "reserved huge pages" "16 MiB" "$tmp/out"
 fi
 
+for jail in yes no; do
+	$mote run config/examples/hello.ini --set memory.shared=yes --set sandbox.enable=$jail >"$tmp/out" 2>/dev/null
+	has "shared memory (jail $jail)" "16 MiB" "$tmp/out"
+done
+if [ "$(ulimit -H -l)" = unlimited ] || [ "$(ulimit -H -l)" -ge 4096 ]; then
+	$mote run config/examples/hello.ini --set memory.lock=yes --set vm.memory=4M >"$tmp/out" 2>"$tmp/err"
+	has "locked memory" "4 MiB" "$tmp/out"
+	$mote run config/examples/hello.ini --set memory.lock=yes --set memory.shared=yes --set vm.memory=4M >"$tmp/out" 2>"$tmp/err"
+	has "locked and shared memory" "4 MiB" "$tmp/out"
+else
+	echo "skip locked memory: RLIMIT_MEMLOCK is below 4 MiB for good"
+fi
+if (ulimit -l 64 && ulimit -H -l 128) 2>/dev/null; then
+	echo "skip a lock over the limit: RLIMIT_MEMLOCK can be raised"
+else
+	(ulimit -l 64; $mote run config/examples/hello.ini --set memory.lock=yes >/dev/null 2>"$tmp/err")
+	check "a lock over the limit is a matter of rights" 77 $?
+	has "and the limit is named" "RLIMIT_MEMLOCK is 65536 bytes" "$tmp/err"
+fi
+
 if unshare -Ur true 2>/dev/null; then
 	unshare -Ur "$mote" run config/examples/hello.ini -- exit=4 >/dev/null 2>"$tmp/err"
 	check "root of a user namespace runs guests too" 4 $?
@@ -245,6 +265,33 @@ pid=
 for f in state memory; do
 	cmp -s "$tmp/snap/$f" "$tmp/snap3/$f"
 	check "saved again unrun, $f has the same bytes" 0 $?
+done
+
+# --- memory that is not mapped privately -------------------------------------------
+$mote restore "$tmp/snap" --set memory.shared=yes >/dev/null 2>"$tmp/err2"
+check "a mapped snapshot can't be shared memory" 65 $?
+has "and it says what to do" "set restore.memory=copy" "$tmp/err2"
+printf '[restore]\nfrom = %s\n[memory]\nshared = yes\n' "$tmp/snap" >"$tmp/r.ini"
+$mote check "$tmp/r.ini" >/dev/null 2>"$tmp/err2"
+check "which a file is told before anything is opened" 65 $?
+for keys in "memory.shared=yes --set restore.memory=copy" memory.lock=yes; do
+	case $keys in
+	*lock*) [ "$(ulimit -H -l)" = unlimited ] || [ "$(ulimit -H -l)" -ge 16384 ] || {
+		echo "skip locked memory of a snapshot: RLIMIT_MEMLOCK is below 16 MiB for good"
+		continue
+	} ;;
+	esac
+	rm -f "$tmp/out2"
+	# shellcheck disable=SC2086
+	timeout 5 "$mote" restore "$tmp/snap" --set $keys --set control.socket="$tmp/s2" \
+		>"$tmp/out2" 2>"$tmp/err2" &
+	pid=$!
+	until_ok grep -q 'count' "$tmp/out2"
+	$mote ctl "$tmp/s2" stop >/dev/null 2>&1
+	wait $pid
+	check "a restored guest runs with $keys" "0 count $((at + 1))" \
+		"$? $(grep -m 1 count "$tmp/out2")"
+	pid=
 done
 
 # --- damage ----------------------------------------------------------------------

@@ -98,8 +98,15 @@ static inline unsigned int next_random(unsigned int *state)
 #define EVERYTHING                                                             \
 	"[vm]\nname = n.1\nkernel = /k\ncmdline = a b\nprotocol = mote\n"      \
 	"memory = 1G\nvcpus = 4\nmax_vcpus = 4\nstop_timeout = 1500ms\n"       \
-	"[memory]\ndirty_tracking = auto\n"                                    \
+	"core = /cores\n"                                                      \
+	"[memory]\nhugepages = thp\nshared = yes\nlock = yes\n"                \
+	"dirty_tracking = auto\n"                                              \
 	"[console]\ntype = file\npath = /c\n"                                  \
+	"[disk.b]\npath = /d\ntype = block\nreadonly = yes\n"                  \
+	"sector_size = 4K\n"                                                   \
+	"[disk.a]\npath = /e\n"                                                \
+	"[net.x]\ntap = tap0\nmac = 02:00:00:0a:bC:ff\nmtu = 9000\n"           \
+	"[net.w]\nfd = 7\n"                                                    \
 	"[snapshot]\ndir = /s\nwhen = ready\ndurability = none\n"              \
 	"[restore]\nfrom = /f\nmemory = copy\nverify = eager\nresume = no\n"   \
 	"[sandbox]\nenable = on\nrequire = true\nuser = 1000\ngroup = _kvm\n"  \
@@ -110,6 +117,39 @@ static inline unsigned int next_random(unsigned int *state)
 static inline bool same_text(const char *a, const char *b)
 {
 	return strcmp(text_of(a), text_of(b)) == 0;
+}
+
+static inline bool same_disks(const struct vm_config *a,
+			      const struct vm_config *b)
+{
+	bool same = a->disk_count == b->disk_count;
+
+	for (uint32_t i = 0; same && i < a->disk_count; i++) {
+		const struct disk_config *x = &a->disk[i], *y = &b->disk[i];
+
+		same = same_text(x->name, y->name) &&
+		       same_text(x->path, y->path) && x->type == y->type &&
+		       x->readonly == y->readonly &&
+		       x->sector_size == y->sector_size;
+	}
+	return same;
+}
+
+static inline bool same_nets(const struct vm_config *a,
+			     const struct vm_config *b)
+{
+	bool same = a->net_count == b->net_count;
+
+	for (uint32_t i = 0; same && i < a->net_count; i++) {
+		const struct net_config *x = &a->net[i], *y = &b->net[i];
+
+		same = same_text(x->name, y->name) &&
+		       same_text(x->tap, y->tap) && x->fd == y->fd &&
+		       x->has_mac == y->has_mac &&
+		       memcmp(x->mac, y->mac, sizeof(x->mac)) == 0 &&
+		       x->mtu == y->mtu;
+	}
+	return same;
 }
 
 static inline bool same_config(const struct vm_config *a,
@@ -123,10 +163,14 @@ static inline bool same_config(const struct vm_config *a,
 	       a->vm.memory == b->vm.memory && a->vm.vcpus == b->vm.vcpus &&
 	       a->vm.max_vcpus == b->vm.max_vcpus &&
 	       a->vm.stop_timeout_ms == b->vm.stop_timeout_ms &&
+	       same_text(a->vm.core, b->vm.core) &&
 	       a->cpu.psci == b->cpu.psci &&
 	       a->cpu.hpt_order == b->cpu.hpt_order &&
 	       a->memory.dirty_tracking == b->memory.dirty_tracking &&
-	       a->console.type == b->console.type &&
+	       a->memory.hugepages == b->memory.hugepages &&
+	       a->memory.shared == b->memory.shared &&
+	       a->memory.lock == b->memory.lock && same_disks(a, b) &&
+	       same_nets(a, b) && a->console.type == b->console.type &&
 	       same_text(a->console.path, b->console.path) &&
 	       same_text(a->snapshot.dir, b->snapshot.dir) &&
 	       a->snapshot.when == b->snapshot.when &&

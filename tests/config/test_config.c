@@ -22,8 +22,15 @@ Test(config, defaults_are_as_documented)
 	cr_assert_eq(c.vm.vcpus, 1);
 	cr_assert_eq(c.vm.max_vcpus, 0);
 	cr_assert_eq(c.vm.stop_timeout_ms, 5000);
+	cr_assert_null(c.vm.core);
 	cr_assert_eq(c.cpu.psci, PSCI_DEFAULT);
 	cr_assert_eq(c.cpu.hpt_order, 0);
+	cr_assert(!c.memory.shared);
+	cr_assert(!c.memory.lock);
+	cr_assert_null(c.disk);
+	cr_assert_eq(c.disk_count, 0);
+	cr_assert_null(c.net);
+	cr_assert_eq(c.net_count, 0);
 	cr_assert_eq(c.memory.dirty_tracking, DIRTY_AUTO);
 	cr_assert_eq(c.console.type, CONSOLE_STDIO);
 	cr_assert_null(c.console.path);
@@ -60,6 +67,11 @@ Test(config, every_working_key_reaches_its_field)
 	cr_assert_eq(p.c.vm.vcpus, 4);
 	cr_assert_eq(p.c.vm.max_vcpus, 4);
 	cr_assert_eq(p.c.vm.stop_timeout_ms, 1500);
+	cr_assert_str_eq(text_of(p.c.vm.core), "/cores");
+	cr_assert(p.c.memory.shared);
+	cr_assert(p.c.memory.lock);
+	cr_assert_eq(p.c.disk_count, 2);
+	cr_assert_eq(p.c.net_count, 2);
 	cr_assert_eq(p.c.console.type, CONSOLE_FILE);
 	cr_assert_str_eq(text_of(p.c.console.path), "/c");
 	cr_assert_str_eq(text_of(p.c.snapshot.dir), "/s");
@@ -227,9 +239,9 @@ Test(config, a_set_without_section_or_key_is_refused)
 		cr_assert_not_null(
 			strstr(msg(&p, 0), "expected SECTION.KEY=VALUE"));
 	}
-	AUTO_PARSED p = set("disk.a.path=x");
+	AUTO_PARSED p = set("passthrough.a.pci=x");
 	cr_assert_str_eq(msg(&p, 0),
-			 "--set: disk.a.path: not in this version yet");
+			 "--set: passthrough.a.pci: not in this version yet");
 }
 
 Test(config, unknown_names_in_a_set_get_a_suggestion)
@@ -278,7 +290,19 @@ Test(config, check_finds_what_only_two_keys_show)
 		   "= file");
 	check_says("[vm]\nkernel = k\n[console]\npath = x",
 		   "t.ini: console.path: set, expected only with console.type "
-		   "= file");
+		   "= file, socket or pty");
+	check_says("[vm]\nkernel = k\n[console]\ntype = socket",
+		   "t.ini: console.path: not set, expected the socket for type "
+		   "= socket");
+	check_says("[vm]\nkernel = k\n[console]\ntype = pty", NULL);
+	check_says("[vm]\nkernel = k\n[console]\ntype = pty\npath = x", NULL);
+	check_says("[vm]\nkernel = k\n[memory]\nshared = yes", NULL);
+	check_says("[restore]\nfrom = s\n[memory]\nshared = yes",
+		   "t.ini: memory.shared: found yes with a snapshot that is "
+		   "mapped, expected restore.memory = copy beside it");
+	check_says("[restore]\nfrom = s\nmemory = copy\n[memory]\n"
+		   "shared = yes\nlock = yes",
+		   NULL);
 	check_says("[vm]\nkernel = k\n[snapshot]\nwhen = ready",
 		   "t.ini: snapshot.dir: not set, expected with "
 		   "snapshot.when");
@@ -296,6 +320,13 @@ Test(config, check_measures_the_socket_path)
 	check_says(text, NULL);
 	memset(text + len, 'x', 107);
 	check_says(text, "t.ini: control.socket: found a path of 108 bytes, "
+			 "expected at most 107");
+	len = (size_t)snprintf(text, sizeof(text),
+			       "[restore]\nfrom=s\n[console]\ntype=socket\n"
+			       "path=/");
+	memset(text + len, 'x', 107);
+	text[len + 107] = '\0';
+	check_says(text, "t.ini: console.path: found a path of 108 bytes, "
 			 "expected at most 107");
 }
 

@@ -35,6 +35,20 @@ int map_anon(struct map *m, size_t size, size_t align, struct mote_err *err);
 int map_anon_huge(struct map *m, size_t size, size_t huge,
 		  struct mote_err *err);
 
+/*
+ * Zero pages that other processes can map too: a memfd of that size, sealed
+ * against any other size, in *fd (the caller's).  huge: 0, or the size of
+ * reserved huge pages, as above.
+ */
+int map_memfd(struct map *m, size_t size, size_t align, size_t huge, int *fd,
+	      struct mote_err *err);
+
+/*
+ * Keep the pages in memory once they are there.  A failure names the limit
+ * (class 77): RLIMIT_MEMLOCK.
+ */
+int map_lock(const struct map *m, struct mote_err *err);
+
 /* Ask for transparent huge pages; where there are none, small ones do. */
 void map_want_huge(const struct map *m);
 

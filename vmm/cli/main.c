@@ -138,7 +138,11 @@ static int help_one(const struct command *c)
 		     "  --json                           the last line on "
 		     "stderr as JSON\n"
 		     "  --kernel --memory --vcpus --cmdline --name "
-		     "--stop-timeout   keys of [vm] as flags");
+		     "--stop-timeout   keys of [vm] as flags\n"
+		     "  --disk NAME=PATH                 a disk: [disk.NAME] "
+		     "path\n"
+		     "  --net NAME=TAP                   a network: [net.NAME] "
+		     "tap; @N is descriptor N");
 	if (c->run == cmd_run || c->run == cmd_check)
 		help_keys();
 	return 0;

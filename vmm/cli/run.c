@@ -42,6 +42,15 @@ static const struct {
 	{"--stop-timeout", "vm.stop_timeout"},
 };
 
+/* Flags NAME=VALUE that stand for a key of [disk.NAME] or [net.NAME]. */
+static const struct {
+	const char *flag, *section, *key;
+	const char *at_key; /* what "@VALUE" sets; NULL: nothing of its own */
+} family_flags[] = {
+	{"--disk", "disk", "path", NULL},
+	{"--net", "net", "tap", "fd"},
+};
+
 static bool add_set(struct request *r, const char *origin, const char *assign)
 {
 	if (r->sets == SETS_MAX)
@@ -51,22 +60,67 @@ static bool add_set(struct request *r, const char *origin, const char *assign)
 	return true;
 }
 
+/* The assignment text (malloc'd or NULL) of a flag is added and owned. */
+static bool add_made(struct request *r, const char *origin, char *text)
+{
+	if (!text || r->sets == SETS_MAX) {
+		free(text);
+		return false;
+	}
+	r->made[r->sets] = text;
+	return add_set(r, origin, text);
+}
+
+static char *join(const char *a, const char *b)
+{
+	char *text;
+
+	return asprintf(&text, "%s=%s", a, b) < 0 ? NULL : text;
+}
+
 static bool take_flag(struct request *r, int argc, char **argv, int *i,
 		      bool *missing)
 {
 	for (size_t k = 0; k < ARRAY_SIZE(flags); k++) {
 		const char *value = NULL;
-		char *text;
 
 		if (!take_option(argc, argv, i, flags[k].flag, &value, missing))
 			continue;
-		if (*missing)
-			return true;
-		if (r->sets == SETS_MAX ||
-		    asprintf(&text, "%s=%s", flags[k].key, value) < 0)
-			return false;
-		r->made[r->sets] = text;
-		return add_set(r, flags[k].flag, text);
+		return *missing ||
+		       add_made(r, flags[k].flag, join(flags[k].key, value));
+	}
+	return false;
+}
+
+/* "NAME=VALUE"; without a '=' it is a name, and its empty value is told. */
+static char *join_family(size_t k, const char *text)
+{
+	int name = (int)strcspn(text, "=");
+	const char *value = text + name + (text[name] == '=');
+	const char *key = family_flags[k].key;
+	char *made;
+
+	if (family_flags[k].at_key && value[0] == '@') {
+		key = family_flags[k].at_key;
+		value++;
+	}
+	return asprintf(&made, "%s.%.*s.%s=%s", family_flags[k].section, name,
+			text, key, value) < 0
+		       ? NULL
+		       : made;
+}
+
+static bool take_family_flag(struct request *r, int argc, char **argv, int *i,
+			     bool *missing)
+{
+	for (size_t k = 0; k < ARRAY_SIZE(family_flags); k++) {
+		const char *value = NULL;
+
+		if (!take_option(argc, argv, i, family_flags[k].flag, &value,
+				 missing))
+			continue;
+		return *missing ||
+		       add_made(r, family_flags[k].flag, join_family(k, value));
 	}
 	return false;
 }
@@ -93,7 +147,8 @@ static int parse_args(struct request *r, int argc, char **argv)
 		} else if (take_option(argc, argv, &i, "--timeline", &value,
 				       &missing))
 			r->timeline = value;
-		else if (take_flag(r, argc, argv, &i, &missing))
+		else if (take_flag(r, argc, argv, &i, &missing) ||
+			 take_family_flag(r, argc, argv, &i, &missing))
 			;
 		else if (r->sets == SETS_MAX)
 			return fail(ERR_CLASS_USAGE, "more than %d settings",

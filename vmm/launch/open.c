@@ -33,6 +33,7 @@ bool launch_is(const struct mote_config *cfg, const char *key,
 unsigned long long launch_number(const struct mote_config *cfg, const char *key,
 				 unsigned long long def)
 {
+	static const char units[] = "KMGT";
 	unsigned long long v;
 	char buf[64];
 	char *end;
@@ -47,6 +48,8 @@ unsigned long long launch_number(const struct mote_config *cfg, const char *key,
 		v *= 1000;
 	else if (!strcmp(end, "m"))
 		v *= 60000;
+	else if (*end && strchr(units, *end))
+		v <<= 10 * (strchr(units, *end) - units + 1);
 	return v;
 }
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -131,6 +132,32 @@ static void log_jail(struct vmproc *p)
 		log_line(p, 4, line);
 }
 
+/* What [memory] lock takes; 0 without it. */
+static uint64_t lock_bytes(const struct mote_config *cfg)
+{
+	return launch_is(cfg, "memory.lock", "yes")
+		       ? launch_number(cfg, "vm.memory", 0)
+		       : 0;
+}
+
+/*
+ * Before the rights to do so are dropped; what can't be had shows when the
+ * memory is locked.
+ */
+static void allow_lock(uint64_t bytes)
+{
+	struct rlimit now, want = {bytes, bytes};
+
+	if (getrlimit(RLIMIT_MEMLOCK, &now) < 0 || now.rlim_cur >= bytes)
+		return;
+	if (now.rlim_max >= bytes)
+		want.rlim_max = now.rlim_max;
+	if (setrlimit(RLIMIT_MEMLOCK, &want) == 0)
+		return;
+	now.rlim_cur = now.rlim_max;
+	setrlimit(RLIMIT_MEMLOCK, &now);
+}
+
 static int enter_jail(struct vmproc *p, struct mote_err *err)
 {
 	const struct mote_config *cfg = p->opt->cfg;
@@ -146,6 +173,7 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 		.gid = f->gid,
 		.keep_fds = keep,
 		.keep_count = ARRAY_SIZE(keep),
+		.lock_bytes = lock_bytes(cfg),
 	};
 	int extra[ARRAY_SIZE(keep) + 3];
 	struct mote_jail_options j = jail;
@@ -506,6 +534,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	control_init(&p.control, fds->control, fds->owner_uid);
 	p.control.handle = handle;
 	p.control.opaque = &p;
+	allow_lock(lock_bytes(opt->cfg));
 	if (jailed)
 		ret = enter_jail(&p, err);
 	mote_timeline_mark(opt->timeline, jailed ? "jail closed" : "no jail");

@@ -84,14 +84,19 @@ int memslot_add_map(struct memslot_table *t, uint64_t gpa, struct map *ram,
 		       sizeof(uint64_t));
 	if (!dirty)
 		return err_set(err, ENOMEM, "slot %d: out of memory", id);
+	ret = t->lock ? map_lock(ram, err) : 0;
+	if (ret < 0)
+		return err_wrap(err, ret, "memory.lock");
 	ret = kvm_set_memory(t->vm_fd, (uint32_t)id, t->flags, gpa, ram->size,
 			     ram->addr);
 	if (ret < 0)
 		return err_set(err, -ret, "KVM refused slot %d", id);
 
 	/* Nothing can fail from here: the table takes the mapping over. */
-	t->slot[id] = (struct memslot){
-		.gpa = gpa, .ram = map_steal(ram), .dirty = ptr_steal(&dirty)};
+	t->slot[id] = (struct memslot){.gpa = gpa,
+				       .ram = map_steal(ram),
+				       .dirty = ptr_steal(&dirty),
+				       .fd = -1};
 	return id;
 }
 
@@ -99,12 +104,15 @@ int memslot_add(struct memslot_table *t, uint64_t gpa, uint64_t size,
 		struct mote_err *err)
 {
 	cleanup_map struct map ram = {0};
+	cleanup_fd int fd = -1;
 	int ret;
 
 	ret = check_range(t, gpa, size, err);
 	if (ret < 0)
 		return ret;
-	if (t->huge)
+	if (t->shared)
+		ret = map_memfd(&ram, size, MEMSLOT_ALIGN, t->huge, &fd, err);
+	else if (t->huge)
 		ret = map_anon_huge(&ram, size, t->huge, err);
 	else
 		ret = map_anon(&ram, size, MEMSLOT_ALIGN, err);
@@ -112,7 +120,10 @@ int memslot_add(struct memslot_table *t, uint64_t gpa, uint64_t size,
 		return err_wrap(err, ret, "guest RAM");
 	if (t->thp)
 		map_want_huge(&ram);
-	return memslot_add_map(t, gpa, &ram, err);
+	ret = memslot_add_map(t, gpa, &ram, err);
+	if (ret >= 0)
+		t->slot[ret].fd = fd_steal(&fd);
+	return ret;
 }
 
 int memslot_remove(struct memslot_table *t, int id, struct mote_err *err)
@@ -132,6 +143,7 @@ int memslot_remove(struct memslot_table *t, int id, struct mote_err *err)
 	if (ret < 0)
 		return err_set(err, -ret, "KVM kept slot %d", id);
 	map_fini(&s->ram);
+	fd_clear(&s->fd);
 	free(s->dirty);
 	*s = (struct memslot){0};
 	return 0;

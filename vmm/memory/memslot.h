@@ -23,6 +23,7 @@ struct memslot {
 	uint64_t gpa;
 	struct map ram;	 /* empty when the slot is free */
 	uint64_t *dirty; /* own writes, one bit a page; see dirty.h */
+	int fd;		 /* its memfd where it is shared; -1 */
 };
 
 /* Guest addresses that only the host's page tables keep from being written. */
@@ -37,6 +38,8 @@ struct memslot_table {
 	/* Of memslot_add: reserved huge pages of that many bytes, or 0. */
 	uint64_t huge;
 	bool thp;	/* ask for transparent ones */
+	bool shared;	/* of memslot_add: a memfd that others can map */
+	bool lock;	/* keep the pages of every slot in memory */
 	uint32_t flags; /* KVM_MEM_* of every slot */
 	struct memslot slot[MEMSLOT_MAX];
 	struct memslot_readonly readonly[MEMSLOT_READONLY_MAX];

@@ -111,8 +111,8 @@ static int set_limit(int what, const char *name, rlim_t value,
 	return 0;
 }
 
-static int set_limits(unsigned int top, struct jail_report *report,
-		      struct mote_err *err)
+static int set_limits(const struct jail_options *opt, unsigned int top,
+		      struct jail_report *report, struct mote_err *err)
 {
 	int ret = set_limit(RLIMIT_CORE, "core files", 0, err);
 
@@ -120,7 +120,8 @@ static int set_limits(unsigned int top, struct jail_report *report,
 		ret = set_limit(RLIMIT_NOFILE, "descriptors",
 				top + FDS_TO_BUILD, err);
 	if (ret == 0)
-		ret = set_limit(RLIMIT_MEMLOCK, "locked memory", 0, err);
+		ret = set_limit(RLIMIT_MEMLOCK, "locked memory",
+				opt->lock_bytes, err);
 	if (ret == 0)
 		ret = set_limit(RLIMIT_MSGQUEUE, "message queues", 0, err);
 	umask(077);
@@ -277,7 +278,7 @@ static int enter(const struct jail_options *opt, struct jail_report *report,
 	if (ret == 0 && opt->new_root)
 		ret = jail_new_root(report, err);
 	if (ret == 0)
-		ret = set_limits(top, report, err);
+		ret = set_limits(opt, top, report, err);
 	if (ret == 0)
 		ret = change_ids(opt, report, err);
 	if (ret == 0)

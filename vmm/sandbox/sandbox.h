@@ -62,6 +62,7 @@ struct jail_options {
 	uint32_t uid, gid; /* to become when root */
 	const int *keep_fds;
 	int keep_count;
+	uint64_t lock_bytes; /* how much memory may be locked later */
 };
 
 #define JAIL_MISSING_MAX 512

@@ -16,9 +16,9 @@ static const char *const commands[] = {
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static const char *const options[] = {
-	"--set",      "--timeline",	"--json",    "--kernel",
-	"--memory",   "--vcpus",	"--cmdline", "--name",
-	"--protocol", "--stop-timeout", "--help",
+	"--set",   "--timeline", "--json", "--kernel",	 "--memory",
+	"--vcpus", "--cmdline",	 "--name", "--protocol", "--stop-timeout",
+	"--disk",  "--net",	 "--help",
 };
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
 
