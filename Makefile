@@ -75,7 +75,7 @@ HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo)
 GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf) $(HVT_GUESTS:%=$(B)/guests/hvt-%.elf)
 
 .PHONY: all
-all: $(B)/mote $(B)/mote-oci $(B)/libmote.a $(B)/libmote.so.0 guests ## build everything
+all: $(B)/mote $(B)/solo5-hvt $(B)/mote-oci $(B)/libmote.a $(B)/libmote.so.0 guests ## build everything
 
 # --- objects ------------------------------------------------------------------
 $(B)/obj/%.o: %.c Makefile
@@ -114,6 +114,10 @@ STATIC := -static -no-pie -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecsta
 $(B)/mote: $(call obj,$(CLI_SRC) $(LAUNCH_SRC)) $(B)/libmote-int.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(if $(SAN),,$(STATIC)) $(LDPATH) -o $@ $^ $(LIBS)
+
+# The same program under the name of Solo5's tender (vmm/cli/solo5.c).
+$(B)/solo5-hvt: $(B)/mote
+	@ln -sf mote $@
 
 $(B)/mote-oci: $(call obj,$(OCI_SRC) $(LAUNCH_SRC)) $(B)/libmote-int.a
 	$(call say,LD,$@)
@@ -282,6 +286,7 @@ LIBDIR ?= $(PREFIX)/lib
 install: all docs ## install tools, library and header under DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/doc/mote/examples
 	install -m 755 $(B)/mote $(B)/mote-oci $(DESTDIR)$(PREFIX)/bin
+	ln -sf mote $(DESTDIR)$(PREFIX)/bin/solo5-hvt
 	install -m 755 $(B)/libmote.so.0 $(DESTDIR)$(LIBDIR)
 	ln -sf libmote.so.0 $(DESTDIR)$(LIBDIR)/libmote.so
 	install -m 644 $(B)/libmote.a $(DESTDIR)$(LIBDIR)

@@ -19,6 +19,7 @@
 #include "base/timeline.h"
 #include "build.h"
 #include "config/config.h"
+#include "core.h"
 #include "devices/hostdev.h"
 #include "doctor.h"
 #include "sandbox/sandbox.h"
@@ -615,6 +616,13 @@ int mote_vm_snapshot(struct mote_vm *mv,
 					 files->memory_fd};
 
 	return snapshot_save(mv->vm, &f, err);
+}
+
+int mote_vm_core(struct mote_vm *mv, int fd, struct mote_err *err)
+{
+	if (mv->vm->state == VM_RUNNING)
+		return err_set(err, EBUSY, "the VM is running: pause it first");
+	return core_write(mv->vm, fd, err);
 }
 
 void mote_vm_destroy(struct mote_vm *mv)

@@ -279,6 +279,13 @@ MOTE_API int mote_vm_snapshot(struct mote_vm *vm,
 			      struct mote_err *err);
 
 /*
+ * Write an ELF core file of a machine that has ended or is paused into fd:
+ * registers (of an aborted Solo5 guest those of its trap) and memory, zero
+ * pages left out.
+ */
+MOTE_API int mote_vm_core(struct mote_vm *vm, int fd, struct mote_err *err);
+
+/*
  * Stop and free.  NULL is fine.  Console output that is still pending is
  * lost: dispatch until it is not.
  */

@@ -135,6 +135,15 @@ int arch_hvt_entry(struct arch_vcpu *v, uint64_t entry, uint64_t memory,
  */
 int arch_vcpu_pc(struct arch_vcpu *v, uint64_t *pc, const char **name);
 
+/*
+ * A vCPU's registers as a core file's NT_PRSTATUS (struct elf_prstatus) into
+ * buf; trap: where an aborted hvt guest noted its trap (HVT_COOKIE_SIZE
+ * bytes) or NULL.  The length, or -errno.
+ */
+#define ARCH_PRSTATUS_MAX 512
+int arch_prstatus(struct arch_vcpu *v, const void *trap,
+		  uint8_t buf[ARCH_PRSTATUS_MAX]);
+
 /* --- state --------------------------------------------------------------- */
 
 /*

@@ -42,4 +42,8 @@ bool take_option(int argc, char **argv, int *i, const char *name,
 /* Write the marks as text ("-"), CSV or SVG by the name's ending. */
 int timeline_write(const struct mote_timeline *t, const char *path);
 
+/* solo5.c: Solo5's tender options, under its name. */
+bool solo5_is_name(const char *argv0);
+int cmd_solo5(int argc, char **argv);
+
 #endif

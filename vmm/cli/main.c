@@ -154,6 +154,8 @@ int main(int argc, char **argv)
 
 	if (fd_open_stdio(&err) < 0)
 		return fail_err(&err);
+	if (argc > 0 && solo5_is_name(argv[0]))
+		return cmd_solo5(argc, argv);
 	if (argc < 2)
 		return fail(ERR_CLASS_USAGE, "no command; mote --help lists "
 					     "them");

@@ -115,3 +115,38 @@ void broker_snap_abort(struct broker *b, bool *stop)
 	else
 		ask(b, &msg, -1, NULL, NULL, stop, NULL);
 }
+
+int core_open(int dir, int *fd, char *name, size_t size, struct mote_err *err)
+{
+	if (dir < 0)
+		return err_set(err, EINVAL, "vm.core is not set");
+	snprintf(name, size, "core.solo5-hvt.%d", (int)getpid());
+	*fd = openat(dir, name,
+		     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+		     0600);
+	if (*fd < 0)
+		return err_set_class(err, errno, ERR_CLASS_IO,
+				     "vm.core: %s: %s", name, strerror(errno));
+	return 0;
+}
+
+int broker_core(struct broker *b, int *fd, char *name, size_t size, bool *stop,
+		struct mote_err *err)
+{
+	struct broker_msg msg = {.op = BROKER_CORE};
+	int fds[3] = {-1, -1, -1};
+	int n = 0, ret;
+
+	if (b->sock < 0)
+		return core_open(b->core_dir, fd, name, size, err);
+	ret = ask(b, &msg, -1, fds, &n, stop, err);
+	if (ret == 0 && n != 1) {
+		for (int i = 0; i < n; i++)
+			fd_close(fds[i]);
+		return err_set(err, EPROTO, "launcher: %d files, expected 1",
+			       n);
+	}
+	*fd = fds[0];
+	snprintf(name, size, "%s", msg.text);
+	return ret;
+}

@@ -10,6 +10,7 @@
 #define VMM_LAUNCH_BROKER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -22,6 +23,7 @@ enum broker_op {
 	BROKER_SNAP_COMMIT,
 	BROKER_SNAP_ABORT,
 	BROKER_RESULT, /* how it ended */
+	BROKER_CORE,   /* a file for the guest's core; its path comes back */
 	/* launcher to VM process */
 	BROKER_REPLY = 100,
 	BROKER_STOP, /* ask the guest to end */
@@ -41,6 +43,7 @@ struct broker {
 	struct snapdir *here; /* unjailed: the open snapshot */
 	int dir_fd;	      /* unjailed: [snapshot] dir; -1 */
 	int sync;	      /* enum snapdir_sync */
+	int core_dir;	      /* unjailed: [vm] core; -1 */
 };
 
 int broker_send(int sock, const struct broker_msg *msg, int fd);
@@ -58,5 +61,12 @@ int broker_snap_begin(struct broker *b, int parent_fd, const char *name,
 		      struct mote_err *err);
 int broker_snap_commit(struct broker *b, bool *stop, struct mote_err *err);
 void broker_snap_abort(struct broker *b, bool *stop);
+
+/* A new file for the guest's core (*fd is the caller's) and its name. */
+int broker_core(struct broker *b, int *fd, char *name, size_t size, bool *stop,
+		struct mote_err *err);
+
+/* What it does on the launcher's side: "core.solo5-hvt.PID" in dir. */
+int core_open(int dir, int *fd, char *name, size_t size, struct mote_err *err);
 
 #endif

@@ -184,6 +184,10 @@ static void serve(struct launcher *l, const struct broker_msg *req, int fd)
 	case BROKER_SNAP_BEGIN:
 		serve_begin(l, req, fd, &rep, out, &err);
 		break;
+	case BROKER_CORE:
+		rep.status = core_open(l->fds.core_dir, &out[0], rep.text,
+				       sizeof(rep.text), &err);
+		break;
 	case BROKER_SNAP_COMMIT:
 		rep.status =
 			l->snap.made
@@ -201,7 +205,11 @@ static void serve(struct launcher *l, const struct broker_msg *req, int fd)
 		snprintf(rep.text, sizeof(rep.text), "%s", err.msg);
 	}
 	fd_send_msg(l->broker.sock, &rep, sizeof(rep), out,
-		    out[0] >= 0 ? 3 : 0);
+		    out[0] < 0	 ? 0
+		    : out[1] < 0 ? 1
+				 : 3);
+	if (req->op == BROKER_CORE)
+		fd_clear(&out[0]);
 }
 
 static void tell_created(struct launcher *l, const char *text)
@@ -367,6 +375,7 @@ static int run_here(struct launcher *l, struct launch_result *res,
 {
 	l->broker.here = &l->snap;
 	l->broker.dir_fd = l->fds.snapshot_dir;
+	l->broker.core_dir = l->fds.core_dir;
 	return vmproc_run(l->opt, &l->fds, &l->broker, false, res, err);
 }
 
@@ -383,6 +392,7 @@ int launch_run(const struct launch_options *opt, struct launch_result *res,
 			.control = -1,
 			.snapshot_dir = -1,
 			.signals = -1,
+			.core_dir = -1,
 			.log = STDERR_FILENO},
 		.log_file = -1,
 		.broker = {.sock = -1, .dir_fd = -1},

@@ -247,6 +247,46 @@ static int open_log(struct launcher *l, struct mote_err *err)
 	return 0;
 }
 
+/* Disks and taps, by their sections. */
+static int open_devices(struct launcher *l, struct mote_err *err)
+{
+	struct launch_fds *f = &l->fds;
+	struct mote_device_fd d;
+	int ret;
+
+	while ((ret = mote_device_open(l->opt->cfg, (size_t)f->device_count, &d,
+				       err)) > 0) {
+		struct mote_device_fd *more =
+			realloc(f->devices,
+				((size_t)f->device_count + 1) * sizeof(*more));
+
+		if (!more) {
+			fd_close(d.fd);
+			return err_set(err, ENOMEM, "devices");
+		}
+		f->devices = more;
+		f->devices[f->device_count++] = d;
+	}
+	return ret;
+}
+
+/* Where the core file of an aborted guest goes. */
+static int open_core_dir(struct launcher *l, struct mote_err *err)
+{
+	char buf[8];
+	const char *dir =
+		mote_config_get(l->opt->cfg, "vm.core", buf, sizeof(buf));
+
+	if (!dir || !*dir)
+		return 0;
+	l->fds.core_dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (l->fds.core_dir < 0 ||
+	    faccessat(l->fds.core_dir, ".", W_OK, AT_EACCESS) < 0)
+		return err_set_class(err, errno, err_path_class(errno),
+				     "vm.core: %s: %s", dir, strerror(errno));
+	return 0;
+}
+
 static int take_signals(struct launcher *l, struct mote_err *err)
 {
 	sigset_t set;
@@ -270,6 +310,10 @@ int launcher_open(struct launcher *l, struct mote_err *err)
 
 	if (ret == 0)
 		ret = open_kernel(l, err);
+	if (ret == 0)
+		ret = open_devices(l, err);
+	if (ret == 0)
+		ret = open_core_dir(l, err);
 	if (ret == 0)
 		ret = open_console(l, err);
 	/* Before the socket: from there on there is something to remove. */
@@ -296,6 +340,10 @@ void launcher_close(struct launcher *l)
 	free(l->socket_path);
 	fd_clear(&l->fds.kvm);
 	fd_clear(&l->fds.kernel);
+	for (int i = 0; i < l->fds.device_count; i++)
+		fd_close(l->fds.devices[i].fd);
+	free(l->fds.devices);
+	fd_clear(&l->fds.core_dir);
 	fd_clear(&l->fds.console_file);
 	fd_clear(&l->log_file);
 	fd_clear(&l->fds.control);

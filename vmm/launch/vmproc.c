@@ -25,6 +25,9 @@
 #include "launch/control.h"
 #include "launch/launch.h"
 
+#define GUEST_ABORTED 255 /* status of solo5_abort */
+#define KEEP_DEVICES  126 /* disks and networks that a configuration may have  \
+			   */
 #define POLL_MAX (MOTE_VM_POLL_MAX + CONTROL_CLIENTS + 3)
 
 struct vmproc {
@@ -175,7 +178,7 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 		.keep_count = ARRAY_SIZE(keep),
 		.lock_bytes = lock_bytes(cfg),
 	};
-	int extra[ARRAY_SIZE(keep) + 3];
+	int extra[ARRAY_SIZE(keep) + 3 + KEEP_DEVICES];
 	struct mote_jail_options j = jail;
 	int n = ARRAY_SIZE(keep);
 
@@ -183,6 +186,8 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 	/* The snapshot's files, where one is restored. */
 	if (p->opt->snapshot)
 		n += mote_snapshot_fds(p->opt->snapshot, extra + n);
+	for (int i = 0; i < f->device_count && i < KEEP_DEVICES; i++)
+		extra[n++] = f->devices[i].fd;
 	j.keep_fds = extra;
 	j.keep_count = n;
 	n = mote_jail_enter(&j, &p->layers, &p->missing, err);
@@ -478,6 +483,35 @@ static void take_result(struct vmproc *p, struct launch_result *res)
 	}
 }
 
+/* [vm] core: what an aborted hvt guest leaves for a debugger. */
+static void write_core(struct vmproc *p)
+{
+	struct mote_err err = {0};
+	struct mote_status st;
+	char buf[8], line[MOTE_ERR_MAX + 64], name[64];
+	const char *dir =
+		mote_config_get(p->opt->cfg, "vm.core", buf, sizeof(buf));
+	int fd = -1, ret;
+
+	mote_vm_status(p->vm, &st, NULL);
+	if (!dir || !*dir || st.end != MOTE_END_EXIT ||
+	    st.exit_code != GUEST_ABORTED)
+		return;
+	ret = broker_core(p->broker, &fd, name, sizeof(name), &p->stop_came,
+			  &err);
+	if (ret == 0) {
+		ret = mote_vm_core(p->vm, fd, &err);
+		fd_close(fd);
+	}
+	snprintf(line, sizeof(line), "dumpcore: %s%s%s",
+		 ret < 0 ? err.msg : "dumping guest core to: ",
+		 ret < 0 ? "" : dir, ret < 0 ? "" : "/");
+	if (ret == 0)
+		snprintf(line + strlen(line), sizeof(line) - strlen(line), "%s",
+			 name);
+	log_line(p, 4, line);
+}
+
 static void tell_created(const struct vmproc *p)
 {
 	const struct broker_msg msg = {.op = BROKER_CREATED};
@@ -504,6 +538,8 @@ static int create(struct vmproc *p, struct mote_err *err)
 		.log_opaque = p,
 		.log_level = log_level(opt->cfg),
 		.timeline = opt->timeline,
+		.devices = p->fds->devices,
+		.device_count = p->fds->device_count,
 	};
 	bool paused =
 		opt->paused ||
@@ -511,6 +547,9 @@ static int create(struct vmproc *p, struct mote_err *err)
 	int ret = mote_vm_create(&vo, &p->vm, err);
 
 	p->ran = !paused;
+	/* The machine has copies, where the vCPU's filter wants them. */
+	for (int i = 0; p->jailed && i < p->fds->device_count; i++)
+		fd_close(p->fds->devices[i].fd);
 	if (ret == 0)
 		ret = mote_vm_start(p->vm, paused, err);
 	if (ret == 0 && p->jailed)
@@ -545,6 +584,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 		ret = loop(&p, err);
 	}
 	if (ret == 0) {
+		write_core(&p);
 		take_result(&p, res);
 		mote_timeline_mark(opt->timeline, "guest ended");
 		if (jailed) { /* the result goes out before the teardown */

@@ -24,9 +24,12 @@
 #include "sandbox/compat.h"
 #include "sandbox/jail_priv.h"
 
-#define KEEP_MAX 64
+#define KEEP_MAX 160
 /* To come: the VM, 64 vCPUs, eventfds, interrupt controller, pagemap. */
 #define FDS_TO_BUILD 96
+/* ... and a second, aligned place for many devices (devices/hvt.c). */
+#define FDS_OF_DEVICES 192
+#define FEW_FDS	       24
 /* To come later: clients of the control socket, files of a snapshot. */
 #define FDS_TO_RUN 16
 
@@ -118,7 +121,9 @@ static int set_limits(const struct jail_options *opt, unsigned int top,
 
 	if (ret == 0)
 		ret = set_limit(RLIMIT_NOFILE, "descriptors",
-				top + FDS_TO_BUILD, err);
+				top + FDS_TO_BUILD +
+					(top > FEW_FDS ? FDS_OF_DEVICES : 0),
+				err);
 	if (ret == 0)
 		ret = set_limit(RLIMIT_MEMLOCK, "locked memory",
 				opt->lock_bytes, err);

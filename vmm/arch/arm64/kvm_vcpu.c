@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/procfs.h>
+#include <sys/user.h>
 
 #include "arch/arch.h"
 #include "arch/arm64/arch_priv.h"
@@ -278,6 +280,32 @@ int arch_vcpu_pc(struct arch_vcpu *v, uint64_t *pc, const char **name)
 {
 	*name = "pc";
 	return kvm_get_one_reg(v->fd, CORE_REG(regs.pc), pc);
+}
+
+int arch_prstatus(struct arch_vcpu *v, const void *trap,
+		  uint8_t buf[ARCH_PRSTATUS_MAX])
+{
+	struct elf_prstatus st = {0};
+	struct user_regs_struct u = {0};
+	int ret = 0;
+
+	_Static_assert(sizeof(st) <= ARCH_PRSTATUS_MAX, "elf_prstatus");
+	(void)trap; /* this architecture's frame is not in the contract */
+	for (unsigned int i = 0; i < 31 && ret == 0; i++)
+		ret = kvm_get_one_reg(v->fd, CORE_REG(regs.regs[0]) + i * 2,
+				      &u.regs[i]);
+	if (ret == 0)
+		ret = kvm_get_one_reg(v->fd, CORE_REG(sp_el1), &u.sp);
+	if (ret == 0)
+		ret = kvm_get_one_reg(v->fd, CORE_REG(regs.pc), &u.pc);
+	if (ret == 0)
+		ret = kvm_get_one_reg(v->fd, CORE_REG(regs.pstate), &u.pstate);
+	if (ret < 0)
+		return ret;
+	memcpy(&st.pr_reg, &u, sizeof(u));
+	st.pr_pid = 1;
+	memcpy(buf, &st, sizeof(st));
+	return sizeof(st);
 }
 
 /* PSCI and the timers live in the kernel: all our exits are neutral ones. */

@@ -134,6 +134,15 @@ int arch_vcpu_pc(struct arch_vcpu *v, uint64_t *pc, const char **name)
 	return ret;
 }
 
+int arch_prstatus(struct arch_vcpu *v, const void *trap,
+		  uint8_t buf[ARCH_PRSTATUS_MAX])
+{
+	(void)v;
+	(void)trap;
+	(void)buf;
+	return -ENOTSUP; /* no contract here writes core files */
+}
+
 enum arch_exit arch_vcpu_exit(struct arch_vcpu *v, struct kvm_run *run,
 			      const struct bus *bus, struct event_queue *events,
 			      uint32_t *wait_ms)

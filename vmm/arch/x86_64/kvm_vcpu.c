@@ -14,10 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/procfs.h>
+#include <sys/user.h>
 
 #include "arch/arch.h"
 #include "arch/x86_64/layout.h"
 #include "base/err.h"
+#include "base/hvt_abi.h"
 #include "config/config.h"
 #include "kvm/kvm.h"
 
@@ -236,6 +239,64 @@ int arch_vcpu_pc(struct arch_vcpu *v, uint64_t *pc, const char **name)
 	*pc = regs.rip;
 	*name = "rip";
 	return ret;
+}
+
+int arch_prstatus(struct arch_vcpu *v, const void *trap,
+		  uint8_t buf[ARCH_PRSTATUS_MAX])
+{
+	struct elf_prstatus st = {0};
+	struct user_regs_struct u;
+	struct hvt_trap_x86 t;
+	struct kvm_sregs s;
+	struct kvm_regs r;
+	int ret = kvm_call(v->fd, KVM_GET_REGS, &r);
+
+	_Static_assert(sizeof(st) <= ARCH_PRSTATUS_MAX, "elf_prstatus");
+	_Static_assert(sizeof(u) == sizeof(st.pr_reg), "elf_prstatus");
+	if (ret == 0)
+		ret = kvm_call(v->fd, KVM_GET_SREGS, &s);
+	if (ret < 0)
+		return ret;
+	u = (struct user_regs_struct){
+		.r15 = r.r15,
+		.r14 = r.r14,
+		.r13 = r.r13,
+		.r12 = r.r12,
+		.r11 = r.r11,
+		.r10 = r.r10,
+		.r9 = r.r9,
+		.r8 = r.r8,
+		.rax = r.rax,
+		.rbx = r.rbx,
+		.rcx = r.rcx,
+		.rdx = r.rdx,
+		.rsi = r.rsi,
+		.rdi = r.rdi,
+		.rbp = r.rbp,
+		.rsp = r.rsp,
+		.rip = r.rip,
+		.eflags = r.rflags,
+		.cs = s.cs.selector,
+		.ss = s.ss.selector,
+		.ds = s.ds.selector,
+		.es = s.es.selector,
+		.fs = s.fs.selector,
+		.gs = s.gs.selector,
+		.fs_base = s.fs.base,
+		.gs_base = s.gs.base,
+	};
+	if (trap) {
+		memcpy(&t, trap, sizeof(t));
+		u.rip = t.rip;
+		u.cs = t.cs;
+		u.eflags = t.rflags;
+		u.rsp = t.rsp;
+		u.ss = t.ss;
+	}
+	memcpy(&st.pr_reg, &u, sizeof(u));
+	st.pr_pid = 1;
+	memcpy(buf, &st, sizeof(st));
+	return sizeof(st);
 }
 
 enum arch_exit arch_vcpu_exit(struct arch_vcpu *v, struct kvm_run *run,
