@@ -26,6 +26,9 @@ struct launch_options {
 	 * machine is built, or the error's text.  Closed in either case.
 	 */
 	int created_fd;
+	/* Told the name of the console's terminal, where it has one. */
+	void (*console)(void *opaque, const char *name);
+	void *opaque;
 };
 
 struct launch_result {
@@ -57,6 +60,9 @@ struct launch_fds {
 	int kvm, kernel;
 	int console_in, console_out;
 	int console_file;	 /* owned when the console is a file */
+	int console_listen;	 /* ... a socket: listening; -1 */
+	int console_pty;	 /* ... a terminal: its master; -1 */
+	char console_name[64];	 /* ... and the name of the other end */
 	int control;		 /* listening; -1: none */
 	int snapshot_dir;	 /* parent of [snapshot] dir; -1: none */
 	char snapshot_name[256]; /* ... and its last part */
