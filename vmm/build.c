@@ -167,6 +167,9 @@ static int build_parts(struct vm *vm, const struct build_options *opt,
 		ret = chardev_init(&vm->console, opt->console_in_fd,
 				   opt->console_out_fd, &vm->events,
 				   &vm->env.pace, err);
+	/* Whoever reads these comes when he likes. */
+	vm->console.keep = vm->cfg->console.type == CONSOLE_PTY ||
+			   vm->cfg->console.type == CONSOLE_SOCKET;
 	if (ret == 0)
 		ret = arch_vm_create(&vm->arch, vm->kvm_fd, vm->cfg, &vm->vm_fd,
 				     err);

@@ -567,6 +567,7 @@ void mote_vm_status(struct mote_vm *mv, struct mote_status *st,
 		.ready = vm->ready,
 		.vcpus = vm->vcpus,
 		.memory = memslot_total(&vm->slots),
+		.console_attached = vm->console.out_fd >= 0,
 	};
 	chardev_counts(&vm->console, &st->console_dropped,
 		       &st->console_pending);
@@ -596,6 +597,13 @@ int mote_vm_vcpu_unplug(struct mote_vm *mv, uint32_t id, struct mote_err *err)
 int mote_vm_vcpu_replug(struct mote_vm *mv, uint32_t id, struct mote_err *err)
 {
 	return vm_vcpu_replug(mv->vm, id, err);
+}
+
+int mote_vm_console_attach(struct mote_vm *mv, int in_fd, int out_fd)
+{
+	mv->input_ended = false;
+	vm_console_attach(mv->vm, in_fd, out_fd);
+	return 0;
 }
 
 void mote_vm_ask_stop(struct mote_vm *mv)

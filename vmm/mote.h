@@ -251,6 +251,7 @@ struct mote_status {
 	uint64_t exits[5];	  /* port I/O, MMIO, hypercall, kick, other */
 	uint64_t console_dropped; /* bytes */
 	uint64_t console_pending; /* bytes that the reader has not taken yet */
+	bool console_attached;	  /* there is a reader */
 };
 
 /* err gets the reason of a crash. */
@@ -268,6 +269,17 @@ MOTE_API int mote_vm_vcpu_unplug(struct mote_vm *vm, uint32_t id,
 				 struct mote_err *err);
 MOTE_API int mote_vm_vcpu_replug(struct mote_vm *vm, uint32_t id,
 				 struct mote_err *err);
+
+/*
+ * Give the console other descriptors, borrowed until the next call or
+ * mote_vm_destroy and O_NONBLOCK; not between mote_vm_poll and
+ * mote_vm_dispatch.  -1, -1: nobody reads; the last 64 KiB that the guest
+ * writes are kept for who comes, older bytes are lost and counted.  So does
+ * a VM begin whose [console] type is pty or socket (the library opens
+ * neither).  When a write fails (ignore SIGPIPE), nobody reads again:
+ * console_attached of the status.
+ */
+MOTE_API int mote_vm_console_attach(struct mote_vm *vm, int in_fd, int out_fd);
 
 /* Ask the guest to end (what SIGTERM means), or end it now. */
 MOTE_API void mote_vm_ask_stop(struct mote_vm *vm);

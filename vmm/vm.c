@@ -301,6 +301,12 @@ void vm_kill(struct vm *vm)
 	set_ended(vm, VM_END_KILLED);
 }
 
+void vm_console_attach(struct vm *vm, int in_fd, int out_fd)
+{
+	chardev_attach(&vm->console, in_fd, out_fd);
+	vm->console_blocked = chardev_flush(&vm->console, false);
+}
+
 /* Bytes for the console: wait a moment for the end of a line. */
 static void dispatch_console(struct vm *vm, unsigned int events)
 {

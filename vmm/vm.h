@@ -102,6 +102,9 @@ int vm_start(struct vm *vm, bool paused, struct mote_err *err);
 int vm_pause(struct vm *vm, struct mote_err *err);
 int vm_resume(struct vm *vm, struct mote_err *err);
 
+/* Other descriptors for the console: chardev_attach. */
+void vm_console_attach(struct vm *vm, int in_fd, int out_fd);
+
 /* Tell the guest to end (docs/GUEST-ABI.md, STOP). */
 void vm_ask_stop(struct vm *vm);
 

@@ -259,7 +259,16 @@ static void print_end(const struct request *r, const struct launch_result *res)
 	}
 }
 
-static int launch(const struct request *r, struct mote_config *cfg,
+static void print_console(void *opaque, const char *name)
+{
+	const struct request *r = opaque;
+
+	fprintf(stderr,
+		r->json ? "{\"console\":\"%s\"}\n" : "mote: console: %s\n",
+		name);
+}
+
+static int launch(struct request *r, struct mote_config *cfg,
 		  struct mote_snapshot *snap, struct mote_timeline *timeline)
 {
 	const struct launch_options opt = {
@@ -269,6 +278,8 @@ static int launch(const struct request *r, struct mote_config *cfg,
 		.kernel_fd = -1,
 		.netns_fd = -1,
 		.created_fd = -1,
+		.console = print_console,
+		.opaque = r,
 	};
 	struct launch_result res = {0};
 	struct mote_err err = {0};

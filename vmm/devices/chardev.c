@@ -41,14 +41,32 @@ void chardev_fini(struct chardev *c)
 	pthread_mutex_destroy(&c->lock);
 }
 
+void chardev_attach(struct chardev *c, int in_fd, int out_fd)
+{
+	pthread_mutex_lock(&c->lock);
+	c->keep = true;
+	c->in_fd = in_fd;
+	c->out_fd = out_fd;
+	c->out_failed = false;
+	atomic_store_explicit(c->pace, out_fd >= 0 && c->out_len >= PACE_AT,
+			      memory_order_relaxed);
+	pthread_mutex_unlock(&c->lock);
+}
+
 static void put_locked(struct chardev *c, uint8_t byte)
 {
+	bool read = c->out_fd >= 0;
+
 	if (c->out_len == CHARDEV_OUT) {
 		c->dropped++;
-		return;
+		if (read)
+			return;
+		/* Nobody flushes meanwhile, so the oldest may go. */
+		c->out_head = (c->out_head + 1) % CHARDEV_OUT;
+		c->out_len--;
 	}
 	c->out[(c->out_head + c->out_len++) % CHARDEV_OUT] = byte;
-	if (c->out_len >= PACE_AT)
+	if (read && c->out_len >= PACE_AT)
 		atomic_store_explicit(c->pace, true, memory_order_relaxed);
 }
 
@@ -56,14 +74,14 @@ void chardev_put(struct chardev *c, uint8_t byte)
 {
 	unsigned int events = 0;
 
-	if (c->out_fd < 0)
-		return;
 	pthread_mutex_lock(&c->lock);
-	put_locked(c, byte);
+	if (c->out_fd >= 0 || c->keep)
+		put_locked(c, byte);
 	/* Wake for the first byte (a timer then runs), a line, or much. */
-	if (c->out_len == 1)
+	if (c->out_fd >= 0 && c->out_len == 1)
 		events |= EVENT_CONSOLE;
-	if (byte == '\n' || c->out_len == MUCH || c->out_len >= PACE_AT)
+	if (c->out_fd >= 0 &&
+	    (byte == '\n' || c->out_len == MUCH || c->out_len >= PACE_AT))
 		events |= EVENT_CONSOLE | EVENT_LINE;
 	pthread_mutex_unlock(&c->lock);
 	if (events)
@@ -122,7 +140,7 @@ bool chardev_has_room(struct chardev *c)
 	bool room;
 
 	pthread_mutex_lock(&c->lock);
-	room = c->out_len < CHARDEV_OUT;
+	room = c->out_len < CHARDEV_OUT || c->out_fd < 0;
 	pthread_mutex_unlock(&c->lock);
 	return room;
 }
@@ -168,6 +186,10 @@ bool chardev_flush(struct chardev *c, bool wait)
 		}
 		if (done < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
+		if (done < 0 && c->keep) {
+			chardev_attach(c, -1, -1);
+			return false;
+		}
 		if (done < 0) {
 			c->out_failed = true;
 			continue;
@@ -204,7 +226,7 @@ void chardev_counts(struct chardev *c, uint64_t *dropped, uint64_t *pending)
 {
 	pthread_mutex_lock(&c->lock);
 	*dropped = c->dropped;
-	*pending = c->out_len;
+	*pending = c->out_fd >= 0 ? c->out_len : 0;
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -242,9 +264,9 @@ int chardev_load(struct chardev *c, struct snap_section *s)
 		return -EBADMSG;
 	snap_get_bytes(s, c->in, in);
 	c->out_head = c->in_head = 0;
-	c->out_len = c->out_fd < 0 ? 0 : out;
+	c->out_len = c->out_fd < 0 && !c->keep ? 0 : out;
 	c->in_len = in;
-	if (c->out_len >= PACE_AT)
+	if (c->out_fd >= 0 && c->out_len >= PACE_AT)
 		atomic_store_explicit(c->pace, true, memory_order_relaxed);
 	/* The guest may never write again: what waits goes out by itself. */
 	if (c->out_len > 0)

@@ -6,6 +6,10 @@
  * event; the VM thread moves them to and from the descriptors.  When the
  * output ring is three quarters full, vCPUs are asked to slow down (pace);
  * only what a guest writes beyond that is lost, and counted.
+ *
+ * Who reads may come and go (chardev_attach).  While nobody does, the guest
+ * is not slowed down: the ring keeps what it wrote last, and what had to
+ * make room is counted as lost.
  */
 #ifndef VMM_DEVICES_CHARDEV_H
 #define VMM_DEVICES_CHARDEV_H
@@ -30,6 +34,7 @@ struct chardev {
 	atomic_bool *pace;
 	int in_fd, out_fd; /* borrowed; -1: none */
 	bool out_failed;   /* the reader has gone: output is dropped */
+	bool keep;	   /* another may come: output waits for him */
 	uint8_t *out;	   /* CHARDEV_OUT bytes */
 	uint32_t out_head, out_len;
 	uint8_t in[CHARDEV_IN];
@@ -41,6 +46,13 @@ int chardev_init(struct chardev *c, int in_fd, int out_fd,
 		 struct event_queue *events, atomic_bool *pace,
 		 struct mote_err *err);
 void chardev_fini(struct chardev *c);
+
+/*
+ * VM thread: from now on these are the descriptors (borrowed, O_NONBLOCK;
+ * -1, -1: nobody reads).  What was kept goes out at the next flush.  Where
+ * a write fails, later, it is nobody again.
+ */
+void chardev_attach(struct chardev *c, int in_fd, int out_fd);
 
 /* Device side. */
 void chardev_put(struct chardev *c, uint8_t byte);
@@ -60,7 +72,7 @@ bool chardev_flush(struct chardev *c, bool wait);
 /* VM thread: in_fd is readable.  False at its end: poll it no more. */
 bool chardev_fill(struct chardev *c);
 
-/* Bytes of output lost, and not taken yet. */
+/* Bytes of output lost, and not taken yet by who reads. */
 void chardev_counts(struct chardev *c, uint64_t *dropped, uint64_t *pending);
 
 /* Is there room for input (else in_fd need not be polled)? */

@@ -367,6 +367,7 @@ static int run_jailed(struct launcher *l, struct launch_result *res,
 	/* Not ours any more; a leak here would keep the VM alive. */
 	fd_clear(&l->fds.kvm);
 	fd_clear(&l->fds.control);
+	fd_clear(&l->fds.console_listen);
 	return watch_child(l, res, err);
 }
 
@@ -389,6 +390,8 @@ int launch_run(const struct launch_options *opt, struct launch_result *res,
 			.console_in = -1,
 			.console_out = -1,
 			.console_file = -1,
+			.console_listen = -1,
+			.console_pty = -1,
 			.control = -1,
 			.snapshot_dir = -1,
 			.signals = -1,

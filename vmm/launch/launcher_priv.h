@@ -16,8 +16,9 @@
 struct launcher {
 	const struct launch_options *opt;
 	struct launch_fds fds;
-	int log_file;	   /* owned; -1: the log goes to stderr */
-	char *socket_path; /* to be removed */
+	int log_file;	    /* owned; -1: the log goes to stderr */
+	char *socket_path;  /* to be removed */
+	char *console_path; /* likewise: its socket, or the link to its pty */
 	struct broker broker;
 	struct snapdir snap;
 	pid_t child;
@@ -28,5 +29,9 @@ struct launcher {
 /* open.c: open all that the VM needs; close, also after a failure. */
 int launcher_open(struct launcher *l, struct mote_err *err);
 void launcher_close(struct launcher *l);
+
+/* open_console.c: its part of that. */
+int launcher_open_console(struct launcher *l, struct mote_err *err);
+void launcher_close_console(struct launcher *l);
 
 #endif

@@ -10,9 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -20,6 +17,7 @@
 #include "base/num.h"
 #include "launch/account.h"
 #include "launch/launcher_priv.h"
+#include "launch/listen.h"
 
 bool launch_is(const struct mote_config *cfg, const char *key,
 	       const char *value)
@@ -97,96 +95,18 @@ static int open_kernel(struct launcher *l, struct mote_err *err)
 	return 0;
 }
 
-static int open_console(struct launcher *l, struct mote_err *err)
-{
-	const struct mote_config *cfg = l->opt->cfg;
-	char buf[8];
-	const char *path;
-
-	if (launch_is(cfg, "console.type", "stdio")) {
-		l->fds.console_in = l->opt->no_stdin ? -1 : STDIN_FILENO;
-		l->fds.console_out = STDOUT_FILENO;
-	}
-	if (!launch_is(cfg, "console.type", "file"))
-		return 0;
-	path = mote_config_get(cfg, "console.path", buf, sizeof(buf));
-	l->fds.console_file = open(path,
-				   O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
-					   O_NOCTTY | O_NONBLOCK,
-				   0600);
-	if (l->fds.console_file < 0)
-		return err_set_class(err, errno, err_path_class(errno),
-				     "console.path: open %s: %s", path,
-				     strerror(errno));
-	l->fds.console_out = l->fds.console_file;
-	return 0;
-}
-
-/*
- * Is it a socket that nobody listens on any more?  Only such a one may be
- * removed: connect says ECONNREFUSED for every other file, too.
- */
-static bool is_stale(const struct sockaddr_un *addr)
-{
-	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct stat st;
-
-	return fd >= 0 && lstat(addr->sun_path, &st) == 0 &&
-	       S_ISSOCK(st.st_mode) &&
-	       connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 &&
-	       errno == ECONNREFUSED;
-}
-
-static int bind_socket(int fd, const char *path, struct mote_err *err)
-{
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	mode_t old;
-	int ret;
-
-	if (strlen(path) >= sizeof(addr.sun_path))
-		return err_set_class(err, ENAMETOOLONG, ERR_CLASS_DATA,
-				     "control.socket: %s: longer than %zu "
-				     "bytes",
-				     path, sizeof(addr.sun_path) - 1);
-	strcpy(addr.sun_path, path);
-	old = umask(0177);
-	ret = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
-	if (ret < 0 && errno == EADDRINUSE && is_stale(&addr)) {
-		unlink(path);
-		ret = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
-	}
-	umask(old);
-	if (ret < 0)
-		return err_set_class(err, errno, err_path_class(errno),
-				     "control.socket: bind %s: %s", path,
-				     strerror(errno));
-	return 0;
-}
-
 static int open_control(struct launcher *l, struct mote_err *err)
 {
 	const struct mote_config *cfg = l->opt->cfg;
 	char buf[8];
 	const char *path =
 		mote_config_get(cfg, "control.socket", buf, sizeof(buf));
-	int ret;
 
 	if (!path || !*path)
 		return 0;
-	l->fds.control =
-		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (l->fds.control < 0)
-		return err_set(err, errno, "control socket: %s",
-			       strerror(errno));
-	ret = bind_socket(l->fds.control, path, err);
-	if (ret < 0)
-		return ret;
-	l->socket_path = strdup(path);
-	if (chmod(path, (mode_t)launch_number(cfg, "control.mode", 0600)) < 0 ||
-	    listen(l->fds.control, 8) < 0)
-		return err_set(err, errno, "control.socket: %s: %s", path,
-			       strerror(errno));
-	return 0;
+	return listen_at("control.socket", path,
+			 (mode_t)launch_number(cfg, "control.mode", 0600),
+			 &l->fds.control, &l->socket_path, err);
 }
 
 /* The parent directory of [snapshot] dir, for when=. */
@@ -314,11 +234,11 @@ int launcher_open(struct launcher *l, struct mote_err *err)
 		ret = open_devices(l, err);
 	if (ret == 0)
 		ret = open_core_dir(l, err);
-	if (ret == 0)
-		ret = open_console(l, err);
-	/* Before the socket: from there on there is something to remove. */
+	/* Before the sockets: from there on there is something to remove. */
 	if (ret == 0)
 		ret = take_signals(l, err);
+	if (ret == 0)
+		ret = launcher_open_console(l, err);
 	if (ret == 0)
 		ret = open_control(l, err);
 	if (ret == 0)
@@ -344,7 +264,7 @@ void launcher_close(struct launcher *l)
 		fd_close(l->fds.devices[i].fd);
 	free(l->fds.devices);
 	fd_clear(&l->fds.core_dir);
-	fd_clear(&l->fds.console_file);
+	launcher_close_console(l);
 	fd_clear(&l->log_file);
 	fd_clear(&l->fds.control);
 	fd_clear(&l->fds.snapshot_dir);

@@ -22,13 +22,13 @@
 #include "base/num.h"
 #include "base/timeline.h"
 #include "launch/broker.h"
+#include "launch/console.h"
 #include "launch/control.h"
 #include "launch/launch.h"
 
 #define GUEST_ABORTED 255 /* status of solo5_abort */
-#define KEEP_DEVICES  126 /* disks and networks that a configuration may have  \
-			   */
-#define POLL_MAX (MOTE_VM_POLL_MAX + CONTROL_CLIENTS + 3)
+#define KEEP_DEVICES  126 /* disks and networks of a configuration */
+#define POLL_MAX (MOTE_VM_POLL_MAX + CONTROL_CLIENTS + CONSOLE_POLL_MAX + 3)
 
 struct vmproc {
 	const struct launch_options *opt;
@@ -40,6 +40,7 @@ struct vmproc {
 	enum mote_seccomp seccomp;
 	struct mote_vm *vm;
 	struct control control;
+	struct console console;
 	bool ran;	    /* an instruction of the guest may have run */
 	bool stopping;	    /* the guest was asked to end */
 	uint64_t asked_ns;  /* ... then */
@@ -165,9 +166,10 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 {
 	const struct mote_config *cfg = p->opt->cfg;
 	const struct launch_fds *f = p->fds;
-	const int keep[] = {f->log,	    f->kvm,	    f->kernel,
-			    f->console_in,  f->console_out, f->control,
-			    p->broker->sock};
+	const int keep[] = {
+		f->log,		f->kvm,	    f->kernel,	    f->console_in,
+		f->console_out, f->control, f->console_pty, f->console_listen,
+		p->broker->sock};
 	const struct mote_jail_options jail = {
 		.size = sizeof(jail),
 		.require = launch_is(cfg, "sandbox.require", "yes"),
@@ -284,6 +286,12 @@ static void do_status(struct vmproc *p, struct json_object *reply)
 	json_object_object_add(
 		reply, "console_dropped",
 		json_object_new_int64((int64_t)st.console_dropped));
+	json_object_object_add(reply, "console_attached",
+			       json_object_new_boolean(st.console_attached));
+	if (p->fds->console_name[0])
+		json_object_object_add(
+			reply, "console",
+			json_object_new_string(p->fds->console_name));
 	add_layers(p, reply);
 }
 
@@ -425,11 +433,13 @@ static int loop(struct vmproc *p, struct mote_err *err)
 
 	while (ret == 0 && !finished(p)) {
 		struct pollfd fds[POLL_MAX];
-		int timeout, vm, ctl, n;
+		int timeout, vm, ctl, con, n;
 
 		vm = n = mote_vm_poll(p->vm, fds, &timeout);
 		ctl = control_poll(&p->control, fds + n);
 		n += ctl;
+		con = console_poll(&p->console, fds + n, &timeout);
+		n += con;
 		if (p->broker->sock >= 0)
 			fds[n++] = (struct pollfd){.fd = p->broker->sock,
 						   .events = POLLIN};
@@ -440,7 +450,8 @@ static int loop(struct vmproc *p, struct mote_err *err)
 		    errno != EINTR)
 			return err_set(err, errno, "poll: %s", strerror(errno));
 		mote_vm_dispatch(p->vm, fds, vm);
-		for (int i = vm + ctl; i < n; i++) {
+		console_dispatch(&p->console, fds + vm + ctl, con);
+		for (int i = vm + ctl + con; i < n; i++) {
 			if (!fds[i].revents)
 				continue;
 			if (fds[i].fd == p->broker->sock)
@@ -550,6 +561,8 @@ static int create(struct vmproc *p, struct mote_err *err)
 	/* The machine has copies, where the vCPU's filter wants them. */
 	for (int i = 0; p->jailed && i < p->fds->device_count; i++)
 		fd_close(p->fds->devices[i].fd);
+	console_init(&p->console, p->vm, p->fds->console_listen,
+		     p->fds->console_pty);
 	if (ret == 0)
 		ret = mote_vm_start(p->vm, paused, err);
 	if (ret == 0 && p->jailed)
@@ -571,6 +584,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	int ret = 0;
 
 	control_init(&p.control, fds->control, fds->owner_uid);
+	console_init(&p.console, NULL, -1, -1);
 	p.control.handle = handle;
 	p.control.opaque = &p;
 	allow_lock(lock_bytes(opt->cfg));
@@ -601,6 +615,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	}
 	control_fini(&p.control);
 	mote_vm_destroy(p.vm);
+	console_fini(&p.console); /* the VM borrows its descriptor */
 	free(p.missing);
 	return ret;
 }

@@ -107,7 +107,7 @@ static const struct policy_rule control_rules[] = {
 
 	/* sockets: all of them exist or come by accept */
 	{"accept4", {{3, NULL, "ACCEPT_FLAGS"}}, ALL, RARE,
-	 "launch/control.c: a client of the control socket"},
+	 "launch/control.c, console.c: a client of either socket"},
 	{"getsockopt", {{1, NULL, "SOL_SOCKET"}, {2, NULL, "SO_PEERCRED"}}, ALL, RARE,
 	 "launch/control.c: who is that client"},
 	{"recvmsg", {{2, NULL, "MSG_CMSG_CLOEXEC"}}, ALL, RARE,
@@ -115,7 +115,7 @@ static const struct policy_rule control_rules[] = {
 	{"sendmsg", {{2, NULL, "MSG_NOSIGNAL"}}, ALL, USUAL,
 	 "base/fd.c: ask the launcher, report the result"},
 	{"sendto", {{3, "MSG_NOT_MORE", "MSG_NOSIGNAL"}, {5, NULL, "0"}}, ALL, RARE,
-	 "launch/control.c: replies; to the peer, never to an address"},
+	 "launch/control.c: replies, console.c: busy; to the peer only"},
 	{"close", ANY, ALL, USUAL,
 	 "clients that leave, files of a snapshot, teardown"},
 
