@@ -73,6 +73,16 @@ void vmtest_build(struct vmtest *t, const char *guest)
 		     t->err.msg);
 }
 
+int vmtest_try_start(struct vmtest *t, const char *guest)
+{
+	cleanup_fd int fd = open_guest(guest);
+	int ret = build_vm(&t->vm, &t->opt, &t->err);
+
+	if (ret == 0)
+		ret = build_boot(t->vm, &t->opt, fd, &t->err);
+	return ret < 0 ? ret : vm_start(t->vm, false, &t->err);
+}
+
 void vmtest_start(struct vmtest *t, const char *guest)
 {
 	vmtest_build(t, guest);
@@ -92,8 +102,7 @@ void vmtest_drain(struct vmtest *t)
 	t->out[t->out_len] = '\0';
 }
 
-/* One turn of what the VM thread does. */
-static void turn(struct vmtest *t)
+void vmtest_turn(struct vmtest *t)
 {
 	struct pollfd p = {.fd = t->vm->events.fd, .events = POLLIN};
 	int again = t->vm->dispatch_again_ms;
@@ -108,7 +117,7 @@ void vmtest_wait_end(struct vmtest *t)
 	uint64_t began = timeline_now();
 
 	while (t->vm->state != VM_ENDED && timeline_now() - began < WAIT_NS)
-		turn(t);
+		vmtest_turn(t);
 	cr_assert_eq(t->vm->state, VM_ENDED, "still running; it said: %s",
 		     t->out);
 	chardev_flush(&t->vm->console, false);
@@ -121,7 +130,7 @@ void vmtest_wait_for(struct vmtest *t, const char *text)
 
 	while (!strstr(t->out, text) && t->vm->state != VM_ENDED &&
 	       timeline_now() - began < WAIT_NS)
-		turn(t);
+		vmtest_turn(t);
 	cr_assert(strstr(t->out, text) != NULL, "no \"%s\" in: %s (%s)", text,
 		  t->out, t->vm->err.msg);
 }

@@ -45,6 +45,12 @@ void vmtest_build(struct vmtest *t, const char *guest);
 /* build and vm_start */
 void vmtest_start(struct vmtest *t, const char *guest);
 
+/* The same where it may fail: its answer; the message is in t->err. */
+int vmtest_try_start(struct vmtest *t, const char *guest);
+
+/* One turn of what the VM thread does. */
+void vmtest_turn(struct vmtest *t);
+
 /* Run until the guest has ended. */
 void vmtest_wait_end(struct vmtest *t);
 

@@ -90,22 +90,25 @@ void chardev_put(struct chardev *c, uint8_t byte)
 
 size_t chardev_write(struct chardev *c, const void *buf, size_t len)
 {
-	unsigned int events = EVENT_CONSOLE;
+	unsigned int events = 0;
 	const uint8_t *p = buf;
 	size_t n = 0;
 
-	if (c->out_fd < 0)
-		return len;
 	pthread_mutex_lock(&c->lock);
-	for (; n < len && c->out_len < CHARDEV_OUT; n++) {
+	if (c->out_fd < 0 && !c->keep)
+		n = len;
+	/* Without a reader the oldest make room; with one, it does. */
+	for (; n < len && (c->out_fd < 0 || c->out_len < CHARDEV_OUT); n++) {
 		put_locked(c, p[n]);
 		if (p[n] == '\n')
 			events |= EVENT_LINE;
 	}
-	if (c->out_len >= MUCH)
-		events |= EVENT_LINE;
+	if (c->out_fd < 0)
+		events = 0;
+	else if (n)
+		events |= EVENT_CONSOLE | (c->out_len >= MUCH ? EVENT_LINE : 0);
 	pthread_mutex_unlock(&c->lock);
-	if (n)
+	if (events)
 		event_post(c->events, events);
 	return n;
 }
