@@ -41,7 +41,7 @@ FUZZ_FLAGS := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefine
 # What a target needs beside itself: no KVM, no sandbox.
 FUZZ_LIB := $(wildcard config/*.c) $(wildcard vmm/base/*.c) \
 	vmm/snapshot/stream.c vmm/snapshot/manifest.c \
-	vmm/arch/common/hpt_codec.c vmm/arch/common/elf.c \
+	vmm/arch/common/hpt_codec.c vmm/arch/common/elf.c vmm/arch/common/solo5.c \
 	vmm/memory/guestmem.c vmm/launch/control.c
 
 $(FUZZ_B)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB) Makefile tests/check.mk

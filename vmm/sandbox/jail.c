@@ -29,7 +29,7 @@
 #define FDS_TO_BUILD 96
 /* ... and a second, aligned place for many devices (devices/hvt.c). */
 #define FDS_OF_DEVICES 192
-#define FEW_FDS	       24
+#define FEW_FDS	       24 /* to keep: with so many there is room */
 /* To come later: clients of the control socket, files of a snapshot. */
 #define FDS_TO_RUN 16
 
@@ -122,7 +122,9 @@ static int set_limits(const struct jail_options *opt, unsigned int top,
 	if (ret == 0)
 		ret = set_limit(RLIMIT_NOFILE, "descriptors",
 				top + FDS_TO_BUILD +
-					(top > FEW_FDS ? FDS_OF_DEVICES : 0),
+					(opt->keep_count > FEW_FDS
+						 ? FDS_OF_DEVICES
+						 : 0),
 				err);
 	if (ret == 0)
 		ret = set_limit(RLIMIT_MEMLOCK, "locked memory",
