@@ -71,7 +71,7 @@ obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
 GUESTS := hello counter $(if $(filter x86_64,$(ARCH)),noop) \
 	$(if $(filter arm64,$(ARCH)),psci) $(if $(filter ppc64le,$(ARCH)),hpt)
-HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo)
+HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo many)
 GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf) $(HVT_GUESTS:%=$(B)/guests/hvt-%.elf)
 
 .PHONY: all
