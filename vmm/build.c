@@ -301,7 +301,7 @@ static int write_boot_page(struct vm *vm, uint64_t fdt, struct mote_err *err)
 static int boot_mote(struct vm *vm, int kernel_fd, struct mote_err *err)
 {
 	struct arch_boot boot = {.boot_page = arch_boot_page()};
-	struct elf_image img;
+	struct elf_image img = {0};
 	struct elf_file f;
 	uint64_t fdt = 0;
 	int ret = elf_open(&f, kernel_fd, arch_elf_machine, err);

@@ -236,7 +236,7 @@ int build_hvt_boot(struct vm *vm, const struct build_options *opt,
 		   int kernel_fd, struct mote_err *err)
 {
 	uint64_t memory = vm->cfg->vm.memory, hz = 0;
-	struct solo5_image img;
+	struct solo5_image img = {0};
 	struct elf_file f;
 	int ret = elf_open(&f, kernel_fd, arch_elf_machine, err);
 

@@ -317,7 +317,7 @@ static bool puts_some(struct device *dev)
 static void do_puts(struct device *dev, uint64_t gpa)
 {
 	struct hvt *h = dev->priv;
-	struct hvt_puts c;
+	struct hvt_puts c = {0};
 
 	if (!get(dev, HVT_PUTS, gpa, &c, sizeof(c)))
 		return;
@@ -329,7 +329,7 @@ static void do_puts(struct device *dev, uint64_t gpa)
 static void do_poll(struct device *dev, uint64_t gpa)
 {
 	struct hvt *h = dev->priv;
-	struct hvt_poll c;
+	struct hvt_poll c = {0};
 
 	if (!get(dev, HVT_POLL, gpa, &c, sizeof(c)))
 		return;
@@ -358,7 +358,7 @@ static int32_t block_io(int fd, bool write, void *data, uint64_t len,
 static void do_block(struct device *dev, uint32_t call, uint64_t gpa)
 {
 	struct hvt *h = dev->priv;
-	struct hvt_block c;
+	struct hvt_block c = {0};
 	void *data;
 	int fd;
 
@@ -384,7 +384,7 @@ static void do_block(struct device *dev, uint32_t call, uint64_t gpa)
 static void do_net_write(struct device *dev, uint64_t gpa)
 {
 	struct hvt *h = dev->priv;
-	struct hvt_net c;
+	struct hvt_net c = {0};
 	const void *data;
 	ssize_t n;
 	int fd;
@@ -413,7 +413,7 @@ static void do_net_write(struct device *dev, uint64_t gpa)
 static void do_net_read(struct device *dev, uint64_t gpa)
 {
 	struct hvt *h = dev->priv;
-	struct hvt_net c;
+	struct hvt_net c = {0};
 	void *data;
 	ssize_t n;
 	int fd;
@@ -444,7 +444,7 @@ static void do_net_read(struct device *dev, uint64_t gpa)
 static void do_halt(struct device *dev, uint64_t gpa)
 {
 	struct hvt *h = dev->priv;
-	struct hvt_halt c;
+	struct hvt_halt c = {0};
 
 	if (!get(dev, HVT_HALT, gpa, &c, sizeof(c)))
 		return;

@@ -148,8 +148,8 @@ static int read_own_note(const struct elf_file *f, struct elf_image *img,
 			 struct mote_err *err)
 {
 	uint32_t desc[2] = {0};
-	uint64_t off;
-	size_t len;
+	uint64_t off = 0;
+	size_t len = 0;
 	int ret = elf_note(f, ELF_NOTE_OWNER, ELF_NOTE_TYPE, desc, sizeof(desc),
 			   &len, &off, err);
 

@@ -31,8 +31,8 @@ static const char *target_name(uint32_t target)
 static int read_abi(const struct elf_file *f, struct solo5_abi *abi,
 		    struct mote_err *err)
 {
-	uint64_t off;
-	size_t len;
+	uint64_t off = 0;
+	size_t len = 0;
 	int ret = elf_note(f, SOLO5_NOTE_OWNER, SOLO5_NOTE_ABI, abi,
 			   sizeof(*abi), &len, &off, err);
 
@@ -175,8 +175,8 @@ static int read_manifest(struct solo5_mft *mft, const struct elf_file *f,
 {
 	const size_t pad = (8 - NHDR_SIZE % 8) % 8;
 	uint8_t buf[sizeof(*mft) + 8];
-	uint64_t off;
-	size_t len;
+	uint64_t off = 0;
+	size_t len = 0;
 	int ret = elf_note(f, SOLO5_NOTE_OWNER, SOLO5_NOTE_MANIFEST, buf,
 			   sizeof(buf), &len, &off, err);
 
@@ -262,11 +262,12 @@ static int place_segment(struct solo5_image *img, const struct elf_file *f,
 int solo5_read(struct solo5_image *img, const struct elf_file *f,
 	       uint64_t memory, struct mote_err *err)
 {
-	int ret = check_abi(f, err);
+	int ret;
 
 	img->entry = f->eh.e_entry;
 	img->end = 0;
 	img->segs = 0;
+	ret = check_abi(f, err);
 	if (ret == 0)
 		ret = read_manifest(&img->mft, f, err);
 	for (int i = 0; ret == 0 && i < f->eh.e_phnum; i++)
