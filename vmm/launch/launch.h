@@ -59,20 +59,20 @@ struct broker;
 struct launch_fds {
 	int kvm, kernel;
 	int console_in, console_out;
-	int console_file;	 /* owned when the console is a file */
-	int console_listen;	 /* ... a socket: listening; -1 */
-	int console_pty;	 /* ... a terminal: its master; -1 */
-	char console_name[64];	 /* ... and the name of the other end */
-	int control;		 /* listening; -1: none */
-	int snapshot_dir;	 /* parent of [snapshot] dir; -1: none */
-	char snapshot_name[256]; /* ... and its last part */
-	int signals;		 /* signalfd when unjailed; -1 */
-	int log;		 /* [log] file, else stderr */
+	int console_file;		/* owned when the console is a file */
+	int console_listen;		/* ... a socket: listening; -1 */
+	int console_pty;		/* ... a terminal: its master; -1 */
+	char console_name[64];		/* ... and the name of the other end */
+	int control;			/* listening; -1: none */
+	int snapshot_dir;		/* parent of [snapshot] dir; -1: none */
+	char snapshot_name[256];	/* ... and its last part */
+	int signals;			/* signalfd when unjailed; -1 */
+	int log;			/* [log] file, else stderr */
 	struct mote_device_fd *devices; /* owned; of [disk.*] and [net.*] */
 	int device_count;
-	int core_dir; /* [vm] core; -1: none */
-	unsigned int owner_uid;	 /* who may use the control socket */
-	unsigned int uid, gid;	 /* what the VM process becomes */
+	int core_dir;		/* [vm] core; -1: none */
+	unsigned int owner_uid; /* who may use the control socket */
+	unsigned int uid, gid;	/* what the VM process becomes */
 };
 
 /* The VM process: build, jail when jailed, run, report. */

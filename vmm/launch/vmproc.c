@@ -28,7 +28,7 @@
 
 #define GUEST_ABORTED 255 /* status of solo5_abort */
 #define KEEP_DEVICES  126 /* disks and networks of a configuration */
-#define POLL_MAX (MOTE_VM_POLL_MAX + CONTROL_CLIENTS + CONSOLE_POLL_MAX + 3)
+#define POLL_MAX      (MOTE_VM_POLL_MAX + CONTROL_CLIENTS + CONSOLE_POLL_MAX + 3)
 
 struct vmproc {
 	const struct launch_options *opt;
