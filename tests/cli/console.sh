@@ -164,6 +164,74 @@ done
 $mote run $hello --set console.type=pty --json >/dev/null 2>"$tmp/err"
 has "without a path the name is enough; --json has it too" '{"console":"/dev/pts/' "$tmp/err"
 
+# --- a guest that listens -------------------------------------------------------------
+# say SOCKET TEXT: and leave at once
+say()
+{
+	perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Peer => $ARGV[0]);
+		syswrite($s, $ARGV[1]);' "$1" "$2"
+}
+
+# half SOCKET TEXT: say no more, but hear on
+half()
+{
+	exec perl -MIO::Socket::UNIX -e '$| = 1;
+		$s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 3;
+		syswrite($s, $ARGV[1]);
+		shutdown($s, 1);
+		print while sysread($s, $_, 4096);' "$1" "$2"
+}
+
+if [ ! -f "$MOTE_GUESTS/echo.elf" ]; then
+	echo "skip input: no guest that listens on this architecture"
+else
+	long=$(seq -s '' 1000 1024) # 100 bytes
+	for jail in yes no; do
+		$mote run --kernel "$MOTE_GUESTS/echo.elf" --memory 8M --set console.type=socket \
+			--set console.path="$tmp/s" --set sandbox.enable=$jail \
+			>/dev/null 2>"$tmp/err" &
+		pid=$!
+		until_ok test -S "$tmp/s"
+		say "$tmp/s" "one
+"
+		# More than one read takes, and gone before the guest looks.
+		say "$tmp/s" "$(for i in 1 2 3 4 5 6 7 8 9; do echo "$i$long"; done)
+"
+		(half "$tmp/s" "two
+") >"$tmp/a" &
+		reader=$!
+		until_ok grep -q two "$tmp/a"
+		has "who says no more still hears (jail $jail)" "[two]" "$tmp/a"
+		kill $reader
+		wait $reader 2>/dev/null
+		reader=
+		until_ok say "$tmp/s" "quit
+"
+		wait $pid
+		check "every line was heard, also of who left at once (jail $jail)" 11 $?
+		pid=
+	done
+	$mote run --kernel "$MOTE_GUESTS/echo.elf" --memory 8M --set console.type=pty \
+		--set console.path="$tmp/tty" >/dev/null 2>"$tmp/err" &
+	pid=$!
+	until_ok test -L "$tmp/tty"
+	printf 'one\nt\003o\n' >"$tmp/tty"
+	sleep 0.3
+	cat "$tmp/tty" >"$tmp/a" 2>/dev/null &
+	reader=$!
+	until_ok grep -q '\]' "$tmp/a"
+	printf 'three\n' >"$tmp/tty"
+	until_ok grep -q three "$tmp/a"
+	check "a terminal passes every byte on" "listening [one] [t^Co] [three]" \
+		"$(cat -v "$tmp/a" | tr '\n' ' ' | sed 's/ $//')"
+	printf 'quit\n' >"$tmp/tty"
+	wait $pid
+	check "and the guest heard three lines of it" 3 $?
+	pid=
+	wait $reader 2>/dev/null
+	reader=
+fi
+
 # --- nobody ever reads ---------------------------------------------------------------
 for type in socket pty; do
 	# shellcheck disable=SC2086
