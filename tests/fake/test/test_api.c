@@ -10,6 +10,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -40,6 +42,11 @@ static struct fake_exit out(uint16_t port, uint8_t size, uint8_t value)
 static void start(bool end, const char *type, int out_fd)
 {
 	static struct fake_exit e[3];
+	static const char *const more[] = {
+		"vm.core=/of/the/saver",       "disk.d.path=/of/the/saver",
+		"disk.d.readonly=yes",	       "net.n.tap=saver0",
+		"net.n.mac=02:00:00:00:00:01", "net.m.fd=77",
+	};
 	struct mote_err err = {0};
 	struct elfimg img;
 	int kernel;
@@ -60,6 +67,8 @@ static void start(bool end, const char *type, int out_fd)
 	cr_assert_not_null(cfg);
 	cr_assert_eq(mote_config_set(cfg, "test", "vm.memory=4M", NULL), 0);
 	cr_assert_eq(mote_config_set(cfg, "test", type, NULL), 0);
+	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
+		cr_assert_eq(mote_config_set(cfg, "test", more[i], NULL), 0);
 	opt.config = cfg;
 	opt.kernel_fd = kernel;
 	opt.console_out_fd = out_fd;
@@ -215,5 +224,64 @@ Test(api, an_end_does_not_wait_for_who_is_not_there, .timeout = 60)
 	cr_expect_eq(status().state, MOTE_ENDED);
 	cr_expect_eq(status().exit_code, 9);
 	cr_expect_eq(status().console_pending, 0u);
+	finish();
+}
+
+static int open_in(const char *dir, const char *name)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	cr_assert_geq(fd, 0);
+	return fd;
+}
+
+Test(api, a_snapshot_names_no_resource_of_who_restores_it, .timeout = 60)
+{
+	char dir[] = "/tmp/mote-api-XXXXXX";
+	struct mote_config *saved = mote_config_new();
+	struct mote_snapshot *snap = NULL;
+	struct mote_snapshot_files files;
+	struct mote_err err = {0};
+	char *text;
+
+	cr_assert_not_null(mkdtemp(dir));
+	files = (struct mote_snapshot_files){open_in(dir, "manifest"),
+					     open_in(dir, "state"),
+					     open_in(dir, "memory")};
+	cr_assert_eq(pipe2(console, O_CLOEXEC | O_NONBLOCK), 0);
+	start(false, "console.type=null", -1);
+	cr_assert_eq(mote_vm_pause(vm, &err), 0, "%s", err.msg);
+	cr_assert_eq(mote_vm_snapshot(vm, &files, &err), 0, "%s", err.msg);
+	cr_assert_eq(mote_snapshot_open(AT_FDCWD, dir, &snap, &err), 0, "%s",
+		     err.msg);
+	cr_assert_eq(mote_snapshot_config(snap, saved, &err), 0, "%s", err.msg);
+
+	text = mote_config_describe(saved);
+	cr_expect_not_null(strstr(text, "[disk.d]\ntype = file\n"
+					"readonly = yes\n"),
+			   "%s", text);
+	cr_expect_not_null(strstr(text, "[net.n]\nmac = 02:00:00:00:00:01\n"),
+			   "%s", text);
+	cr_expect_not_null(strstr(text, "[net.m]\n"), "%s", text);
+	cr_expect_null(strstr(text, "saver"), "%s", text);
+	cr_expect_null(strstr(text, "77"), "%s", text);
+	free(text);
+	mote_snapshot_close(snap);
+	mote_config_free(saved);
+	fd_close(files.manifest_fd);
+	fd_close(files.state_fd);
+	fd_close(files.memory_fd);
+	for (int i = 0; i < 3; i++) {
+		static const char *const name[] = {"manifest", "state",
+						   "memory"};
+		char path[64];
+
+		snprintf(path, sizeof(path), "%s/%s", dir, name[i]);
+		unlink(path);
+	}
+	rmdir(dir);
 	finish();
 }
