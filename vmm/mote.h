@@ -273,7 +273,7 @@ MOTE_API int mote_vm_vcpu_replug(struct mote_vm *vm, uint32_t id,
 /*
  * Give the console other descriptors, borrowed until the next call or
  * mote_vm_destroy and O_NONBLOCK; not between mote_vm_poll and
- * mote_vm_dispatch.  -1, -1: nobody reads; the last 64 KiB that the guest
+ * mote_vm_dispatch.  out_fd -1: nobody reads; the last 64 KiB that the guest
  * writes are kept for who comes, older bytes are lost and counted.  So does
  * a VM begin whose [console] type is pty or socket (the library opens
  * neither).  When a write fails (ignore SIGPIPE), nobody reads again:

@@ -61,6 +61,32 @@ static size_t take(size_t from)
 	return from;
 }
 
+static void save(struct snap_writer *w)
+{
+	snap_writer_init(w);
+	snap_section_begin(w, "console", 0, 1, SNAP_REQUIRED);
+	chardev_save(&c, w);
+	snap_section_end(w);
+	cr_assert_eq(snap_writer_finish(w, NULL), 0);
+}
+
+/* As snapshot.c loads it. */
+static int load(const struct snap_writer *w)
+{
+	struct snap_reader *r = malloc(sizeof(*r));
+	struct snap_section s;
+	int ret;
+
+	cr_assert_not_null(r);
+	cr_assert_eq(snap_reader_init(r, w->buf, w->len, NULL), 0);
+	cr_assert_eq(snap_section_open(r, "console", 0, &s, NULL), 0);
+	ret = chardev_load(&c, &s);
+	if (ret == 0)
+		ret = snap_section_close(&s, NULL);
+	free(r);
+	return ret;
+}
+
 Test(chardev, the_ring_wraps_and_loses_nothing)
 {
 	size_t wrote = 0, got = 0;
@@ -148,6 +174,79 @@ Test(chardev, without_an_output_bytes_vanish)
 	cr_expect_eq(event_take(&events), 0u);
 }
 
+Test(chardev, without_a_reader_the_last_bytes_are_kept)
+{
+	size_t n = 3 * CHARDEV_OUT + 777;
+	uint64_t dropped, pending;
+
+	chardev_attach(&c, -1, -1);
+	put(0, n);
+	cr_expect_not(atomic_load(&pace), "nobody to wait for");
+	cr_expect(chardev_has_room(&c), "a guest that polls would hang");
+	cr_expect_eq(event_take(&events), 0u, "nothing to do for anybody");
+	cr_expect_not(chardev_flush(&c, true), "it does not wait either");
+	chardev_counts(&c, &dropped, &pending);
+	cr_expect_eq(dropped, n - CHARDEV_OUT);
+	cr_expect_eq(pending, 0u, "an end would wait for nobody");
+
+	chardev_attach(&c, in[0], out[1]);
+	chardev_counts(&c, &dropped, &pending);
+	cr_expect_eq(pending, CHARDEV_OUT);
+	cr_expect(atomic_load(&pace), "the reader has much to read");
+	n -= CHARDEV_OUT;
+	while (chardev_flush(&c, false))
+		n = take(n);
+	cr_expect_eq(take(n), 3 * CHARDEV_OUT + 777u);
+	cr_expect_not(atomic_load(&pace));
+}
+
+Test(chardev, a_reader_may_leave_and_another_come)
+{
+	int next[2];
+	uint8_t byte;
+
+	chardev_attach(&c, in[0], out[1]);
+	put(0, 100);
+	cr_expect_not(chardev_flush(&c, false));
+	cr_expect_eq(take(0), 100u);
+	fd_clear(&out[0]);
+	put(100, 50);
+	cr_expect_not(chardev_flush(&c, false));
+	cr_expect_eq(c.out_fd, -1, "a failed write ends it");
+	cr_expect_eq(c.in_fd, -1);
+	cr_expect_not(chardev_wants_input(&c));
+	put(150, 25);
+
+	cr_assert_eq(pipe2(next, O_CLOEXEC | O_NONBLOCK), 0);
+	chardev_attach(&c, in[0], next[1]);
+	cr_expect_not(chardev_flush(&c, false));
+	out[0] = next[0];
+	cr_expect_eq(take(100), 175u, "the 75 bytes that nobody heard");
+	cr_expect_eq(c.dropped, 0u);
+	cr_assert_eq(fd_write_full(in[1], "x", 1), 0);
+	cr_expect(chardev_wants_input(&c));
+	cr_expect(chardev_fill(&c));
+	cr_expect(chardev_get(&c, &byte));
+	cr_expect_eq(byte, (uint8_t)'x', "and he is heard");
+}
+
+Test(chardev, what_is_kept_is_saved_and_loaded)
+{
+	struct snap_writer w;
+
+	chardev_attach(&c, -1, -1);
+	put(0, 200);
+	save(&w);
+	chardev_fini(&c);
+	cr_assert_eq(chardev_init(&c, -1, -1, &events, &pace, NULL), 0);
+	chardev_attach(&c, -1, -1);
+	cr_assert_eq(load(&w), 0);
+	chardev_attach(&c, -1, out[1]);
+	cr_expect_not(chardev_flush(&c, false));
+	cr_expect_eq(take(0), 200u);
+	snap_writer_fini(&w);
+}
+
 Test(chardev, input_waits_in_its_ring_until_it_is_read)
 {
 	static uint8_t buf[CHARDEV_IN + 100];
@@ -171,32 +270,6 @@ Test(chardev, input_waits_in_its_ring_until_it_is_read)
 	fd_clear(&in[1]);
 	cr_expect_not(chardev_fill(&c), "the end of the input");
 	cr_expect_not(chardev_get(&c, &byte));
-}
-
-static void save(struct snap_writer *w)
-{
-	snap_writer_init(w);
-	snap_section_begin(w, "console", 0, 1, SNAP_REQUIRED);
-	chardev_save(&c, w);
-	snap_section_end(w);
-	cr_assert_eq(snap_writer_finish(w, NULL), 0);
-}
-
-/* As snapshot.c loads it. */
-static int load(const struct snap_writer *w)
-{
-	struct snap_reader *r = malloc(sizeof(*r));
-	struct snap_section s;
-	int ret;
-
-	cr_assert_not_null(r);
-	cr_assert_eq(snap_reader_init(r, w->buf, w->len, NULL), 0);
-	cr_assert_eq(snap_section_open(r, "console", 0, &s, NULL), 0);
-	ret = chardev_load(&c, &s);
-	if (ret == 0)
-		ret = snap_section_close(&s, NULL);
-	free(r);
-	return ret;
 }
 
 Test(chardev, both_rings_are_saved_and_what_waits_goes_out)

@@ -23,13 +23,6 @@ void console_fini(struct console *c)
 	fd_clear(&c->client);
 }
 
-static bool is_terminal_open(int fd)
-{
-	struct pollfd p = {.fd = fd};
-
-	return poll(&p, 1, 0) == 0 || !(p.revents & POLLHUP);
-}
-
 int console_poll(const struct console *c, struct pollfd *fds, int *timeout_ms)
 {
 	int n = 0;
@@ -98,12 +91,23 @@ static bool hung_up(const struct pollfd *p)
 
 static void look_at_terminal(struct console *c, bool hung, bool attached)
 {
+	struct pollfd p = {.fd = c->pty_fd, .events = POLLIN};
+
 	if (c->open && (hung || !attached)) {
 		c->open = false;
 		leave(c, c->pty_fd);
-	} else if (!c->open && is_terminal_open(c->pty_fd)) {
+		return;
+	}
+	if (c->open)
+		return;
+	poll(&p, 1, 0);
+	if (!(p.revents & POLLHUP)) {
 		c->open = true;
 		mote_vm_console_attach(c->vm, c->pty_fd, c->pty_fd);
+	} else if (p.revents & POLLIN) {
+		/* Somebody was there between two looks; he reads nothing. */
+		mote_vm_console_attach(c->vm, c->pty_fd, -1);
+		leave(c, c->pty_fd);
 	}
 }
 

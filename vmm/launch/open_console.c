@@ -79,16 +79,18 @@ static int link_terminal(struct launcher *l, const char *path,
 			 struct mote_err *err)
 {
 	const char *name = l->fds.console_name;
-	int ret = symlink(name, path);
+	int code = symlink(name, path) < 0 ? errno : 0;
 
-	if (ret < 0 && errno == EEXIST && is_stale_link(path, name)) {
+	if (code == EEXIST && is_stale_link(path, name)) {
 		unlink(path);
-		ret = symlink(name, path);
+		code = symlink(name, path) < 0 ? errno : 0;
 	}
-	if (ret < 0)
-		return err_set_class(err, errno, err_path_class(errno),
+	if (code)
+		return err_set_class(err, code,
+				     code == EEXIST ? ERR_CLASS_DATA
+						    : err_path_class(code),
 				     "console.path: link %s to %s: %s", path,
-				     name, strerror(errno));
+				     name, strerror(code));
 	l->console_path = strdup(path);
 	return 0;
 }

@@ -24,7 +24,7 @@
 #include "sandbox/compat.h"
 #include "sandbox/jail_priv.h"
 
-#define KEEP_MAX 160
+#define KEEP_MAX 160 /* 63 disks, 63 networks, and what each VM has */
 /* To come: the VM, 64 vCPUs, eventfds, interrupt controller, pagemap. */
 #define FDS_TO_BUILD 96
 /* ... and a second, aligned place for many devices (devices/hvt.c). */

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * echo.c - say each line that comes from the console, in brackets; the line
+ * "quit" ends it, and its code is how many lines came before; a stop ends it
+ * with 100.  x86_64: it reads the 8250 itself.
+ */
+#include "guest.h"
+
+#define LSR	 5 /* line status register */
+#define LSR_DATA 1
+
+static uint8_t in8(uint64_t port)
+{
+	uint8_t val;
+
+	__asm__ volatile("inb %w1, %0"
+			 : "=a"(val)
+			 : "d"((uint16_t)port)
+			 : "memory");
+	return val;
+}
+
+static int is_quit(const char *line)
+{
+	const char *want = "quit";
+
+	while (*want && *line == *want) {
+		line++;
+		want++;
+	}
+	return *want == 0 && *line == 0;
+}
+
+int guest_main(const struct mote_boot *boot)
+{
+	char line[128];
+	size_t len = 0;
+	int lines = 0;
+
+	reg_write(boot, MOTE_REG_READY, 1);
+	print("listening\n");
+	while (!(reg_read(boot, MOTE_REG_EVENTS) & MOTE_EVENT_STOP)) {
+		if (!(in8(boot->console_base + LSR) & LSR_DATA)) {
+			reg_write(boot, MOTE_REG_WAIT, 5);
+			continue;
+		}
+		line[len] = (char)in8(boot->console_base);
+		if (line[len] != '\n' && len < sizeof(line) - 1) {
+			len++;
+			continue;
+		}
+		line[len] = 0;
+		len = 0;
+		if (is_quit(line))
+			return lines;
+		lines++;
+		print("[");
+		print(line);
+		print("]\n");
+	}
+	return 100;
+}
