@@ -72,7 +72,7 @@ CLI_SRC := $(wildcard vmm/cli/*.c)
 OCI_SRC := $(wildcard vmm/oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-GUESTS := hello counter $(if $(filter x86_64,$(ARCH)),noop echo) \
+GUESTS := hello counter walk $(if $(filter x86_64 arm64,$(ARCH)),smp) $(if $(filter x86_64,$(ARCH)),noop echo) \
 	$(if $(filter arm64,$(ARCH)),psci) $(if $(filter ppc64le,$(ARCH)),hpt)
 HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo many)
 GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf) $(HVT_GUESTS:%=$(B)/guests/hvt-%.elf)
@@ -90,6 +90,16 @@ $(B)/pic/%.o: %.c Makefile
 	$(call say,CC,$< [pic])
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -MMD -MP -c -o $@ $<
+
+# What runs once a launch is built for size: the static mote is to stay below
+# 1 MiB (tests/lint/binary.sh).  What a guest runs through, and the bulk work
+# of a snapshot, stays at OPT.
+HOT := vcpu/% devices/hvt devices/chardev devices/device memory/bus \
+	memory/guestmem base/event snapshot/ram snapshot/stream
+COLD := $(filter-out $(HOT:%=vmm/%.c),$(LIB_SRC) $(LAUNCH_SRC) $(CLI_SRC))
+ifeq ($(SAN),)
+$(call obj,$(COLD)): OPT := -Os
+endif
 
 # --- library ------------------------------------------------------------------
 $(B)/libmote-int.a: $(call obj,$(LIB_SRC))
@@ -135,7 +145,8 @@ GUEST_CFLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror -ffreestanding -nostdlib \
 	-fno-tree-loop-distribute-patterns \
 	-fno-asynchronous-unwind-tables -Iguests/include -Iguests/lib/$(ARCH) -Ivmm $(GUEST_FLAGS_$(ARCH))
 GUEST_LD := guests/lib/$(ARCH)/guest.ld
-GUEST_LIB := guests/lib/$(ARCH)/start.S guests/lib/$(ARCH)/io.c guests/lib/guest.c guests/lib/note.S
+GUEST_LIB := guests/lib/$(ARCH)/start.S guests/lib/$(ARCH)/io.c guests/lib/guest.c guests/lib/note.S \
+	$(wildcard guests/lib/$(ARCH)/smp.S)
 GUEST_HDR := $(wildcard guests/include/*.h guests/lib/$(ARCH)/*.h) vmm/base/guest_abi.h
 GUEST_LINK := -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,-T,$(GUEST_LD)
 
