@@ -35,7 +35,7 @@ struct vmproc {
 	char *missing;
 	enum mote_seccomp seccomp;
 	struct mote_vm *vm;
-	struct control control;
+	struct control *control;
 	bool ran;	    /* an instruction of the guest may have run */
 	bool stopping;	    /* the guest was asked to end */
 	uint64_t asked_ns;  /* ... then */
@@ -395,7 +395,7 @@ static int loop(struct vmproc *p, struct mote_err *err)
 		int timeout, vm, ctl, n;
 
 		vm = n = mote_vm_poll(p->vm, fds, &timeout);
-		ctl = control_poll(&p->control, fds + n);
+		ctl = control_poll(p->control, fds + n);
 		n += ctl;
 		if (p->broker->sock >= 0)
 			fds[n++] = (struct pollfd){.fd = p->broker->sock,
@@ -415,7 +415,7 @@ static int loop(struct vmproc *p, struct mote_err *err)
 			else
 				read_signal(p);
 		}
-		control_dispatch(&p->control, fds + vm, ctl);
+		control_dispatch(p->control, fds + vm, ctl);
 		if (p->stop_came) {
 			p->stop_came = false;
 			ask_stop(p);
@@ -494,8 +494,10 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	       struct broker *broker, bool jailed, struct launch_result *res,
 	       struct mote_err *err)
 {
+	struct control control; /* large: not zeroed as a whole */
 	struct vmproc p = {
 		.opt = opt,
+		.control = &control,
 		.fds = fds,
 		.broker = broker,
 		.jailed = jailed,
@@ -503,9 +505,9 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	};
 	int ret = 0;
 
-	control_init(&p.control, fds->control, fds->owner_uid);
-	p.control.handle = handle;
-	p.control.opaque = &p;
+	control_init(&control, fds->control, fds->owner_uid);
+	control.handle = handle;
+	control.opaque = &p;
 	if (jailed)
 		ret = enter_jail(&p, err);
 	mote_timeline_mark(opt->timeline, jailed ? "jail closed" : "no jail");
@@ -530,7 +532,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 			broker_send(broker->sock, &msg, -1);
 		}
 	}
-	control_fini(&p.control);
+	control_fini(&control);
 	mote_vm_destroy(p.vm);
 	free(p.missing);
 	return ret;
