@@ -199,13 +199,18 @@ demo: ## install what is missing, build, run a guest from an INI file
 	@tests/demo.sh $(B)
 
 # --- bench --------------------------------------------------------------------
-BENCH_BIN := $(B)/bench/floor $(B)/bench/floor-nolibc $(B)/bench/bench
-$(B)/bench/floor: bench/floor.c
+BENCH_BIN := $(B)/bench/floor $(B)/bench/floor-nolibc $(B)/bench/floor-jail $(B)/bench/bench
+$(B)/bench/floor: bench/floor.c bench/floor_vm.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) -static -no-pie -o $@ $<
 
-$(B)/bench/floor-nolibc: bench/floor.c
+$(B)/bench/floor-jail: bench/floor_jail.c bench/floor_vm.h
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) -static -no-pie -o $@ $<
+
+$(B)/bench/floor-nolibc: bench/floor.c bench/floor_vm.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -DFLOOR_NOLIBC -O2 $(WARN) -static \
