@@ -69,7 +69,7 @@ CLI_SRC := $(wildcard vmm/cli/*.c)
 OCI_SRC := $(wildcard vmm/oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-GUESTS := hello counter $(if $(filter x86_64,$(ARCH)),noop) \
+GUESTS := hello counter $(if $(filter x86_64,$(ARCH)),noop exits) \
 	$(if $(filter arm64,$(ARCH)),psci) $(if $(filter ppc64le,$(ARCH)),hpt)
 GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf)
 
@@ -134,10 +134,12 @@ GUEST_LINK := -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-
 .PHONY: guests
 guests: $(GUEST_ELF) ## build the sample and test guests
 
-$(B)/guests/noop.elf: guests/noop/noop.S guests/lib/note.S $(GUEST_LD)
+$(B)/guests/noop.elf: guests/noop/noop.S
+$(B)/guests/exits.elf: guests/exits/exits.S
+$(B)/guests/noop.elf $(B)/guests/exits.elf: guests/lib/note.S $(GUEST_LD)
 	$(call say,GUEST,$@)
 	@mkdir -p $(@D)
-	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_LINK) -o $@ $<
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_LINK) -o $@ $(filter guests/$(basename $(@F))/%,$^)
 
 $(B)/guests/%.elf: guests/%/*.c $(GUEST_LIB) $(GUEST_HDR) $(GUEST_LD) Makefile
 	$(call say,GUEST,$@)
@@ -199,7 +201,11 @@ demo: ## install what is missing, build, run a guest from an INI file
 	@tests/demo.sh $(B)
 
 # --- bench --------------------------------------------------------------------
-BENCH_BIN := $(B)/bench/floor $(B)/bench/floor-nolibc $(B)/bench/floor-jail $(B)/bench/bench
+# --wrap: inproc.c sees when the library enters KVM_RUN (and changes nothing).
+BENCH_HDR := bench/measure.h bench/trace.h bench/floor_vm.h
+BENCH_SRC := bench/measure.c bench/launch.c bench/inproc.c bench/report.c
+BENCH_LD := -Wl,--wrap=kvm_run
+BENCH_BIN := $(B)/bench/floor $(B)/bench/floor-nolibc $(B)/bench/floor-jail $(B)/bench/jail-only $(B)/bench/bench
 $(B)/bench/floor: bench/floor.c bench/floor_vm.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
@@ -217,15 +223,35 @@ $(B)/bench/floor-nolibc: bench/floor.c bench/floor_vm.h
 		-no-pie -nostdlib -ffreestanding -fno-stack-protector \
 		-Wl,--build-id=none -o $@ $<
 
-$(B)/bench/bench: bench/bench.c bench/trace.c bench/trace.h
-	$(call say,CC,$@)
+$(B)/bench/jail-only: bench/jail_only.c $(B)/obj/vmm/tools/slim.o $(B)/libmote-int.a
+	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $(filter %.c,$^) -lseccomp
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(STATIC) $(LDPATH) -o $@ $^ $(LIBS)
 
-.PHONY: bench bench-bin
-bench-bin: $(BENCH_BIN)
+# Everything in one static file, for hardware that we do not have.
+.PHONY: bench-kit
+bench-kit: $(B)/bench-kit ## the benchmark as one file to run elsewhere
+$(B)/bench/kit/mote: $(B)/mote
+	@mkdir -p $(@D)
+	$(Q)$(STRIP) -o $@ $<
+$(B)/bench-kit: bench/kit.c bench/kit_data.S $(BENCH_SRC) $(BENCH_HDR) $(B)/obj/vmm/tools/slim.o $(B)/libmote-int.a \
+		$(B)/bench/kit/mote $(filter-out %/bench,$(BENCH_BIN)) $(filter %/noop.elf %/exits.elf %/counter.elf,$(GUEST_ELF))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wa,-I$(B)/bench/kit,-I$(B) $(STATIC) $(BENCH_LD) $(LDPATH) -o $@ $(filter %.c %.S %.o %.a,$^) $(LIBS)
+	$(Q)$(STRIP) $@
+
+$(B)/bench/bench: bench/bench.c bench/counts.c bench/trace.c $(BENCH_SRC) $(BENCH_HDR) $(B)/libmote-int.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -no-pie $(BENCH_LD) $(LDPATH) -o $@ $(filter %.c %.a,$^) -lseccomp $(LIBS)
+
+.PHONY: bench bench-bin bench-plot
+bench-bin: $(BENCH_BIN) ## the benchmark's programs
 bench: $(B)/mote guests $(BENCH_BIN) ## measure against the floor program, interleaved
 	@$(B)/bench/bench $(B) $(RUNS)
+
+bench-plot: $(B)/mote guests $(BENCH_BIN) ## the same, and pictures of it (SVG)
+	@$(B)/bench/bench --plot $(B) $(RUNS)
 
 .PHONY: format
 format: ## run clang-format over the tree
