@@ -182,6 +182,10 @@ static void ask_one_record(int kvm_fd, struct uapi_answer *a)
 	table_close(&t);
 }
 
+/*
+ * Cut by more than a header: what is cut by less, Linux 6.1 does not notice
+ * and reads on behind the end.
+ */
 static void ask_truncated(int kvm_fd, struct uapi_answer *a)
 {
 	const struct record e = entry(8);
@@ -189,8 +193,7 @@ static void ask_truncated(int kvm_fd, struct uapi_answer *a)
 
 	if (!table_open(&t, kvm_fd, a))
 		return;
-	expect_count(a, "a header without its entry", do_write(t.out, &e, 16),
-		     0);
+	expect_count(a, "12 of 24 bytes", do_write(t.out, &e, 12), 0);
 	table_close(&t);
 }
 
