@@ -72,7 +72,7 @@ CLI_SRC := $(wildcard vmm/cli/*.c)
 OCI_SRC := $(wildcard vmm/oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-GUESTS := hello counter walk $(if $(filter x86_64 arm64,$(ARCH)),smp) $(if $(filter x86_64,$(ARCH)),noop echo) \
+GUESTS := hello counter walk $(if $(filter x86_64 arm64,$(ARCH)),smp) $(if $(filter x86_64,$(ARCH)),noop exits echo) \
 	$(if $(filter arm64,$(ARCH)),psci) $(if $(filter ppc64le,$(ARCH)),hpt)
 HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo many)
 GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf) $(HVT_GUESTS:%=$(B)/guests/hvt-%.elf)
@@ -124,17 +124,18 @@ $(B)/libmote.so.0: $(patsubst %.c,$(B)/pic/%.o,$(LIB_SRC)) vmm/mote.map
 
 # --- tools: static, not PIE: no ld.so and no relocation at start ----------------
 STATIC := -static -no-pie -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack
-$(B)/mote: $(call obj,$(CLI_SRC) $(LAUNCH_SRC)) $(B)/libmote-int.a
+NOEH := -Wl,-T,vmm/tools/noeh.ld
+$(B)/mote: $(call obj,$(CLI_SRC) $(LAUNCH_SRC)) $(B)/libmote-int.a vmm/tools/noeh.ld
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(if $(SAN),,$(STATIC)) $(LDPATH) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(CFLAGS) $(if $(SAN),,$(STATIC) $(NOEH)) $(LDPATH) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
 # The same program under the name of Solo5's tender (vmm/cli/solo5.c).
 $(B)/solo5-hvt: $(B)/mote
 	@ln -sf mote $@
 
-$(B)/mote-oci: $(call obj,$(OCI_SRC) $(LAUNCH_SRC)) $(B)/libmote-int.a
+$(B)/mote-oci: $(call obj,$(OCI_SRC) $(LAUNCH_SRC)) $(B)/libmote-int.a vmm/tools/noeh.ld
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(if $(SAN),,$(STATIC)) $(LDPATH) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(CFLAGS) $(if $(SAN),,$(STATIC) $(NOEH)) $(LDPATH) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
 # --- guests -------------------------------------------------------------------
 GUEST_FLAGS_x86_64 := -mno-red-zone -mgeneral-regs-only -mcmodel=small -fcf-protection=none
@@ -153,10 +154,12 @@ GUEST_LINK := -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-
 .PHONY: guests
 guests: $(GUEST_ELF) ## build the sample and test guests
 
-$(B)/guests/noop.elf: guests/noop/noop.S guests/lib/note.S $(GUEST_LD)
+$(B)/guests/noop.elf: guests/noop/noop.S
+$(B)/guests/exits.elf: guests/exits/exits.S
+$(B)/guests/noop.elf $(B)/guests/exits.elf: guests/lib/note.S $(GUEST_LD)
 	$(call say,GUEST,$@)
 	@mkdir -p $(@D)
-	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_LINK) -o $@ $<
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) $(GUEST_LINK) -o $@ $(filter guests/$(basename $(@F))/%,$^)
 
 # Solo5 hvt guests: one file each, with an ABI note and a manifest.
 HVT_LIB := guests/lib/hvt/$(ARCH).S guests/lib/hvt/hvt.c
@@ -225,28 +228,57 @@ demo: ## install what is missing, build, run a guest from an INI file
 	@tests/demo.sh $(B)
 
 # --- bench --------------------------------------------------------------------
-BENCH_BIN := $(B)/bench/floor $(B)/bench/floor-nolibc $(B)/bench/bench
-$(B)/bench/floor: bench/floor.c
+# --wrap: inproc.c sees when the library enters KVM_RUN (and changes nothing).
+BENCH_HDR := bench/measure.h bench/trace.h bench/floor_vm.h
+BENCH_SRC := bench/measure.c bench/launch.c bench/inproc.c bench/report.c
+BENCH_LD := -Wl,--wrap=kvm_run
+BENCH_BIN := $(B)/bench/floor $(B)/bench/floor-nolibc $(B)/bench/floor-jail $(B)/bench/jail-only $(B)/bench/bench
+$(B)/bench/floor: bench/floor.c bench/floor_vm.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) -static -no-pie -o $@ $<
 
-$(B)/bench/floor-nolibc: bench/floor.c
+$(B)/bench/floor-jail: bench/floor_jail.c bench/floor_vm.h
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) -static -no-pie -o $@ $<
+
+$(B)/bench/floor-nolibc: bench/floor.c bench/floor_vm.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -DFLOOR_NOLIBC -O2 $(WARN) -static \
 		-no-pie -nostdlib -ffreestanding -fno-stack-protector \
 		-Wl,--build-id=none -o $@ $<
 
-$(B)/bench/bench: bench/bench.c bench/trace.c bench/trace.h
-	$(call say,CC,$@)
+$(B)/bench/jail-only: bench/jail_only.c $(B)/obj/vmm/tools/slim.o $(B)/libmote-int.a
+	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $(filter %.c,$^) -lseccomp
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(STATIC) $(LDPATH) -o $@ $^ $(LIBS)
 
-.PHONY: bench bench-bin
-bench-bin: $(BENCH_BIN)
+# Everything in one static file, for hardware that we do not have.
+.PHONY: bench-kit
+bench-kit: $(B)/bench-kit ## the benchmark as one file to run elsewhere
+$(B)/bench/kit/mote: $(B)/mote
+	@mkdir -p $(@D)
+	$(Q)$(STRIP) -o $@ $<
+$(B)/bench-kit: bench/kit.c bench/kit_data.S $(BENCH_SRC) $(BENCH_HDR) $(B)/obj/vmm/tools/slim.o $(B)/libmote-int.a \
+		$(B)/bench/kit/mote $(filter-out %/bench,$(BENCH_BIN)) $(filter %/noop.elf %/exits.elf %/counter.elf,$(GUEST_ELF))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wa,-I$(B)/bench/kit,-I$(B) $(STATIC) $(BENCH_LD) $(LDPATH) -o $@ $(filter %.c %.S %.o %.a,$^) $(LIBS)
+	$(Q)$(STRIP) $@
+
+$(B)/bench/bench: bench/bench.c bench/counts.c bench/trace.c $(BENCH_SRC) $(BENCH_HDR) $(B)/libmote-int.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -no-pie $(BENCH_LD) $(LDPATH) -o $@ $(filter %.c %.a,$^) -lseccomp $(LIBS)
+
+.PHONY: bench bench-bin bench-plot
+bench-bin: $(BENCH_BIN) ## the benchmark's programs
 bench: $(B)/mote guests $(BENCH_BIN) ## measure against the floor program, interleaved
 	@$(B)/bench/bench $(B) $(RUNS)
+
+bench-plot: $(B)/mote guests $(BENCH_BIN) ## the same, and pictures of it (SVG)
+	@$(B)/bench/bench --plot $(B) $(RUNS)
 
 .PHONY: format
 format: ## run clang-format over the tree

@@ -22,4 +22,7 @@ struct trace {
 /* Run argv to its end, stdout and stderr to /dev/null.  0 or -errno. */
 int trace_run(char *const argv[], struct trace *t);
 
+/* Print them, "NAME COUNT" a line; an exit code (counts.c). */
+int print_counts(char **argv);
+
 #endif

@@ -37,6 +37,9 @@ _Static_assert((int)MOTE_END_EXIT == VM_END_EXIT &&
 _Static_assert((int)MOTE_JAIL_FDS == JAIL_FDS &&
 		       (int)MOTE_JAIL_USER == JAIL_USER,
 	       "mote_jail_layer");
+_Static_assert((int)MOTE_TRAP_ABSENT == DOCTOR_ABSENT &&
+		       (int)MOTE_TRAP_DIFFERS == DOCTOR_DIFFERS,
+	       "mote_trap_verdict");
 
 struct mote_config {
 	struct vm_config c;
@@ -692,6 +695,31 @@ int mote_device_open(const struct mote_config *cfg, size_t i,
 		   : hostdev_open_net(&c->net[i - c->disk_count], &out->fd,
 				      &out->mtu, err);
 	return ret < 0 ? ret : 1;
+}
+
+struct say_trap {
+	void (*say)(void *opaque, const struct mote_trap *t);
+	void *opaque;
+};
+
+static void pass_trap_on(void *opaque, const struct doctor_trap *t)
+{
+	const struct say_trap *s = opaque;
+	const struct mote_trap out = {
+		.name = t->name,
+		.verdict = (enum mote_trap_verdict)t->verdict,
+		.detail = t->detail,
+	};
+
+	s->say(s->opaque, &out);
+}
+
+bool mote_doctor_uapi(void (*say)(void *opaque, const struct mote_trap *t),
+		      void *opaque)
+{
+	struct say_trap s = {say, opaque};
+
+	return doctor_uapi(pass_trap_on, &s);
 }
 
 /* --- jail --------------------------------------------------------------------

@@ -317,6 +317,27 @@ MOTE_API bool mote_doctor(void (*say)(void *opaque,
 				      const struct mote_finding *f),
 			  void *opaque);
 
+/* One known trap of the kernel's interfaces; texts live during the call. */
+enum mote_trap_verdict {
+	MOTE_TRAP_ABSENT, /* can't be asked here; the detail says why */
+	MOTE_TRAP_AS_EXPECTED,
+	MOTE_TRAP_DIFFERS, /* the detail says what was seen */
+};
+
+struct mote_trap {
+	const char *name; /* what is expected, as a sentence */
+	enum mote_trap_verdict verdict;
+	const char *detail; /* never NULL, may be empty */
+};
+
+/*
+ * Try each trap on small machines of its own (a second or so); true when
+ * none differs.
+ */
+MOTE_API bool mote_doctor_uapi(void (*say)(void *opaque,
+					   const struct mote_trap *t),
+			       void *opaque);
+
 /* --- jail (whole process; only in a process made for one VM) -------------- */
 
 struct mote_jail_options {

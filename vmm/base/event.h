@@ -22,7 +22,6 @@ enum event_bits {
 	EVENT_FAIL = 1 << 4,	/* a host call failed in a vCPU thread */
 	EVENT_CONSOLE = 1 << 5, /* console output waits */
 	EVENT_LINE = 1 << 6,	/* ... and holds a whole line, or much */
-	EVENT_STOPPED = 1 << 7, /* a vCPU thread has left its loop */
 };
 
 struct event_queue {

@@ -39,7 +39,7 @@ static const struct command {
 	 "can this host restore it, and if not, why"},
 	{"merge", NULL, "merge DIFF OUT", "fold diffs into one snapshot"},
 	{"pool", NULL, "pool SNAPSHOT", "parked clones, one per connection"},
-	{"doctor", cmd_doctor, "doctor [--json]",
+	{"doctor", cmd_doctor, "doctor [--uapi] [--json]",
 	 "what this host offers, what each lack costs, how to get it"},
 	{"fork", NULL, "fork SOCKET", "children of a running VM"},
 	{"bench", NULL, "bench", "short self-measurement"},

@@ -177,8 +177,8 @@ static void request_fini(struct request *r)
 		free(r->made[i]);
 }
 
-/* What came after the file: --set, flags, guest arguments. */
-static int apply(struct request *r, struct mote_config *cfg)
+/* All of them, so that all faults are told at once. */
+static int apply_sets(struct request *r, struct mote_config *cfg)
 {
 	char *all = NULL;
 	size_t len;
@@ -199,6 +199,16 @@ static int apply(struct request *r, struct mote_config *cfg)
 	if (bad)
 		return fail_faults(all);
 	free(all);
+	return 0;
+}
+
+/* What came after the file: --set, flags, guest arguments. */
+static int apply(struct request *r, struct mote_config *cfg)
+{
+	int ret = r->sets ? apply_sets(r, cfg) : 0;
+
+	if (ret)
+		return ret;
 	if (r->guest_count &&
 	    mote_config_append_args(cfg, r->guest_args, r->guest_count) < 0)
 		return fail(ERR_CLASS_DATA,

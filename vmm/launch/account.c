@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/num.h"
-#include "mote.h"
+#include "launch/launch.h"
 
 #define NOBODY	 65534u
 #define FILE_MAX (4u << 20)
@@ -130,12 +130,14 @@ int account_resolve(const struct mote_config *cfg, uint32_t *uid, uint32_t *gid,
 	const char *group =
 		mote_config_get(cfg, "sandbox.group", buf, sizeof(buf));
 	bool root = geteuid() == 0;
+	/* Without a jail nobody becomes anybody: no need to look. */
+	bool drops = root && launch_is(cfg, "sandbox.enable", "yes");
 	int ret = 0;
 
-	*uid = root && is_mapped("/proc/self/uid_map", NOBODY) ? NOBODY
-							       : getuid();
-	*gid = root && is_mapped("/proc/self/gid_map", NOBODY) ? NOBODY
-							       : getgid();
+	*uid = drops && is_mapped("/proc/self/uid_map", NOBODY) ? NOBODY
+								: getuid();
+	*gid = drops && is_mapped("/proc/self/gid_map", NOBODY) ? NOBODY
+								: getgid();
 	if (user)
 		ret = find("sandbox.user", "/etc/passwd", user, uid, gid, err);
 	if (ret == 0 && group)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <json-c/json.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
 
 void control_init(struct control *c, int listen_fd, unsigned int owner_uid)
 {
-	memset(c, 0, sizeof(*c));
+	memset(c, 0, offsetof(struct control, line));
 	c->listen_fd = listen_fd;
 	c->owner_uid = owner_uid;
 	for (int i = 0; i < CONTROL_CLIENTS; i++)
@@ -158,32 +159,33 @@ static bool answer(struct control_client *cl, struct json_object *reply)
 /* Handle the whole lines in the buffer; false: the client is to go. */
 static bool handle_lines(struct control *c, struct control_client *cl)
 {
+	char *buf = c->line[cl - c->client];
 	char *nl;
 
-	while ((nl = memchr(cl->buf, '\n', cl->len))) {
+	while ((nl = memchr(buf, '\n', cl->len))) {
 		struct json_object *reply = json_object_new_object();
-		size_t used = (size_t)(nl - cl->buf) + 1;
+		size_t used = (size_t)(nl - buf) + 1;
 		bool ok;
 
 		json_object_object_add(reply, "ok", json_object_new_boolean(1));
-		handle_line(c, cl, cl->buf, used - 1, reply);
+		handle_line(c, cl, buf, used - 1, reply);
 		drop_fds(cl);
 		ok = answer(cl, reply);
 		json_object_put(reply);
 		if (!ok)
 			return false;
-		memmove(cl->buf, cl->buf + used, cl->len - used);
+		memmove(buf, buf + used, cl->len - used);
 		cl->len -= used;
 	}
-	return cl->len < sizeof(cl->buf);
+	return cl->len < CONTROL_LINE_MAX;
 }
 
 static void read_client(struct control *c, struct control_client *cl)
 {
 	int fds[CONTROL_FDS];
 	int n = 0;
-	ssize_t len = fd_recv_msg(cl->fd, cl->buf + cl->len,
-				  sizeof(cl->buf) - cl->len, fds,
+	ssize_t len = fd_recv_msg(cl->fd, c->line[cl - c->client] + cl->len,
+				  CONTROL_LINE_MAX - cl->len, fds,
 				  CONTROL_FDS - cl->npass, &n);
 
 	for (int i = 0; i < n; i++)

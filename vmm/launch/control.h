@@ -21,7 +21,6 @@ struct json_object;
 
 struct control_client {
 	int fd; /* -1: free */
-	char buf[CONTROL_LINE_MAX];
 	size_t len;
 	int pass[CONTROL_FDS];
 	int npass;
@@ -33,6 +32,8 @@ struct control {
 	unsigned int owner_uid;
 	struct control_client client[CONTROL_CLIENTS];
 	unsigned long long turn;
+	/* Of the clients; apart, so that nobody's stay untouched. */
+	char line[CONTROL_CLIENTS][CONTROL_LINE_MAX];
 	/*
 	 * Answer one request: put what is to be said into reply ("ok" is
 	 * there already) or return -errno and the error in reply.

@@ -39,7 +39,7 @@ struct vmproc {
 	char *missing;
 	enum mote_seccomp seccomp;
 	struct mote_vm *vm;
-	struct control control;
+	struct control *control;
 	struct console console;
 	bool ran;	    /* an instruction of the guest may have run */
 	bool stopping;	    /* the guest was asked to end */
@@ -436,7 +436,7 @@ static int loop(struct vmproc *p, struct mote_err *err)
 		int timeout, vm, ctl, con, n;
 
 		vm = n = mote_vm_poll(p->vm, fds, &timeout);
-		ctl = control_poll(&p->control, fds + n);
+		ctl = control_poll(p->control, fds + n);
 		n += ctl;
 		con = console_poll(&p->console, fds + n, &timeout);
 		n += con;
@@ -459,7 +459,7 @@ static int loop(struct vmproc *p, struct mote_err *err)
 			else
 				read_signal(p);
 		}
-		control_dispatch(&p->control, fds + vm, ctl);
+		control_dispatch(p->control, fds + vm, ctl);
 		if (p->stop_came) {
 			p->stop_came = false;
 			ask_stop(p);
@@ -574,8 +574,10 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	       struct broker *broker, bool jailed, struct launch_result *res,
 	       struct mote_err *err)
 {
+	struct control control; /* large: not zeroed as a whole */
 	struct vmproc p = {
 		.opt = opt,
+		.control = &control,
 		.fds = fds,
 		.broker = broker,
 		.jailed = jailed,
@@ -583,10 +585,10 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	};
 	int ret = 0;
 
-	control_init(&p.control, fds->control, fds->owner_uid);
+	control_init(&control, fds->control, fds->owner_uid);
 	console_init(&p.console, NULL, -1, -1);
-	p.control.handle = handle;
-	p.control.opaque = &p;
+	control.handle = handle;
+	control.opaque = &p;
 	allow_lock(lock_bytes(opt->cfg));
 	if (jailed)
 		ret = enter_jail(&p, err);
@@ -613,7 +615,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 			broker_send(broker->sock, &msg, -1);
 		}
 	}
-	control_fini(&p.control);
+	control_fini(&control);
 	mote_vm_destroy(p.vm);
 	console_fini(&p.console); /* the VM borrows its descriptor */
 	free(p.missing);

@@ -43,15 +43,18 @@
 
 static void kick(struct vcpu *v, unsigned int request)
 {
+	bool gone;
+
 	atomic_fetch_or(&v->request, request);
 	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 
 	/* For a thread that sleeps outside KVM_RUN. */
 	pthread_mutex_lock(&v->lock);
 	pthread_cond_broadcast(&v->cond);
+	gone = v->ended; /* for good: it won't be in KVM_RUN again */
 	pthread_mutex_unlock(&v->lock);
 
-	if (!v->has_thread || atomic_exchange(&v->kicked, true))
+	if (!v->has_thread || gone || atomic_exchange(&v->kicked, true))
 		return;
 	if (v->env->waiter.pending)
 		eventfd_write(v->env->waiter.kick_fd, 1);
@@ -85,23 +88,22 @@ static void set_state(struct vcpu *v, enum vcpu_state state)
 bool vcpu_obey(struct vcpu *v)
 {
 	unsigned int req;
+	bool stop;
 
 	pthread_mutex_lock(&v->lock);
 	for (;;) {
 		req = atomic_load(&v->request);
-		if (req & VCPU_REQ_STOP)
+		/* An ended guest does not go on: its thread need not wait. */
+		stop = (req & VCPU_REQ_STOP) || v->ended;
+		if (stop || !(req & VCPU_REQ_PARK))
 			break;
-		if (!(req & VCPU_REQ_PARK) && !v->ended)
-			break;
-		if ((req & VCPU_REQ_PARK) && v->state == VCPU_RUNNING)
+		if (v->state == VCPU_RUNNING)
 			set_state(v, VCPU_PARKED);
-		else if (!(req & VCPU_REQ_PARK) && v->state == VCPU_PARKED)
-			set_state(v, VCPU_RUNNING);
 		pthread_cond_wait(&v->cond, &v->lock);
 	}
-	set_state(v, req & VCPU_REQ_STOP ? VCPU_DEAD : VCPU_RUNNING);
+	set_state(v, stop ? VCPU_DEAD : VCPU_RUNNING);
 	pthread_mutex_unlock(&v->lock);
-	return !(req & VCPU_REQ_STOP);
+	return !stop;
 }
 
 void vcpu_park_request(struct vcpu *v)

@@ -273,5 +273,4 @@ void vcpu_loop(struct vcpu *v)
 			crash(v, "vCPU %u: KVM_RUN: %s", v->id, strerror(-ret));
 		}
 	}
-	event_post(v->env->events, EVENT_STOPPED);
 }

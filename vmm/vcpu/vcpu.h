@@ -83,7 +83,7 @@ struct vcpu {
 	pthread_cond_t cond;
 	enum vcpu_state state;
 	bool nudged;
-	bool ended;	     /* the guest is over; the thread only waits */
+	bool ended;	     /* the guest is over; the thread leaves */
 	struct mote_err err; /* why it ended, when not by its own will */
 
 	atomic_uint request; /* VCPU_REQ_* */

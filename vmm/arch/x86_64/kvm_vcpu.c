@@ -50,11 +50,12 @@ static int read_cpuid(struct arch_vm *a, struct mote_err *err)
 {
 	int ret;
 
-	a->cpuid = calloc(1, sizeof(*a->cpuid) +
-				     CPUID_MAX * sizeof(a->cpuid->entries[0]));
+	/* KVM fills in what it has; zeroes beyond would be pages for nothing */
+	a->cpuid = malloc(sizeof(*a->cpuid) +
+			  CPUID_MAX * sizeof(a->cpuid->entries[0]));
 	if (!a->cpuid)
 		return err_set(err, ENOMEM, "CPUID table");
-	a->cpuid->nent = CPUID_MAX;
+	*a->cpuid = (struct kvm_cpuid2){.nent = CPUID_MAX};
 	ret = kvm_call(a->kvm_fd, KVM_GET_SUPPORTED_CPUID, a->cpuid);
 	if (ret < 0)
 		return err_set(err, -ret, "KVM_GET_SUPPORTED_CPUID: %s",
