@@ -298,16 +298,14 @@ static int write_boot_page(struct vm *vm, uint64_t fdt, struct mote_err *err)
 	return 0;
 }
 
-static int boot_mote(struct vm *vm, int kernel_fd, struct mote_err *err)
+static int boot_mote(struct vm *vm, const struct elf_file *kernel,
+		     struct mote_err *err)
 {
 	struct arch_boot boot = {.boot_page = arch_boot_page()};
 	struct elf_image img = {0};
-	struct elf_file f;
 	uint64_t fdt = 0;
-	int ret = elf_open(&f, kernel_fd, arch_elf_machine, err);
+	int ret = elf_load(&vm->slots, kernel, arch_image_base(), &img, err);
 
-	if (ret == 0)
-		ret = elf_load(&vm->slots, &f, arch_image_base(), &img, err);
 	if (ret < 0)
 		return ret;
 	if (!img.has_note)
@@ -332,23 +330,24 @@ static int boot_mote(struct vm *vm, int kernel_fd, struct mote_err *err)
 	return ret;
 }
 
-int build_probe(int kernel_fd, enum vm_protocol *protocol, struct mote_err *err)
+int build_open_kernel(struct elf_file *f, int fd, const char *name,
+		      enum vm_protocol *protocol, struct mote_err *err)
 {
-	struct elf_file f;
-	int ret = elf_open(&f, kernel_fd, arch_elf_machine, err);
+	int ret = elf_open(f, fd, arch_elf_machine, err);
 
-	if (ret == 0)
-		ret = solo5_probe(&f, err);
-	*protocol = ret > 0 ? PROTOCOL_HVT : PROTOCOL_MOTE;
-	return ret < 0 ? ret : 0;
+	if (ret == 0 && *protocol == PROTOCOL_AUTO) {
+		ret = solo5_probe(f, err);
+		*protocol = ret > 0 ? PROTOCOL_HVT : PROTOCOL_MOTE;
+	}
+	return ret < 0 ? err_wrap(err, ret, "%s", name ? name : "kernel") : 0;
 }
 
-int build_boot(struct vm *vm, const struct build_options *opt, int kernel_fd,
-	       struct mote_err *err)
+int build_boot(struct vm *vm, const struct build_options *opt,
+	       const struct elf_file *kernel, struct mote_err *err)
 {
 	const char *name = vm->cfg->vm.kernel ? vm->cfg->vm.kernel : "kernel";
-	int ret = vm->hvt ? build_hvt_boot(vm, opt, kernel_fd, err)
-			  : boot_mote(vm, kernel_fd, err);
+	int ret = vm->hvt ? build_hvt_boot(vm, opt, kernel, err)
+			  : boot_mote(vm, kernel, err);
 
 	if (ret < 0)
 		return err_wrap(err, ret, "%s", name);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "config/config.h"
 
+struct elf_file;
 struct mote_err;
 struct timeline;
 struct vm;
@@ -42,11 +43,12 @@ struct build_options {
 };
 
 /*
- * Which contract an image is of, by its notes: PROTOCOL_HVT or
+ * Open the image of a kernel (fd is borrowed while *f is used) and say, where
+ * that was left open, which contract it is of by its notes: PROTOCOL_HVT or
  * PROTOCOL_MOTE (which refuses what is neither).
  */
-int build_probe(int kernel_fd, enum vm_protocol *protocol,
-		struct mote_err *err);
+int build_open_kernel(struct elf_file *f, int fd, const char *name,
+		      enum vm_protocol *protocol, struct mote_err *err);
 
 /* A machine that has not run: VM, slots, vCPUs, devices. */
 int build_vm(struct vm **out, const struct build_options *opt,
@@ -54,16 +56,15 @@ int build_vm(struct vm **out, const struct build_options *opt,
 
 /*
  * Load the kernel image into it and set the registers of its entry; under
- * the hvt contract also attach the devices of its manifest.  kernel_fd is
- * borrowed.
+ * the hvt contract also attach the devices of its manifest.
  */
-int build_boot(struct vm *vm, const struct build_options *opt, int kernel_fd,
-	       struct mote_err *err);
+int build_boot(struct vm *vm, const struct build_options *opt,
+	       const struct elf_file *kernel, struct mote_err *err);
 
 /* hvt (build_hvt.c): attach what the guest declares; after a load, too. */
 int build_hvt_attach(struct vm *vm, const struct build_options *opt,
 		     struct mote_err *err);
 int build_hvt_boot(struct vm *vm, const struct build_options *opt,
-		   int kernel_fd, struct mote_err *err);
+		   const struct elf_file *kernel, struct mote_err *err);
 
 #endif

@@ -233,22 +233,19 @@ static int protect(struct vm *vm, const struct solo5_image *img,
 }
 
 int build_hvt_boot(struct vm *vm, const struct build_options *opt,
-		   int kernel_fd, struct mote_err *err)
+		   const struct elf_file *kernel, struct mote_err *err)
 {
 	uint64_t memory = vm->cfg->vm.memory, hz = 0;
 	struct solo5_image img = {0};
-	struct elf_file f;
-	int ret = elf_open(&f, kernel_fd, arch_elf_machine, err);
+	int ret = solo5_read(&img, kernel, memory, err);
 
-	if (ret == 0)
-		ret = solo5_read(&img, &f, memory, err);
 	if (ret < 0)
 		return ret;
 	hvt_set_manifest(vm->hvt, &img.mft);
 	ret = build_hvt_attach(vm, opt, err);
 	timeline_mark(vm->timeline, "devices attached");
 	if (ret == 0)
-		ret = solo5_load(&img, &f, &vm->slots, err);
+		ret = solo5_load(&img, kernel, &vm->slots, err);
 	timeline_mark(vm->timeline, "image loaded");
 	if (ret == 0)
 		ret = arch_hvt_tables(&vm->slots, &img, memory, err);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "arch/common/elf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/hvt_abi.h"
@@ -420,21 +421,18 @@ static int boot(struct mote_vm *mv, struct build_options *b, int kernel_fd,
 {
 	struct vm_config *c = &mv->cfg->c;
 	cleanup_fd int own = -1;
+	struct elf_file kernel;
 	int fd = open_kernel(mv, kernel_fd, &own, err);
-	int ret = fd < 0 ? fd : 0;
+	int ret = fd < 0 ? fd
+			 : build_open_kernel(&kernel, fd, c->vm.kernel,
+					     &c->vm.protocol, err);
 
-	if (ret == 0 && c->vm.protocol == PROTOCOL_AUTO) {
-		ret = build_probe(fd, &c->vm.protocol, err);
-		if (ret < 0)
-			err_wrap(err, ret, "%s",
-				 c->vm.kernel ? c->vm.kernel : "kernel");
-	}
 	if (ret == 0)
 		ret = fit_contract(mv, &b->log, err);
 	if (ret == 0)
 		ret = build_vm(&mv->vm, b, err);
 	if (ret == 0)
-		ret = build_boot(mv->vm, b, fd, err);
+		ret = build_boot(mv->vm, b, &kernel, err);
 	return ret;
 }
 

@@ -168,7 +168,7 @@ has "without a path the name is enough; --json has it too" '{"console":"/dev/pts
 # say SOCKET TEXT: and leave at once
 say()
 {
-	perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Peer => $ARGV[0]);
+	perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 3;
 		syswrite($s, $ARGV[1]);' "$1" "$2"
 }
 
@@ -191,8 +191,8 @@ else
 			--set console.path="$tmp/s" --set sandbox.enable=$jail \
 			>/dev/null 2>"$tmp/err" &
 		pid=$!
-		until_ok test -S "$tmp/s"
-		say "$tmp/s" "one
+		# It may be there a moment before anyone listens.
+		until_ok say "$tmp/s" "one
 "
 		# More than one read takes, and gone before the guest looks.
 		say "$tmp/s" "$(for i in 1 2 3 4 5 6 7 8 9; do echo "$i$long"; done)

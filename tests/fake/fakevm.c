@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arch/common/elf.h"
 #include "base/fd.h"
 #include "base/map.h"
 #include "base/timeline.h"
@@ -47,10 +48,15 @@ void fakevm_fini(struct fakevm *f)
 
 int fakevm_up(struct fakevm *f, bool paused)
 {
+	enum vm_protocol protocol = PROTOCOL_MOTE;
 	int ret = build_vm(&f->vm, &f->opt, &f->err);
+	struct elf_file kernel;
 
 	if (ret == 0)
-		ret = build_boot(f->vm, &f->opt, f->kernel_fd, &f->err);
+		ret = build_open_kernel(&kernel, f->kernel_fd, NULL, &protocol,
+					&f->err);
+	if (ret == 0)
+		ret = build_boot(f->vm, &f->opt, &kernel, &f->err);
 	if (ret == 0)
 		ret = vm_start(f->vm, paused, &f->err);
 	return ret;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arch/common/elf.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/timeline.h"
@@ -64,22 +65,28 @@ static int open_guest(const char *guest)
 	return fd;
 }
 
-void vmtest_build(struct vmtest *t, const char *guest)
+static int boot(struct vmtest *t, const char *guest)
 {
 	cleanup_fd int fd = open_guest(guest);
+	enum vm_protocol protocol = t->opt.cfg->vm.protocol;
+	struct elf_file kernel;
+	int ret = build_open_kernel(&kernel, fd, guest, &protocol, &t->err);
 
+	return ret < 0 ? ret : build_boot(t->vm, &t->opt, &kernel, &t->err);
+}
+
+void vmtest_build(struct vmtest *t, const char *guest)
+{
 	cr_assert_eq(build_vm(&t->vm, &t->opt, &t->err), 0, "%s", t->err.msg);
-	cr_assert_eq(build_boot(t->vm, &t->opt, fd, &t->err), 0, "%s",
-		     t->err.msg);
+	cr_assert_eq(boot(t, guest), 0, "%s", t->err.msg);
 }
 
 int vmtest_try_start(struct vmtest *t, const char *guest)
 {
-	cleanup_fd int fd = open_guest(guest);
 	int ret = build_vm(&t->vm, &t->opt, &t->err);
 
 	if (ret == 0)
-		ret = build_boot(t->vm, &t->opt, fd, &t->err);
+		ret = boot(t, guest);
 	return ret < 0 ? ret : vm_start(t->vm, false, &t->err);
 }
 

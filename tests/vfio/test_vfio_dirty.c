@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arch/common/elf.h"
 #include "base/bitmap.h"
 #include "base/num.h"
 #include "build.h"
@@ -149,7 +150,9 @@ static struct vm *make_guest(struct vm_config *cfg)
 				    .console_in_fd = -1,
 				    .console_out_fd = -1,
 				    .memory_fd = -1};
+	enum vm_protocol protocol = PROTOCOL_MOTE;
 	struct mote_err err = {0};
+	struct elf_file kernel;
 	char path[PATH_MAX];
 	struct vm *vm;
 	int fd;
@@ -161,7 +164,9 @@ static struct vm *make_guest(struct vm_config *cfg)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	cr_assert_geq(fd, 0, "%s: %s", path, strerror(errno));
 	cr_assert_eq(build_vm(&vm, &opt, &err), 0, "%s", err.msg);
-	cr_assert_eq(build_boot(vm, &opt, fd, &err), 0, "%s", err.msg);
+	cr_assert_eq(build_open_kernel(&kernel, fd, path, &protocol, &err), 0,
+		     "%s", err.msg);
+	cr_assert_eq(build_boot(vm, &opt, &kernel, &err), 0, "%s", err.msg);
 	close(fd);
 	return vm;
 }

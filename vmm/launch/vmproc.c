@@ -152,7 +152,8 @@ static void allow_lock(uint64_t bytes)
 {
 	struct rlimit now, want = {bytes, bytes};
 
-	if (getrlimit(RLIMIT_MEMLOCK, &now) < 0 || now.rlim_cur >= bytes)
+	if (bytes == 0 || getrlimit(RLIMIT_MEMLOCK, &now) < 0 ||
+	    now.rlim_cur >= bytes)
 		return;
 	if (now.rlim_max >= bytes)
 		want.rlim_max = now.rlim_max;
