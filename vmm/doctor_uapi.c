@@ -19,251 +19,27 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "arch/arch.h"
-#include "arch/uapi.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/kick.h"
 #include "base/num.h"
-#include "config/config.h"
 #include "doctor.h"
+#include "doctor_machine.h"
 #include "kvm/kvm.h"
 #include "memory/guestmem.h"
-#include "memory/memslot.h"
 
 /* Newer than Debian 12's headers, or (arm64) left out of them. */
 #ifndef KVM_CAP_DIRTY_LOG_RING_ACQ_REL
 #define KVM_CAP_DIRTY_LOG_RING_ACQ_REL 223
 #endif
-#ifndef KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP
-#define KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP 225
-#endif
 #define RING_PAGE 64u /* KVM_DIRTY_LOG_PAGE_OFFSET, where there is a ring */
 
-#define RAM	  (16 * MIB)
-#define BLOCK	  0x10000u /* what the guest counts in */
-#define RUN_MAX_S 20	   /* emulated hosts are slow */
+#define BLOCK 0x10000u /* what the guest counts in */
 
 /* Which of its blocks the guest writes. */
 static const unsigned int written[] = {1, 3, 6};
-
-/* --- a small machine -------------------------------------------------------
- */
-
-struct machine {
-	struct vm_config cfg;
-	struct arch_vm arch;
-	struct arch_vcpu vcpu;
-	struct memslot_table slots;
-	int kvm_fd, vm_fd, vcpu_fd;
-	struct map run_map;
-	struct kvm_run *run;
-	sigset_t old_mask;
-};
-
-static void machine_fini(struct machine *m)
-{
-	arch_vcpu_fini(&m->vcpu);
-	map_fini(&m->run_map);
-	fd_clear(&m->vcpu_fd);
-	arch_vm_fini(&m->arch);
-	fd_clear(&m->vm_fd);
-	m->slots.vm_fd = -1; /* the slots went with the VM */
-	memslot_fini(&m->slots);
-	config_fini(&m->cfg);
-	pthread_sigmask(SIG_SETMASK, &m->old_mask, NULL);
-}
-
-static void block_kick(struct machine *m)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, VCPU_KICK_SIGNAL);
-	pthread_sigmask(SIG_BLOCK, &set, &m->old_mask);
-}
-
-static int machine_ram(struct machine *m, struct mote_err *err)
-{
-	struct arch_ram ram[ARCH_RAM_MAX];
-	int ret = arch_ram_layout(PROTOCOL_MOTE, RAM, ram);
-
-	if (ret < 0)
-		return ret;
-	memslot_init(&m->slots, m->vm_fd);
-	ret = memslot_add(&m->slots, ram[0].gpa, ram[0].size, err);
-	return ret < 0 ? ret : 0;
-}
-
-static int machine_vcpu(struct machine *m, struct mote_err *err)
-{
-	int ret = kvm_create_vcpu(m->vm_fd, 0);
-
-	if (ret < 0)
-		return err_set(err, -ret, "KVM_CREATE_VCPU");
-	m->vcpu_fd = ret;
-	ret = kvm_vcpu_mmap_size(m->kvm_fd);
-	if (ret < 0)
-		return err_set(err, -ret, "KVM_GET_VCPU_MMAP_SIZE");
-	ret = map_shared(&m->run_map, m->vcpu_fd, 0, (size_t)ret,
-			 PROT_READ | PROT_WRITE, err);
-	if (ret < 0)
-		return ret;
-	m->run = m->run_map.addr;
-	ret = kvm_unblock_in_run(m->vcpu_fd, VCPU_KICK_SIGNAL);
-	if (ret == 0)
-		ret = arch_vcpu_init(&m->vcpu, &m->arch, m->vcpu_fd, 0, err);
-	if (ret == 0)
-		ret = arch_vm_ready(&m->arch, err);
-	return ret;
-}
-
-/* Registers at entry: the guest begins (again). */
-static int machine_enter(struct machine *m, struct mote_err *err)
-{
-	const struct arch_boot boot = {.entry = arch_image_base(),
-				       .boot_page = arch_boot_page(),
-				       .user_mode = true};
-
-	return arch_vcpu_boot(&m->vcpu, &boot, err);
-}
-
-/* No machine could be made: that is the answer. */
-static void machine_none(struct machine *m, int code,
-			 const struct mote_err *err, struct uapi_answer *a)
-{
-	machine_fini(m);
-	uapi_answer(a, UAPI_ABSENT, "no machine to try it on: %.150s",
-		    err->msg[0] ? err->msg : strerror(-code));
-}
-
-static int machine_vm(struct machine *m, int kvm_fd, struct mote_err *err)
-{
-	int ret;
-
-	*m = (struct machine){.kvm_fd = kvm_fd, .vm_fd = -1, .vcpu_fd = -1};
-	memslot_init(&m->slots, -1);
-	block_kick(m);
-	ret = config_init(&m->cfg);
-	m->cfg.vm.memory = RAM;
-	if (ret == 0)
-		ret = arch_vm_create(&m->arch, kvm_fd, &m->cfg, &m->vm_fd, err);
-	return ret;
-}
-
-/* Only the VM; false: there is none, and the answer is given. */
-static bool machine_shell(struct machine *m, int kvm_fd, struct uapi_answer *a)
-{
-	struct mote_err err = {0};
-	int ret = machine_vm(m, kvm_fd, &err);
-
-	if (ret < 0)
-		machine_none(m, ret, &err, a);
-	return ret == 0;
-}
-
-static int machine_ring(const struct machine *m, uint64_t size)
-{
-	const uint64_t args[4] = {size};
-	int ret =
-		kvm_enable_cap(m->vm_fd, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, args);
-
-	/* Where it exists the ring alone is not exact (arm64). */
-	if (ret == 0 &&
-	    kvm_check_extension(m->vm_fd, KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP))
-		ret = kvm_enable_cap(m->vm_fd,
-				     KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP, NULL);
-	return ret;
-}
-
-/*
- * The machine with its guest at the entry; ring > 0: with a dirty ring of
- * so many bytes.  False as in machine_shell.
- */
-static bool machine_init(struct machine *m, int kvm_fd, uint64_t ring,
-			 struct uapi_answer *a)
-{
-	struct mote_err err = {0};
-	uint64_t fdt;
-	size_t size;
-	const void *guest = arch_uapi_guest(&size);
-	int ret = machine_vm(m, kvm_fd, &err);
-
-	if (ret == 0 && ring)
-		ret = machine_ring(m, ring);
-	if (ret == 0)
-		ret = machine_ram(m, &err);
-	if (ret == 0)
-		ret = machine_vcpu(m, &err);
-	if (ret == 0)
-		ret = arch_boot_tables(&m->arch, &m->slots, &m->cfg, &fdt,
-				       &err);
-	if (ret == 0)
-		ret = guest_write(&m->slots, arch_image_base(), guest, size);
-	if (ret == 0)
-		ret = machine_enter(m, &err);
-	if (ret < 0)
-		machine_none(m, ret, &err, a);
-	return ret == 0;
-}
-
-static void take_kick(void)
-{
-	const struct timespec now = {0};
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, VCPU_KICK_SIGNAL);
-	while (sigtimedwait(&set, NULL, &now) > 0)
-		;
-}
-
-/* KVM_RUN, but a kick ends it after RUN_MAX_S: nothing here may hang. */
-static int run(struct machine *m)
-{
-	const struct itimerspec limit = {.it_value = {.tv_sec = RUN_MAX_S}};
-	struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID,
-			      .sigev_signo = VCPU_KICK_SIGNAL};
-	timer_t timer;
-	int ret;
-
-	ev._sigev_un._tid = (pid_t)syscall(SYS_gettid);
-	if (timer_create(CLOCK_MONOTONIC, &ev, &timer) < 0)
-		return -errno;
-	timer_settime(timer, 0, &limit, NULL);
-	do {
-		ret = kvm_run(m->vcpu_fd);
-	} while (ret == -EAGAIN);
-	timer_delete(timer);
-	return ret;
-}
-
-/* What came out of an exit is finished, so that registers may be set. */
-static int finish_exit(struct machine *m)
-{
-	int ret;
-
-	m->run->immediate_exit = 1;
-	ret = kvm_run(m->vcpu_fd);
-	m->run->immediate_exit = 0;
-	return ret;
-}
-
-/* The guest from its entry to its one exit; 0 or -errno. */
-static int run_guest(struct machine *m)
-{
-	int ret = machine_enter(m, NULL);
-
-	if (ret == 0)
-		ret = run(m);
-	if (ret == 0)
-		finish_exit(m);
-	take_kick();
-	return ret;
-}
 
 /* --- vCPUs -----------------------------------------------------------------
  */
@@ -302,7 +78,7 @@ static void ask_vcpu_outlives(int kvm_fd, struct uapi_answer *a)
 		return;
 	arch_vm_fini(&m.arch); /* may hold descriptors of the VM */
 	fd_clear(&m.vm_fd);
-	uapi_expect(a, "KVM_RUN after the VM's close", run(&m), 0);
+	uapi_expect(a, "KVM_RUN after the VM's close", machine_run(&m), 0);
 	machine_fini(&m);
 }
 
@@ -316,7 +92,7 @@ static void ask_immediate_exit(int kvm_fd, struct uapi_answer *a)
 	}
 	if (!machine_init(&m, kvm_fd, 0, a))
 		return;
-	uapi_expect(a, "KVM_RUN", finish_exit(&m), -EINTR);
+	uapi_expect(a, "KVM_RUN", machine_finish_exit(&m), -EINTR);
 	machine_fini(&m);
 }
 
@@ -339,7 +115,7 @@ static void ask_kick(int kvm_fd, struct uapi_answer *a)
 	else
 		uapi_expect(a, "KVM_RUN with a blocked signal waiting", ret,
 			    -EINTR);
-	take_kick();
+	machine_take_kick();
 	machine_fini(&m);
 }
 
@@ -378,7 +154,7 @@ static struct told count_bits(const struct machine *m, const uint64_t *bitmap)
 	uint64_t page = host_page_size();
 	struct told t = {0};
 
-	for (uint64_t i = 0; i < RAM / page; i++) {
+	for (uint64_t i = 0; i < MACHINE_RAM / page; i++) {
 		if (bitmap[i / 64] >> (i % 64) & 1)
 			tell_page(&t, m->slots.slot[0].gpa + i * page);
 	}
@@ -403,12 +179,12 @@ static void answer_pages(struct uapi_answer *a, struct told t)
  */
 static int log_one_run(struct machine *m, uint64_t *bitmap)
 {
-	int ret = run_guest(m);
+	int ret = machine_run_guest(m);
 
 	if (ret == 0)
 		ret = memslot_log_dirty(&m->slots, true, NULL);
 	if (ret == 0)
-		ret = run_guest(m);
+		ret = machine_run_guest(m);
 	if (ret == 0)
 		ret = kvm_get_dirty_log(m->vm_fd, 0, bitmap);
 	return ret;
@@ -416,13 +192,12 @@ static int log_one_run(struct machine *m, uint64_t *bitmap)
 
 static void ask_dirty_log(int kvm_fd, struct uapi_answer *a)
 {
-	static _Thread_local uint64_t bitmap[RAM / 4096 / 64];
+	uint64_t bitmap[MACHINE_RAM / 4096 / 64] = {0};
 	struct machine m;
 	int ret;
 
 	if (!machine_init(&m, kvm_fd, 0, a))
 		return;
-	memset(bitmap, 0, sizeof(bitmap));
 	ret = log_one_run(&m, bitmap);
 	if (ret < 0)
 		uapi_expect(a, "a logged run", ret, 0);
@@ -434,7 +209,7 @@ static void ask_dirty_log(int kvm_fd, struct uapi_answer *a)
 static int clear_log(const struct machine *m, uint64_t *bitmap)
 {
 	struct kvm_clear_dirty_log clear = {
-		.num_pages = (uint32_t)(RAM / host_page_size()),
+		.num_pages = (uint32_t)(MACHINE_RAM / host_page_size()),
 		.dirty_bitmap = bitmap,
 	};
 
@@ -444,8 +219,8 @@ static int clear_log(const struct machine *m, uint64_t *bitmap)
 /* Reading keeps the log; KVM_CLEAR_DIRTY_LOG empties it. */
 static void ask_manual_protect(int kvm_fd, struct uapi_answer *a)
 {
-	static _Thread_local uint64_t one[RAM / 4096 / 64],
-		two[RAM / 4096 / 64];
+	uint64_t one[MACHINE_RAM / 4096 / 64] = {0};
+	uint64_t two[MACHINE_RAM / 4096 / 64] = {0};
 	const uint64_t args[4] = {KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE};
 	struct machine m;
 	struct told left;
@@ -458,8 +233,6 @@ static void ask_manual_protect(int kvm_fd, struct uapi_answer *a)
 	}
 	if (!machine_init(&m, kvm_fd, 0, a))
 		return;
-	memset(one, 0, sizeof(one));
-	memset(two, 0, sizeof(two));
 	ret = kvm_enable_cap(m.vm_fd, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, args);
 	if (ret == 0)
 		ret = log_one_run(&m, one);
@@ -523,11 +296,11 @@ static void ask_dirty_ring(int kvm_fd, struct uapi_answer *a)
 	ret = map_shared(&map, m.vcpu_fd, RING_PAGE * host_page_size(), size,
 			 PROT_READ | PROT_WRITE, NULL);
 	if (ret == 0)
-		ret = run_guest(&m);
+		ret = machine_run_guest(&m);
 	if (ret == 0)
 		ret = memslot_log_dirty(&m.slots, true, NULL);
 	if (ret == 0)
-		ret = run_guest(&m);
+		ret = machine_run_guest(&m);
 	if (ret < 0) {
 		uapi_expect(a, "a logged run", ret, 0);
 	} else {
@@ -630,7 +403,7 @@ static void fault_one(struct machine *m, struct pager *p, void *page,
 	p->stop_fd = stop[0];
 	ret = pthread_create(&thread, NULL, pager_main, p);
 	if (ret == 0) {
-		ret = run_guest(m);
+		ret = machine_run_guest(m);
 		close(stop[1]);
 		pthread_join(thread, NULL);
 	} else {
@@ -662,7 +435,7 @@ static void ask_uffd(int kvm_fd, struct uapi_answer *a)
 		page = guest_map_write(&m.slots,
 				       arch_image_base() + written[1] * BLOCK,
 				       host_page_size());
-		ret = run_guest(&m); /* once with all of it there */
+		ret = machine_run_guest(&m); /* once with all of it there */
 		if (ret < 0 || !page)
 			uapi_expect(a, "a run", ret < 0 ? ret : -EFAULT, 0);
 		else
