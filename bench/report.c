@@ -196,7 +196,8 @@ int write_plot(const char *path)
 		"font-size=\"12\">\n<rect width=\"100%%\" height=\"100%%\" "
 		"fill=\"#fff\"/>\n",
 		LEFT + WIDTH + RIGHT, rows * ROW);
-	y = group(f, false, "to the floor (1, dashed); whiskers: spread", 8);
+	y = group(f, false,
+		  "to the floor (1, dashed): less is better, of churn more", 8);
 	group(f, true, "to mote (1, dashed)", y);
 	fprintf(f, "</svg>\n");
 	if (fclose(f) != 0) {
