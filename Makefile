@@ -72,7 +72,7 @@ CLI_SRC := $(wildcard vmm/cli/*.c)
 OCI_SRC := $(wildcard vmm/oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-GUESTS := hello counter walk $(if $(filter x86_64 arm64,$(ARCH)),smp) $(if $(filter x86_64,$(ARCH)),noop echo) \
+GUESTS := hello counter walk $(if $(filter x86_64 arm64,$(ARCH)),smp hostile) $(if $(filter x86_64,$(ARCH)),noop echo) \
 	$(if $(filter arm64,$(ARCH)),psci) $(if $(filter ppc64le,$(ARCH)),hpt)
 HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo many)
 GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf) $(HVT_GUESTS:%=$(B)/guests/hvt-%.elf)
