@@ -305,8 +305,9 @@ install: all docs ## install tools, library and header under DESTDIR and PREFIX
 	ln -sf libmote.so.0 $(DESTDIR)$(LIBDIR)/libmote.so
 	install -m 644 $(B)/libmote.a $(DESTDIR)$(LIBDIR)
 	install -m 644 vmm/mote.h $(DESTDIR)$(PREFIX)/include
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 man/man5 man/man8 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 man/man3 man/man5 man/man8 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
 	install -m 644 docs/man/mote.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 docs/man/libmote.3 $(DESTDIR)$(PREFIX)/share/man/man3
 	install -m 644 $(B)/man/mote.ini.5 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 docs/man/mote-oci.8 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 644 $(B)/completion/mote.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mote
