@@ -72,7 +72,7 @@ CLI_SRC := $(wildcard vmm/cli/*.c)
 OCI_SRC := $(wildcard vmm/oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-GUESTS := hello counter walk $(if $(filter x86_64 arm64,$(ARCH)),smp) $(if $(filter x86_64,$(ARCH)),noop exits echo) \
+GUESTS := hello counter walk $(if $(filter x86_64 arm64,$(ARCH)),smp hostile) $(if $(filter x86_64,$(ARCH)),noop exits echo) \
 	$(if $(filter arm64,$(ARCH)),psci) $(if $(filter ppc64le,$(ARCH)),hpt)
 HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo many)
 GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf) $(HVT_GUESTS:%=$(B)/guests/hvt-%.elf)
@@ -180,7 +180,7 @@ TEST_DIRS := tests/base tests/config tests/kvm tests/kvm/$(ARCH) tests/memory \
 	tests/arch tests/arch/$(ARCH) tests/snapshot tests/sandbox \
 	tests/devices tests/vcpu tests/launch tests/cli tests/oci
 TEST_SRC := $(wildcard $(TEST_DIRS:%=%/*.c))
-FAKE_SRC := $(wildcard tests/fake/*.c)
+FAKE_SRC := $(wildcard tests/fake/*.c) tests/base/stress.c
 TEST_INC := -Itests
 TEST_LIBS := -lcriterion
 
@@ -337,8 +337,9 @@ install: all docs ## install tools, library and header under DESTDIR and PREFIX
 	ln -sf libmote.so.0 $(DESTDIR)$(LIBDIR)/libmote.so
 	install -m 644 $(B)/libmote.a $(DESTDIR)$(LIBDIR)
 	install -m 644 vmm/mote.h $(DESTDIR)$(PREFIX)/include
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 man/man5 man/man8 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 man/man3 man/man5 man/man8 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
 	install -m 644 docs/man/mote.1 docs/man/solo5-hvt.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 docs/man/libmote.3 $(DESTDIR)$(PREFIX)/share/man/man3
 	install -m 644 $(B)/man/mote.ini.5 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 docs/man/mote-oci.8 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 644 $(B)/completion/mote.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mote

@@ -5,6 +5,7 @@
 #
 #   make check-asan CHECK_FILTER='elf/*'     one suite only
 #   make fuzz FUZZ_SECONDS=600 FUZZ=stream   one target, longer
+#   make test-long LONG='stress_kick/*'      one suite of them
 
 SAN_ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SAN_TSAN := -fsanitize=thread
@@ -21,6 +22,12 @@ check-tsan: guests ## threads of vCPUs, machines and devices under ThreadSanitiz
 	$(Q)$(MAKE) --no-print-directory B=build/tsan SAN="$(SAN_TSAN)" \
 		build/tsan/run-unit-tests $(FAKE_BIN:$(B)/%=build/tsan/run-%)
 	@tests/sanitize.sh tsan build/tsan '$(CHECK_FILTER)'
+
+.PHONY: test-long
+test-long: guests $(B)/unit-tests ## the stress tests at full length, references under ThreadSanitizer
+	$(Q)$(MAKE) --no-print-directory B=build/tsan SAN="$(SAN_TSAN)" \
+		build/tsan/run-unit-tests
+	@tests/long.sh $(B) build/tsan "$(LONG)"
 
 # Criterion's arena and ThreadSanitizer want the same addresses: the runner
 # of the labs takes its place.
@@ -42,7 +49,8 @@ FUZZ_FLAGS := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefine
 FUZZ_LIB := $(wildcard config/*.c) $(wildcard vmm/base/*.c) \
 	vmm/snapshot/stream.c vmm/snapshot/manifest.c \
 	vmm/arch/common/hpt_codec.c vmm/arch/common/elf.c vmm/arch/common/solo5.c \
-	vmm/memory/guestmem.c vmm/launch/control.c
+	vmm/memory/guestmem.c vmm/devices/hvt.c vmm/devices/chardev.c \
+	vmm/launch/control.c
 
 $(FUZZ_B)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB) Makefile tests/check.mk
 	$(call say,FUZZ,$@)

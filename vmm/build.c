@@ -155,11 +155,29 @@ static int build_devices(struct vm *vm, struct mote_err *err)
 	return 0;
 }
 
+/* A section that no device of the guest would stand for is a mistake. */
+static int check_sections(const struct vm_config *c, struct mote_err *err)
+{
+	if (c->vm.protocol == PROTOCOL_HVT)
+		return 0; /* the guest's manifest says: build_hvt.c */
+	if (c->disk_count)
+		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+				     "disk.%s: protocol mote has no disks",
+				     c->disk[0].name);
+	if (c->net_count)
+		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+				     "net.%s: protocol mote has no networks",
+				     c->net[0].name);
+	return 0;
+}
+
 static int build_parts(struct vm *vm, const struct build_options *opt,
 		       struct mote_err *err)
 {
-	int ret = open_kvm(vm, opt->kvm_fd, err);
+	int ret = check_sections(vm->cfg, err);
 
+	if (ret == 0)
+		ret = open_kvm(vm, opt->kvm_fd, err);
 	if (ret < 0)
 		return ret;
 	ret = event_init(&vm->events, err);

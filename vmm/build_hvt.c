@@ -83,8 +83,9 @@ static int attach_disk(struct vm *vm, const struct build_options *opt,
 		return ret;
 	size = hostdev_disk_size(given ? given->fd : own);
 	if (size < 0)
-		return err_set(err, (int)-size, "disk.%s: size: %s", name,
-			       strerror((int)-size));
+		return err_set_class(err, (int)-size, ERR_CLASS_DATA,
+				     "disk.%s: size: %s", name,
+				     strerror((int)-size));
 	return hvt_attach_block(vm->hvt, index, given ? given->fd : own,
 				(uint64_t)size, (uint16_t)cfg->sector_size,
 				err);

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,9 @@ static struct {
 	Elf64_Ehdr *eh;
 	Elf64_Phdr *ph;
 	struct solo5_abi *abi;
-	struct solo5_mft *mft; /* as long as the file has it */
+	struct solo5_mft mft[1]; /* in the file it is not aligned */
+	void *mft_at;		 /* there */
+	size_t mft_len;
 	Elf64_Nhdr *mft_note;
 } g;
 
@@ -59,11 +62,13 @@ static void load_guest(void)
 			g.abi = (void *)(note + 20);
 		if (nh->n_type == SOLO5_NOTE_MANIFEST) {
 			g.mft_note = nh;
-			g.mft = (void *)(note + 24);
+			g.mft_at = note + 24;
+			g.mft_len = offsetof(struct solo5_mft, e[3]);
+			memcpy(g.mft, g.mft_at, g.mft_len);
 		}
 	}
 	cr_assert_not_null(g.abi);
-	cr_assert_not_null(g.mft);
+	cr_assert_not_null(g.mft_at);
 }
 
 static int read_image(size_t len, struct solo5_image *img, struct mote_err *err)
@@ -72,6 +77,7 @@ static int read_image(size_t len, struct solo5_image *img, struct mote_err *err)
 	static struct elf_file f;
 	int ret;
 
+	memcpy(g.mft_at, g.mft, g.mft_len);
 	cr_assert_eq(fd_pwrite_full(fd, g.file, len, 0), 0);
 	ret = elf_open(&f, fd, arch_elf_machine, err);
 	if (ret == 0)

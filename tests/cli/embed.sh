@@ -23,6 +23,13 @@ gcc -Wall -Wextra -Werror examples/embed.c $(pkg-config --cflags mote) \
 check "and with the static one" 0 $?
 other=$(nm -g --defined-only "$tmp/i/usr/lib/libmote.a" | awk 'NF == 3 {print $3}' | grep -v '^mote_' | head -n 3)
 check "which shows nothing but mote_" "" "$other"
+check "solo5-hvt is a link to mote" mote "$(readlink "$tmp/i/usr/bin/solo5-hvt")"
+page=$tmp/i/usr/share/man/man3/libmote.3
+sed -n '/^\.EX$/,/^\.EE$/{/^\.E[XE]$/d;s/\\e/\\/g;p}' "$page" >"$tmp/page.c"
+# shellcheck disable=SC2046
+gcc -Wall -Wextra -Werror "$tmp/page.c" $(pkg-config --cflags --libs mote) \
+	-o "$tmp/page" 2>"$tmp/err"
+check "the manual's example compiles" 0 $?
 if ! kvm_usable; then
 	echo "skip embedded guests: no usable /dev/kvm"
 	exit "$failed"
@@ -33,4 +40,13 @@ for kind in shared static; do
 	has "the first speaks ($kind)" "arguments: guest=1 exit=1" "$tmp/out"
 	has "the second speaks ($kind)" "arguments: guest=2 exit=2" "$tmp/out"
 done
+LD_LIBRARY_PATH=$tmp/i/usr/lib "$tmp/page" "$MOTE_GUESTS/hello.elf" >"$tmp/out" 2>&1
+check "the manual's example runs a guest" 0 $?
+has "which speaks" "hello from a mote guest" "$tmp/out"
+LD_LIBRARY_PATH=$tmp/i/usr/lib "$tmp/page" "$tmp/none" >"$tmp/out" 2>&1
+check "and says what is wrong" 65 $?
+if [ -f "$MOTE_GUESTS/hvt-probe.elf" ]; then
+	"$tmp/i/usr/bin/solo5-hvt" --mem=2 "$MOTE_GUESTS/hvt-probe.elf" exit=9 >"$tmp/out" 2>&1
+	check "the installed solo5-hvt runs a guest" 9 $?
+fi
 exit "$failed"

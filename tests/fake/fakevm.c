@@ -3,15 +3,12 @@
 
 #include <criterion/criterion.h>
 
-#include <dirent.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "arch/common/elf.h"
 #include "base/fd.h"
-#include "base/map.h"
 #include "base/timeline.h"
 #include "fake/elfimg.h"
 #include "fake/fake_kvm.h"
@@ -78,42 +75,4 @@ bool fakevm_wait_end(struct fakevm *f)
 		vm_dispatch(f->vm);
 	}
 	return f->vm->state == VM_ENDED;
-}
-
-static int entries(const char *path)
-{
-	DIR *d = opendir(path);
-	int n = 0;
-
-	cr_assert_not_null(d, "%s", path);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
-struct live live_now(void)
-{
-	return (struct live){
-		.fds = entries("/proc/self/fd"),
-		.threads = entries("/proc/self/task"),
-		.maps = map_live(),
-	};
-}
-
-void expect_live(const struct live *before, const char *when)
-{
-	struct live now = live_now();
-
-	/* A joined thread may still be on its way out of the kernel. */
-	for (int i = 0; i < 1000 && now.threads > before->threads; i++) {
-		usleep(1000);
-		now = live_now();
-	}
-	cr_expect_eq(now.fds, before->fds, "%s: descriptors %d, were %d", when,
-		     now.fds, before->fds);
-	cr_expect_eq(now.threads, before->threads, "%s: threads %d, were %d",
-		     when, now.threads, before->threads);
-	cr_expect_eq(now.maps, before->maps, "%s: mappings %d, were %d", when,
-		     now.maps, before->maps);
 }

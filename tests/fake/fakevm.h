@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fakevm.h - a machine on the fake KVM, and what it may not leave behind.
+ * fakevm.h - a machine on the fake KVM.
  */
 #ifndef TESTS_FAKE_FAKEVM_H
 #define TESTS_FAKE_FAKEVM_H
@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/stress.h"
 #include "build.h"
 #include "config/config.h"
 #include "vm.h"
@@ -34,14 +35,5 @@ void fakevm_start(struct fakevm *f, bool paused);
 
 /* Dispatch until the guest is over; false: 10 seconds were not enough. */
 bool fakevm_wait_end(struct fakevm *f);
-
-/* What a process owns, to compare before and after. */
-struct live {
-	int fds, threads, maps;
-};
-struct live live_now(void);
-
-/* Fails the test unless all is as it was before; waits for dying threads. */
-void expect_live(const struct live *before, const char *when);
 
 #endif

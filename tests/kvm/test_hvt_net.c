@@ -92,11 +92,15 @@ static int packet_socket(const char *name)
 	return sock;
 }
 
-/* Send one frame into the tap, wait for it to come back swapped. */
+/*
+ * Send one frame into the tap, wait for it to come back swapped.  The kernel
+ * drops what is sent before it has noticed (in its own time) that somebody
+ * opened the tap: sent again while there is no answer.
+ */
 static void ping(struct vmtest *t, int sock, int number)
 {
 	uint8_t out[FRAME] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2}, in[2048];
-	uint64_t began = timeline_now();
+	uint64_t began = timeline_now(), sent = began;
 
 	out[12] = ETHERTYPE >> 8;
 	out[13] = ETHERTYPE & 0xff;
@@ -111,15 +115,18 @@ static void ping(struct vmtest *t, int sock, int number)
 			     "no answer; the guest said: %s", t->out);
 		vm_dispatch(t->vm);
 		vmtest_drain(t);
+		if (timeline_now() - sent > 1000000000ull) {
+			cr_assert_eq(send(sock, out, FRAME, 0), FRAME);
+			sent = timeline_now();
+		}
 		if (poll(&p, 1, 20) <= 0)
 			continue;
 		n = recv(sock, in, sizeof(in), 0);
-		/* Our own frame, as it goes out, is seen too. */
-		if (n != FRAME || memcmp(in, out + 6, 6) != 0)
-			continue;
-		cr_expect_eq(memcmp(in + 6, out, 6), 0);
-		cr_expect_eq(memcmp(in + 14, out + 14, FRAME - 14), 0);
-		return;
+		/* Seen too: our own frame, answers to one sent twice. */
+		if (n == FRAME && memcmp(in, out + 6, 6) == 0 &&
+		    memcmp(in + 6, out, 6) == 0 &&
+		    memcmp(in + 14, out + 14, FRAME - 14) == 0)
+			return;
 	}
 }
 

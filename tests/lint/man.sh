@@ -30,6 +30,21 @@ got=$(sed -n 's/^\.B \([0-9][0-9]*\)$/\1/p' $page | tr '\n' ' ')
 [ "$want" = "$got" ] && echo "ok the manual's exit codes are the program's" ||
 	echo "FAIL the manual's exit codes are the program's: $got, not $want"
 
+# libmote(3) names every function that is exported.
+missing=
+functions=$(sed -n '/^MOTE_API/{s/.*\(mote_[a-z_]*\)(.*/\1/p}' vmm/mote.h | sort -u)
+for f in $functions; do
+	grep -q "^\.BR $f ()" docs/man/libmote.3 || missing="$missing $f"
+done
+if [ -n "$functions" ] && [ -z "$missing" ]; then
+	echo "ok the manual names every function of mote.h"
+else
+	echo "FAIL the manual names every function of mote.h: not$missing"
+fi
+for f in $(sed -n 's/^\.BR \(mote_[a-z_]*\) ().*/\1/p' docs/man/libmote.3 | sort -u); do
+	echo "$functions" | grep -qx "$f" || echo "FAIL the manual names no other: $f"
+done
+
 for p in build/man/mote.ini.5 docs/man/*.[1-8]; do
 	if ! command -v man >/dev/null; then
 		echo "skip manual pages are well formed: no man(1)"

@@ -166,8 +166,10 @@ void vcpu_sleep(struct vcpu *v, uint32_t ms)
 
 void vcpu_stop(struct vcpu *v)
 {
-	if (!v->has_thread) {
+	if (!v->has_thread) { /* who borrowed it may look at its state */
+		pthread_mutex_lock(&v->lock);
 		v->state = VCPU_DEAD;
+		pthread_mutex_unlock(&v->lock);
 		return;
 	}
 	kick(v, VCPU_REQ_STOP);

@@ -21,6 +21,7 @@
 #include "fake/elfimg.h"
 #include "fake/fake_kvm.h"
 #include "mote.h"
+#include "snapshot/manifest.h"
 
 static struct mote_config *cfg;
 static struct mote_vm *vm;
@@ -42,11 +43,6 @@ static struct fake_exit out(uint16_t port, uint8_t size, uint8_t value)
 static void start(bool end, const char *type, int out_fd)
 {
 	static struct fake_exit e[3];
-	static const char *const more[] = {
-		"vm.core=/of/the/saver",       "disk.d.path=/of/the/saver",
-		"disk.d.readonly=yes",	       "net.n.tap=saver0",
-		"net.n.mac=02:00:00:00:00:01", "net.m.fd=77",
-	};
 	struct mote_err err = {0};
 	struct elfimg img;
 	int kernel;
@@ -67,8 +63,8 @@ static void start(bool end, const char *type, int out_fd)
 	cr_assert_not_null(cfg);
 	cr_assert_eq(mote_config_set(cfg, "test", "vm.memory=4M", NULL), 0);
 	cr_assert_eq(mote_config_set(cfg, "test", type, NULL), 0);
-	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
-		cr_assert_eq(mote_config_set(cfg, "test", more[i], NULL), 0);
+	cr_assert_eq(
+		mote_config_set(cfg, "test", "vm.core=/of/the/saver", NULL), 0);
 	opt.config = cfg;
 	opt.kernel_fd = kernel;
 	opt.console_out_fd = out_fd;
@@ -238,6 +234,37 @@ static int open_in(const char *dir, const char *name)
 	return fd;
 }
 
+/* As if the saved machine had had devices. */
+static void name_resources(int fd)
+{
+	static const char more[] = "[disk.d]\npath = /of/the/saver\n"
+				   "readonly = yes\n"
+				   "[net.n]\ntap = saver0\n"
+				   "mac = 02:00:00:00:00:01\n"
+				   "[net.m]\nfd = 77\n";
+	size_t size = (size_t)fd_size(fd);
+	char *old = calloc(1, size + 1), *config;
+	struct manifest m = {0};
+	struct mote_err err = {0};
+
+	cr_assert_not_null(old);
+	cr_assert_eq(fd_pread_full(fd, old, size, 0), 0);
+	cr_assert_eq(manifest_parse(&m, old, size, &err), 0, "%s", err.msg);
+	free(old);
+	config = calloc(1, m.config_length + sizeof(more));
+	cr_assert_not_null(config);
+	memcpy(config, m.config, m.config_length);
+	memcpy(config + m.config_length, more, sizeof(more));
+	free(m.config);
+	m.config = config;
+	m.config_length += strlen(more);
+	old = manifest_format(&m, &size);
+	cr_assert_not_null(old);
+	cr_assert_eq(fd_pwrite_full(fd, old, size, 0), 0);
+	free(old);
+	manifest_fini(&m);
+}
+
 Test(api, a_snapshot_names_no_resource_of_who_restores_it, .timeout = 60)
 {
 	char dir[] = "/tmp/mote-api-XXXXXX";
@@ -255,6 +282,7 @@ Test(api, a_snapshot_names_no_resource_of_who_restores_it, .timeout = 60)
 	start(false, "console.type=null", -1);
 	cr_assert_eq(mote_vm_pause(vm, &err), 0, "%s", err.msg);
 	cr_assert_eq(mote_vm_snapshot(vm, &files, &err), 0, "%s", err.msg);
+	name_resources(files.manifest_fd);
 	cr_assert_eq(mote_snapshot_open(AT_FDCWD, dir, &snap, &err), 0, "%s",
 		     err.msg);
 	cr_assert_eq(mote_snapshot_config(snap, saved, &err), 0, "%s", err.msg);

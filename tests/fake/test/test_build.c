@@ -158,3 +158,39 @@ Test(build, descriptors_that_were_lent_stay_open)
 	expect_live(&before, "after the machine");
 	fakevm_fini(&f);
 }
+
+/* --- sections of devices that the contract does not have ---------------------
+ */
+
+static void expect_no_section(struct fakevm *f, const char *words)
+{
+	struct live before = live_now();
+
+	fake_kvm_reset();
+	cr_expect_eq(fakevm_up(f, true), -EINVAL);
+	cr_expect_eq(f->err.exit_class, ERR_CLASS_DATA);
+	cr_expect_str_eq(f->err.msg, words);
+	cr_expect_null(f->vm);
+	cr_expect_eq(fake_kvm_calls(), 0u, "before KVM is asked for anything");
+	expect_live(&before, words);
+}
+
+Test(build, a_mote_guest_is_given_no_disk_and_no_network)
+{
+	struct disk_config disk = {.name = (char *)"x", .sector_size = 512};
+	struct net_config net = {.name = (char *)"service", .fd = -1};
+	struct fakevm f;
+
+	fakevm_init(&f, 1);
+	f.cfg.net = &net;
+	f.cfg.net_count = 1;
+	expect_no_section(&f, "net.service: protocol mote has no networks");
+	f.cfg.disk = &disk;
+	f.cfg.disk_count = 1;
+	expect_no_section(&f, "disk.x: protocol mote has no disks");
+	f.cfg.disk = NULL;
+	f.cfg.net = NULL;
+	f.cfg.disk_count = f.cfg.net_count = 0;
+	cr_expect_eq(fakevm_up(&f, true), 0, "%s", f.err.msg);
+	fakevm_fini(&f);
+}

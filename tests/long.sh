@@ -1,0 +1,54 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# long.sh BUILD TSAN_BUILD [FILTER] - the stress tests at full length, one
+# after the other, then those of references under ThreadSanitizer.  The last
+# line is "N passed, N failed, N skipped".
+set -u
+
+build=$1 tsan=$2 only=${3:-'stress_*/*'}
+MOTE_GUESTS=$PWD/$build/guests
+MOTE_LONG=1
+export MOTE_GUESTS MOTE_LONG
+log=$(mktemp -d) || exit 1
+trap 'rm -rf "$log"' EXIT
+passed=0 failed=0 skipped=0
+
+# count WORD: the number behind it in Criterion's summary
+count()
+{
+	sed 's/\x1b\[[0-9;]*m//g' "$log/out" |
+		sed -n "s/.*Synthesis:.*$1: \([0-9]*\).*/\1/p" | tail -n 1
+}
+
+"$build/unit-tests" --jobs 1 --verbose=1 --filter "$only" >"$log/all" 2>&1
+status=$?
+# What the filter leaves out counts as skipped there, not here.
+grep -av ': Test is disabled' "$log/all" >"$log/out"
+grep -aE '^\[(SKIP|FAIL|CRASH|TIMEOUT)|^\[----\].*:[0-9]+:|^[a-z-]+: [0-9]+ ' "$log/out"
+if [ "$(count Tested)" -gt 0 ] 2>/dev/null; then
+	passed=$(count Passing)
+	failed=$(($(count Failing)))
+	skipped=$(grep -a -c '^\[SKIP\]' "$log/out")
+fi
+[ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
+
+if [ -z "${3:-}" ]; then
+	TSAN_OPTIONS=log_path=$log/report:second_deadlock_stack=1
+	export TSAN_OPTIONS
+	"$tsan/run-unit-tests" --filter 'stress_ref/*' >"$log/out" 2>&1
+	grep -aE '^(FAIL|SKIP)|^[a-z-]+: [0-9]+ ' "$log/out" |
+		sed 's/^/ThreadSanitizer: /'
+	# "N passed, N failed, N skipped"
+	line=$(grep -aE '^[0-9]+ passed' "$log/out" | tail -n 1)
+	# shellcheck disable=SC2086 # words
+	set -- ${line:-0 passed, 1 failed, 0 skipped}
+	passed=$((passed + $1)) failed=$((failed + $3)) skipped=$((skipped + $5))
+	for r in "$log"/report*; do
+		[ -f "$r" ] || continue
+		head -n 40 "$r"
+		failed=$((failed + 1))
+	done
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
