@@ -40,11 +40,29 @@ static int entries(const char *path)
 	return n;
 }
 
+/* A joined thread may still be on its way out of the kernel. */
+static int threads(void)
+{
+	int least = entries("/proc/self/task");
+
+	for (int i = 0; i < 50; i++) {
+		int n;
+
+		usleep(1000);
+		n = entries("/proc/self/task");
+		if (n < least) {
+			least = n;
+			i = 0;
+		}
+	}
+	return least;
+}
+
 struct live live_now(void)
 {
 	return (struct live){
 		.fds = entries("/proc/self/fd"),
-		.threads = entries("/proc/self/task"),
+		.threads = threads(),
 		.maps = map_live(),
 	};
 }
@@ -53,11 +71,8 @@ void expect_live(const struct live *before, const char *when)
 {
 	struct live now = live_now();
 
-	/* A joined thread may still be on its way out of the kernel. */
-	for (int i = 0; i < 1000 && now.threads > before->threads; i++) {
-		usleep(1000);
+	for (int i = 0; i < 20 && now.threads > before->threads; i++)
 		now = live_now();
-	}
 	cr_expect_eq(now.fds, before->fds, "%s: descriptors %d, were %d", when,
 		     now.fds, before->fds);
 	cr_expect_eq(now.threads, before->threads, "%s: threads %d, were %d",

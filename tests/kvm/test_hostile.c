@@ -165,10 +165,10 @@ Test(hostile, the_first_exit_counts, .timeout = 120)
 
 Test(hostile, faults_without_vectors_end_it, .timeout = 120)
 {
-#ifdef __x86_64__
-	ends("hostile", "trap=1", VM_END_CRASH, 0, "triple fault: rip=0x1");
-	ends("hostile", "run=1", VM_END_CRASH, 0, "triple fault: rip=0x1");
-	ends("hostile", "tables=1", VM_END_CRASH, 0, "triple fault: rip=0x1");
+#ifdef __x86_64__ /* KVM-AMD has reset the vCPU by then: rip is no place */
+	ends("hostile", "trap=1", VM_END_CRASH, 0, "triple fault: rip=0x");
+	ends("hostile", "run=1", VM_END_CRASH, 0, "triple fault: rip=0x");
+	ends("hostile", "tables=1", VM_END_CRASH, 0, "triple fault: rip=0x");
 #else
 	ends("hostile", "trap=1", VM_END_CRASH, 0, "pc=0x");
 	ends("hostile", "run=1", VM_END_CRASH, 0, "pc=0x");
