@@ -121,6 +121,18 @@ check "a core folder that is not there: status 1" 1 $?
 "$hvt" --mem=2 --dumpcore="$tmp/cores" "$probe" exit=3 >"$tmp/out" 2>"$tmp/err"
 check "no core without an abort" 1 "$(find "$tmp/cores" -type f | wc -l)"
 
+# A full disk: nothing that passes for a core, and it is said.
+mkdir "$tmp/full"
+if mount -t tmpfs -o size=16k tmpfs "$tmp/full" 2>/dev/null; then
+	"$hvt" --mem=2 --dumpcore="$tmp/full" "$probe" trap >"$tmp/out" 2>"$tmp/err"
+	check "a core on a full disk: the status stays" 255 $?
+	has "it is told" "is empty: core file: No space left" "$tmp/err"
+	check "no half core is left" 0 "$(find "$tmp/full" -type f -size +0 | wc -l)"
+	umount "$tmp/full"
+else
+	echo "skip a core on a full disk: no tmpfs can be mounted"
+fi
+
 # --- the same from a file ---------------------------------------------------------
 cat >"$tmp/disk.ini" <<EOF
 [vm]

@@ -513,14 +513,16 @@ static void write_core(struct vmproc *p)
 			  &err);
 	if (ret == 0) {
 		ret = mote_vm_core(p->vm, fd, &err);
+		/* Half a core must not pass for one. */
+		if (ret < 0 && ftruncate(fd, 0) == 0)
+			err_wrap(&err, ret, "%s is empty", name);
 		fd_close(fd);
 	}
-	snprintf(line, sizeof(line), "dumpcore: %s%s%s",
-		 ret < 0 ? err.msg : "dumping guest core to: ",
-		 ret < 0 ? "" : dir, ret < 0 ? "" : "/");
-	if (ret == 0)
-		snprintf(line + strlen(line), sizeof(line) - strlen(line), "%s",
-			 name);
+	if (ret < 0)
+		snprintf(line, sizeof(line), "dumpcore: %s", err.msg);
+	else
+		snprintf(line, sizeof(line),
+			 "dumpcore: dumping guest core to: %s/%s", dir, name);
 	log_line(p, 4, line);
 }
 
