@@ -171,6 +171,15 @@ static void consume(struct chardev *c, uint32_t n)
 	pthread_mutex_unlock(&c->lock);
 }
 
+static void last_input(struct chardev *c)
+{
+	struct pollfd p = {.fd = c->in_fd, .events = POLLIN};
+
+	while (chardev_wants_input(c) && poll(&p, 1, 0) > 0 &&
+	       (p.revents & POLLIN) && chardev_fill(c))
+		;
+}
+
 bool chardev_flush(struct chardev *c, bool wait)
 {
 	uint8_t buf[CHUNK];
@@ -190,6 +199,8 @@ bool chardev_flush(struct chardev *c, bool wait)
 		if (done < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (done < 0 && c->keep) {
+			/* What it said before it left is for the guest. */
+			last_input(c);
 			chardev_attach(c, -1, -1);
 			return false;
 		}
