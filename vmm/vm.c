@@ -107,6 +107,8 @@ static int start_vcpus(struct vm *vm, bool paused, struct mote_err *err)
 
 		if (ret < 0) {
 			stop_vcpus(vm);
+			for (uint32_t k = 0; k < i; k++)
+				vcpu_join(vm->vcpu[k]);
 			return ret;
 		}
 	}
@@ -346,6 +348,7 @@ void vm_destroy(struct vm *vm)
 	stop_vcpus(vm);
 	for (uint32_t i = 0; i < vm->devices; i++)
 		device_destroy(vm->device[i]);
+	fd_clear(&vm->vm_fd); /* the machine goes with its last vCPU */
 	pthread_mutex_lock(&vm->table_lock);
 	for (uint32_t i = 0; i < vm->vcpus; i++)
 		vcpu_put(&vm->vcpu[i]);
@@ -354,7 +357,6 @@ void vm_destroy(struct vm *vm)
 	vm->vcpus = vm->unpluggeds = 0;
 	pthread_mutex_unlock(&vm->table_lock);
 	arch_vm_fini(&vm->arch);
-	fd_clear(&vm->vm_fd);
 	vm->slots.vm_fd = -1; /* the slots went with the VM */
 	memslot_fini(&vm->slots);
 	chardev_fini(&vm->console);

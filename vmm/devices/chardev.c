@@ -25,9 +25,10 @@ int chardev_init(struct chardev *c, int in_fd, int out_fd,
 	c->out_fd = out_fd;
 	c->events = events;
 	c->pace = pace;
-	c->out = malloc(CHARDEV_OUT);
+	c->out = malloc(CHARDEV_OUT + CHARDEV_IN);
 	if (!c->out)
 		return err_set(err, ENOMEM, "console buffer");
+	c->in = c->out + CHARDEV_OUT;
 	pthread_mutex_init(&c->lock, NULL);
 	return 0;
 }

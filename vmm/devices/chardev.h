@@ -37,7 +37,7 @@ struct chardev {
 	bool keep;	   /* another may come: output waits for him */
 	uint8_t *out;	   /* CHARDEV_OUT bytes */
 	uint32_t out_head, out_len;
-	uint8_t in[CHARDEV_IN];
+	uint8_t *in; /* behind out; not in here: it would be zeroed */
 	uint32_t in_head, in_len;
 	uint64_t dropped;
 };

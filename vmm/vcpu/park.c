@@ -173,6 +173,15 @@ void vcpu_stop(struct vcpu *v)
 		return;
 	}
 	kick(v, VCPU_REQ_STOP);
-	pthread_join(v->thread, NULL);
+	pthread_mutex_lock(&v->lock);
+	while (v->state != VCPU_DEAD)
+		pthread_cond_wait(&v->cond, &v->lock);
+	pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_join(struct vcpu *v)
+{
+	if (v->has_thread)
+		pthread_join(v->thread, NULL);
 	v->has_thread = false;
 }

@@ -18,10 +18,10 @@
 
 static void vcpu_free(struct vcpu *v)
 {
-	assert(!v->has_thread);
 	arch_vcpu_fini(&v->arch);
 	map_fini(&v->run_map);
 	fd_clear(&v->fd);
+	vcpu_join(v);
 	pthread_cond_destroy(&v->cond);
 	pthread_mutex_destroy(&v->lock);
 	free(v);

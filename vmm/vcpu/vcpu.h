@@ -29,7 +29,7 @@ enum vcpu_state {
 	VCPU_PARKED,	       /* its thread waits; state may be touched */
 	VCPU_RUNNING,	       /* in or near KVM_RUN */
 	VCPU_PARKED_UNPLUGGED, /* parked and out of the table, fd kept */
-	VCPU_DEAD,	       /* its thread has ended */
+	VCPU_DEAD,	       /* its thread has left for good */
 };
 
 enum vcpu_exit_kind {
@@ -115,8 +115,15 @@ void vcpu_set_plugged(struct vcpu *v, bool plugged);
 /* Wake a vCPU that sleeps in the guest's WAIT. */
 void vcpu_nudge(struct vcpu *v);
 
-/* End the thread and join it; the vCPU is DEAD.  Fine on any state. */
+/*
+ * Make it DEAD, from any state: the guest never runs again, and of the
+ * thread only its way out is left, which needs nothing but v.  Who starts it
+ * anew joins it first; the last reference joins it by itself, after KVM's
+ * objects are closed: taking a machine down and a thread's way out, each
+ * some 50 us and more, happen side by side.
+ */
 void vcpu_stop(struct vcpu *v);
+void vcpu_join(struct vcpu *v);
 
 /* Has the guest ended on this vCPU, and why (*err, may be NULL)? */
 bool vcpu_ended(struct vcpu *v, struct mote_err *err);
