@@ -10,24 +10,26 @@
 SAN_ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SAN_TSAN := -fsanitize=thread
 CHECK_FILTER ?=
+# The runtimes of two compilers do not mix: make check-tsan CC=clang.
+SAN_CC := $(if $(findstring clang,$(CC)),-clang)
 
 .PHONY: check-asan check-tsan fuzz
 check-asan: guests ## the tests under AddressSanitizer and UBSan
-	$(Q)$(MAKE) --no-print-directory B=build/asan SAN="$(SAN_ASAN)" \
-		build/asan/mote build/asan/mote-oci build/asan/unit-tests \
-		$(FAKE_BIN:$(B)/%=build/asan/%)
-	@tests/sanitize.sh asan build/asan '$(CHECK_FILTER)'
+	$(Q)$(MAKE) --no-print-directory B=build/asan$(SAN_CC) SAN="$(SAN_ASAN)" \
+		build/asan$(SAN_CC)/mote build/asan$(SAN_CC)/mote-oci build/asan$(SAN_CC)/unit-tests \
+		$(FAKE_BIN:$(B)/%=build/asan$(SAN_CC)/%)
+	@tests/sanitize.sh asan build/asan$(SAN_CC) '$(CHECK_FILTER)'
 
 check-tsan: guests ## threads of vCPUs, machines and devices under ThreadSanitizer
-	$(Q)$(MAKE) --no-print-directory B=build/tsan SAN="$(SAN_TSAN)" \
-		build/tsan/run-unit-tests $(FAKE_BIN:$(B)/%=build/tsan/run-%)
-	@tests/sanitize.sh tsan build/tsan '$(CHECK_FILTER)'
+	$(Q)$(MAKE) --no-print-directory B=build/tsan$(SAN_CC) SAN="$(SAN_TSAN)" \
+		build/tsan$(SAN_CC)/run-unit-tests $(FAKE_BIN:$(B)/%=build/tsan$(SAN_CC)/run-%)
+	@tests/sanitize.sh tsan build/tsan$(SAN_CC) '$(CHECK_FILTER)'
 
 .PHONY: test-long
 test-long: guests $(B)/unit-tests ## the stress tests at full length, references under ThreadSanitizer
-	$(Q)$(MAKE) --no-print-directory B=build/tsan SAN="$(SAN_TSAN)" \
-		build/tsan/run-unit-tests
-	@tests/long.sh $(B) build/tsan "$(LONG)"
+	$(Q)$(MAKE) --no-print-directory B=build/tsan$(SAN_CC) SAN="$(SAN_TSAN)" \
+		build/tsan$(SAN_CC)/run-unit-tests
+	@tests/long.sh $(B) build/tsan$(SAN_CC) "$(LONG)"
 
 # Criterion's arena and ThreadSanitizer want the same addresses: the runner
 # of the labs takes its place.

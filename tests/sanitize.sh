@@ -13,6 +13,7 @@ MOTE_GUESTS=$PWD/build/guests
 MOTE_SLOW=1
 MOTE_SANITIZER=$kind
 log=$(mktemp -d) || exit 1
+chmod 1777 "$log" # a test that is no longer root reports too
 trap 'rm -rf "$log"' EXIT
 # Reports go to files: a test whose child dies on purpose hides its output.
 # Criterion's own worker leaks its protocol context; ours are not excused.

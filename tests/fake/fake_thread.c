@@ -9,6 +9,9 @@
 typedef int create_fn(pthread_t *, const pthread_attr_t *, void *(*)(void *),
 		      void *);
 
+/* A sanitizer's runtime that is linked in statically (clang) has this one. */
+create_fn __interceptor_pthread_create __attribute__((weak));
+
 static atomic_uint countdown;
 static atomic_int failure;
 
@@ -24,10 +27,11 @@ pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 	       void *(*start)(void *), void *arg)
 {
 	void *next = dlsym(RTLD_NEXT, "pthread_create");
-	create_fn *real;
+	create_fn *real = __interceptor_pthread_create;
 
 	if (atomic_load(&countdown) && atomic_fetch_sub(&countdown, 1) == 1)
 		return atomic_load(&failure);
-	memcpy(&real, &next, sizeof(real));
+	if (!real)
+		memcpy(&real, &next, sizeof(real));
 	return real(thread, attr, start, arg);
 }
