@@ -224,6 +224,7 @@ int build_vm(struct vm **out, const struct build_options *opt,
 	vm->dispatch_again_ms = -1;
 	pthread_mutex_init(&vm->table_lock, NULL);
 	memslot_init(&vm->slots, -1);
+	track_init(&vm->track, &vm->slots);
 	vm->env.bus = &vm->bus;
 	vm->env.events = &vm->events;
 	vm->env.arch_vm = &vm->arch;

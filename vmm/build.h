@@ -38,6 +38,7 @@ struct build_options {
 	/* Memory of a snapshot to map (copy on write) or, copy, to read. */
 	int memory_fd; /* -1: fresh zero memory */
 	bool memory_copy;
+	int pagemap_fd; /* duplicated; -1: opened when it is needed */
 	const struct build_fd *fds; /* what is not among them is opened */
 	int fd_count;
 };

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/hvt_abi.h"
 #include "base/num.h"
+#include "base/ref.h"
 #include "base/timeline.h"
 #include "build.h"
 #include "config/config.h"
@@ -47,12 +48,14 @@ struct mote_config {
 };
 
 struct mote_snapshot {
+	struct ref ref; /* its opener's and its machines' */
 	struct snapshot s;
 };
 
 struct mote_vm {
 	struct vm *vm;
 	struct mote_config *cfg;
+	struct mote_snapshot *from; /* a reference, or NULL */
 	enum mote_seccomp seccomp;
 	bool input_ended;
 };
@@ -197,6 +200,7 @@ int mote_snapshot_open(int dirfd, const char *path, struct mote_snapshot **out,
 	*out = NULL;
 	if (!snap)
 		return err_set(err, ENOMEM, "snapshot");
+	ref_init(&snap->ref);
 	ret = snapshot_open(&snap->s, dirfd, path, err);
 	if (ret < 0) {
 		free(snap);
@@ -208,18 +212,35 @@ int mote_snapshot_open(int dirfd, const char *path, struct mote_snapshot **out,
 
 void mote_snapshot_close(struct mote_snapshot *snap)
 {
-	if (!snap)
+	if (!snap || !ref_put(&snap->ref))
 		return;
 	snapshot_close(&snap->s);
 	free(snap);
 }
 
-int mote_snapshot_fds(const struct mote_snapshot *snap, int fd[3])
+_Static_assert(MOTE_SNAPSHOT_FDS_MAX == 2 * (SNAPSHOT_DEPTH_MAX + 1),
+	       "MOTE_SNAPSHOT_FDS_MAX");
+
+int mote_snapshot_fds(const struct mote_snapshot *snap,
+		      int fd[MOTE_SNAPSHOT_FDS_MAX])
 {
-	fd[0] = snap->s.fds.manifest_fd;
-	fd[1] = snap->s.fds.state_fd;
-	fd[2] = snap->s.fds.memory_fd;
-	return 3;
+	int n = 0;
+
+	for (const struct snapshot *s = &snap->s; s; s = s->parent) {
+		fd[n++] = s->fds.state_fd;
+		fd[n++] = s->fds.memory_fd;
+	}
+	return n;
+}
+
+int mote_snapshot_merge(struct mote_snapshot *snap,
+			const struct mote_snapshot_files *files,
+			struct mote_err *err)
+{
+	const struct snapshot_files f = {files->manifest_fd, files->state_fd,
+					 files->memory_fd};
+
+	return snapshot_merge(&snap->s, &f, err);
 }
 
 int mote_snapshot_verify(struct mote_snapshot *snap, struct mote_err *err)
@@ -240,9 +261,12 @@ static void describe_text(FILE *f, const struct snapshot *s)
 
 	fprintf(f,
 		"architecture = %s\ncpu = %s\npage-size = %u\nvcpus = %u\n"
-		"memory = %llu\nclone identity = %s\nparent = none\n",
+		"memory = %llu\nmemory file = %llu\n"
+		"clone identity = %s\nparent = %s\ndepth = %u\n",
 		m->arch, m->cpu, m->page_size, m->vcpus,
-		(unsigned long long)m->memory_length, m->identity);
+		(unsigned long long)s->ram.ram,
+		(unsigned long long)m->memory_length, m->identity,
+		m->is_diff ? m->parent : "none", s->depth);
 	for (int i = 0; s->state && i < s->reader.count; i++) {
 		const struct snap_section *sec = &s->reader.section[i];
 
@@ -264,13 +288,18 @@ static const char *json_safe(const char *s)
 static void describe_json(FILE *f, const struct snapshot *s)
 {
 	const struct manifest *m = &s->manifest;
+	const char *quote = m->is_diff ? "\"" : "";
 
 	fprintf(f,
 		"{\"architecture\":\"%s\",\"cpu\":\"%s\",\"page_size\":%u,"
-		"\"vcpus\":%u,\"memory\":%llu,\"clone_identity\":\"%s\","
-		"\"parent\":null,\"sections\":[",
+		"\"vcpus\":%u,\"memory\":%llu,\"memory_file\":%llu,"
+		"\"clone_identity\":\"%s\","
+		"\"parent\":%s%s%s,\"depth\":%u,\"sections\":[",
 		json_safe(m->arch), json_safe(m->cpu), m->page_size, m->vcpus,
-		(unsigned long long)m->memory_length, json_safe(m->identity));
+		(unsigned long long)s->ram.ram,
+		(unsigned long long)m->memory_length, json_safe(m->identity),
+		quote, m->is_diff ? json_safe(m->parent) : "null", quote,
+		s->depth);
 	for (int i = 0; s->state && i < s->reader.count; i++) {
 		const struct snap_section *sec = &s->reader.section[i];
 
@@ -477,6 +506,7 @@ static int create(struct mote_vm *mv, const struct mote_vm_options *opt,
 		.console_in_fd = opt->console_in_fd,
 		.console_out_fd = opt->console_out_fd,
 		.memory_fd = -1,
+		.pagemap_fd = opt->pagemap_fd,
 		.opaque = mv,
 	};
 	cleanup_free struct build_fd *fds = NULL;
@@ -490,8 +520,11 @@ static int create(struct mote_vm *mv, const struct mote_vm_options *opt,
 	mv->seccomp = opt->seccomp;
 	if (opt->seccomp != MOTE_SECCOMP_OFF)
 		b.thread_enter = enter_filter;
-	if (opt->snapshot)
-		return snapshot_load(&opt->snapshot->s, &b, &mv->vm, err);
+	if (opt->snapshot) {
+		ref_get(&opt->snapshot->ref);
+		mv->from = opt->snapshot;
+		return snapshot_load(&mv->from->s, &b, &mv->vm, err);
+	}
 	return boot(mv, &b, opt->kernel_fd, err);
 }
 
@@ -619,12 +652,37 @@ void mote_vm_kill(struct mote_vm *mv)
 
 int mote_vm_snapshot(struct mote_vm *mv,
 		     const struct mote_snapshot_files *files,
+		     const struct mote_snapshot_options *opt,
 		     struct mote_err *err)
 {
 	const struct snapshot_files f = {files->manifest_fd, files->state_fd,
 					 files->memory_fd};
+	struct snapshot_options o = {
+		.from = mv->from ? &mv->from->s : NULL,
+	};
 
-	return snapshot_save(mv->vm, &f, err);
+	if (opt && opt->size != sizeof(*opt))
+		return err_set(err, EINVAL, "mote_snapshot_options: bad size");
+	if (opt) {
+		o.name = opt->name;
+		o.diff = opt->diff;
+	}
+	return snapshot_save(mv->vm, &f, &o, err);
+}
+
+void mote_vm_snapshot_end(struct mote_vm *mv, bool kept)
+{
+	snapshot_saved(mv->vm, kept);
+}
+
+const char *mote_vm_parent(struct mote_vm *mv, uint8_t digest[16])
+{
+	const struct vm_reference *r = &mv->vm->reference;
+
+	if (!r->name[0])
+		return NULL;
+	memcpy(digest, r->digest, sizeof(r->digest));
+	return r->name;
 }
 
 int mote_vm_core(struct mote_vm *mv, int fd, struct mote_err *err)
@@ -639,6 +697,7 @@ void mote_vm_destroy(struct mote_vm *mv)
 	if (!mv)
 		return;
 	vm_destroy(mv->vm);
+	mote_snapshot_close(mv->from);
 	mote_config_free(mv->cfg);
 	free(mv);
 }

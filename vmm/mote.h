@@ -106,8 +106,13 @@ MOTE_API int mote_snapshot_open(int dirfd, const char *path,
 				struct mote_err *err);
 MOTE_API void mote_snapshot_close(struct mote_snapshot *snap);
 
-/* Its three descriptors (borrowed), to be kept open into a jail; 3. */
-MOTE_API int mote_snapshot_fds(const struct mote_snapshot *snap, int fd[3]);
+/*
+ * Its descriptors and those of its parents (borrowed), to be kept open into
+ * a jail; how many.
+ */
+#define MOTE_SNAPSHOT_FDS_MAX 66
+MOTE_API int mote_snapshot_fds(const struct mote_snapshot *snap,
+			       int fd[MOTE_SNAPSHOT_FDS_MAX]);
 
 /* Check every byte of state and memory against the digests. */
 MOTE_API int mote_snapshot_verify(struct mote_snapshot *snap,
@@ -140,6 +145,14 @@ MOTE_API int mote_snapshot_config(const struct mote_snapshot *snap,
 struct mote_snapshot_files {
 	int manifest_fd, state_fd, memory_fd;
 };
+
+/*
+ * Write a diff and its parents as one full snapshot.  Every byte is checked
+ * against its digest before.
+ */
+MOTE_API int mote_snapshot_merge(struct mote_snapshot *snap,
+				 const struct mote_snapshot_files *files,
+				 struct mote_err *err);
 
 /* --- a virtual machine ---------------------------------------------------- */
 
@@ -181,11 +194,14 @@ MOTE_API int mote_device_open(const struct mote_config *cfg, size_t i,
 /* Descriptors are borrowed until mote_vm_create returns, but the console's
  * until mote_vm_destroy. */
 struct mote_vm_options {
-	size_t size;			   /* sizeof(struct mote_vm_options) */
-	const struct mote_config *config;  /* copied */
-	struct mote_snapshot *snapshot;	   /* restore this one; may be NULL */
-	int kvm_fd;			   /* -1: open /dev/kvm */
-	int kernel_fd;			   /* -1: open vm.kernel */
+	size_t size;			  /* sizeof(struct mote_vm_options) */
+	const struct mote_config *config; /* copied */
+	struct mote_snapshot *snapshot;	  /* restore this one; may be NULL */
+	int kvm_fd;			  /* -1: open /dev/kvm */
+	int kernel_fd;			  /* -1: open vm.kernel */
+	/* /proc/self/pagemap of this process; -1: opened when a diff of a
+	 * restored VM needs it, which a jail does not allow. */
+	int pagemap_fd;
 	int console_in_fd, console_out_fd; /* -1: none */
 	enum mote_seccomp seccomp;	   /* for the vCPU threads */
 	/* One line of log, no newline; NULL: silence.  Levels of syslog. */
@@ -200,7 +216,8 @@ struct mote_vm_options {
 #define MOTE_VM_OPTIONS_INIT                                                   \
 	{                                                                      \
 		.size = sizeof(struct mote_vm_options), .kvm_fd = -1,          \
-		.kernel_fd = -1, .console_in_fd = -1, .console_out_fd = -1,    \
+		.kernel_fd = -1, .pagemap_fd = -1, .console_in_fd = -1,        \
+		.console_out_fd = -1,                                          \
 	}
 
 /*
@@ -285,10 +302,32 @@ MOTE_API int mote_vm_console_attach(struct mote_vm *vm, int in_fd, int out_fd);
 MOTE_API void mote_vm_ask_stop(struct mote_vm *vm);
 MOTE_API void mote_vm_kill(struct mote_vm *vm);
 
-/* Write a full snapshot; the VM must be paused. */
+struct mote_snapshot_options {
+	size_t size; /* sizeof(struct mote_snapshot_options) */
+	/* What its directory will be called: later diffs name it as parent. */
+	const char *name;
+	/* Only the pages that changed since mote_vm_parent. */
+	bool diff;
+};
+
+/*
+ * Write a snapshot; the VM must be paused, and may be resumed right after.
+ * Then make the files durable, give the directory its name (a diff's lies
+ * beside its parent's) and say by mote_vm_snapshot_end whether that worked:
+ * if not, the next diff is still to the parent that it had.
+ */
 MOTE_API int mote_vm_snapshot(struct mote_vm *vm,
 			      const struct mote_snapshot_files *files,
+			      const struct mote_snapshot_options *opt,
 			      struct mote_err *err);
+MOTE_API void mote_vm_snapshot_end(struct mote_vm *vm, bool kept);
+
+/*
+ * What the next diff would be to: the name of that snapshot's directory
+ * (lives until the next snapshot) and the digest of its manifest; NULL:
+ * nothing yet.
+ */
+MOTE_API const char *mote_vm_parent(struct mote_vm *vm, uint8_t digest[16]);
 
 /*
  * Write an ELF core file of a machine that has ended or is paused into fd:

@@ -346,6 +346,7 @@ void vm_destroy(struct vm *vm)
 	if (!vm)
 		return;
 	stop_vcpus(vm);
+	track_fini(&vm->track);
 	for (uint32_t i = 0; i < vm->devices; i++)
 		device_destroy(vm->device[i]);
 	fd_clear(&vm->vm_fd); /* the machine goes with its last vCPU */

@@ -22,6 +22,7 @@
 #include "devices/device.h"
 #include "memory/bus.h"
 #include "memory/memslot.h"
+#include "memory/track.h"
 #include "vcpu/vcpu.h"
 
 struct timeline;
@@ -29,6 +30,12 @@ struct vm_config;
 
 #define VM_VCPUS_MAX   64
 #define VM_DEVICES_MAX 16
+
+/* A snapshot that the machine came from or was saved to. */
+struct vm_reference {
+	char name[208]; /* of its folder; "": none, or not known */
+	uint8_t digest[16];
+};
 
 enum vm_state {
 	VM_BUILT, /* nothing has run */
@@ -52,6 +59,9 @@ struct vm {
 	int kvm_fd, vm_fd;
 	struct arch_vm arch;
 	struct memslot_table slots;
+	struct track track;
+	struct vm_reference reference; /* what track counts from */
+	struct vm_reference saving;    /* ... once it is kept */
 	struct bus bus;
 	struct event_queue events;
 	struct chardev console;

@@ -37,15 +37,25 @@ void vmtest_init(struct vmtest *t, const char *args)
 		.console_in_fd = -1,
 		.console_out_fd = t->pipe[1],
 		.memory_fd = -1,
+		.pagemap_fd = -1,
 	};
 	if (access("/dev/kvm", R_OK | W_OK) < 0)
 		cr_skip_test("/dev/kvm: %s", strerror(errno));
+}
+
+static void drop_from(struct vmtest *t)
+{
+	if (t->from)
+		snapshot_close(t->from);
+	free(t->from);
+	t->from = NULL;
 }
 
 void vmtest_fini(struct vmtest *t)
 {
 	vm_destroy(t->vm);
 	t->vm = NULL;
+	drop_from(t);
 	fd_clear(&t->pipe[0]);
 	fd_clear(&t->pipe[1]);
 	config_fini(&t->cfg);
@@ -150,22 +160,37 @@ static int open_file(const struct vmtest_snapshot *s, const char *name)
 	return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 }
 
-void vmtest_save(struct vmtest *t, struct vmtest_snapshot *s)
+static void save(struct vmtest *t, struct vmtest_snapshot *s, bool diff,
+		 bool kept)
 {
+	struct snapshot_options opt = {.diff = diff};
 	struct snapshot_files files;
 
 	snprintf(s->dir, sizeof(s->dir), "/tmp/vmtest-XXXXXX");
 	cr_assert_not_null(mkdtemp(s->dir), "%s", strerror(errno));
+	opt.name = s->dir + strlen("/tmp/");
+	opt.from = t->from;
 	files.manifest_fd = open_file(s, file_names[0]);
 	files.state_fd = open_file(s, file_names[1]);
 	files.memory_fd = open_file(s, file_names[2]);
 	cr_assert_geq(files.memory_fd, 0, "%s", strerror(errno));
-	cr_assert_eq(snapshot_save(t->vm, &files, &t->err), 0, "%s",
+	cr_assert_eq(snapshot_save(t->vm, &files, &opt, &t->err), 0, "%s",
 		     t->err.msg);
+	snapshot_saved(t->vm, kept);
 	vmtest_drain(t);
 	fd_close(files.manifest_fd);
 	fd_close(files.state_fd);
 	fd_close(files.memory_fd);
+}
+
+void vmtest_save(struct vmtest *t, struct vmtest_snapshot *s)
+{
+	save(t, s, false, true);
+}
+
+void vmtest_save_diff(struct vmtest *t, struct vmtest_snapshot *s, bool kept)
+{
+	save(t, s, true, kept);
 }
 
 void vmtest_remove(struct vmtest_snapshot *s)
@@ -181,15 +206,15 @@ void vmtest_remove(struct vmtest_snapshot *s)
 
 int vmtest_try_load(struct vmtest *t, const struct vmtest_snapshot *s)
 {
-	struct snapshot *snap = calloc(1, sizeof(*snap));
 	int ret;
 
-	cr_assert_not_null(snap);
-	ret = snapshot_open(snap, AT_FDCWD, s->dir, &t->err);
+	t->from = calloc(1, sizeof(*t->from));
+	cr_assert_not_null(t->from);
+	ret = snapshot_open(t->from, AT_FDCWD, s->dir, &t->err);
 	if (ret == 0)
-		ret = snapshot_load(snap, &t->opt, &t->vm, &t->err);
-	snapshot_close(snap);
-	free(snap);
+		ret = snapshot_load(t->from, &t->opt, &t->vm, &t->err);
+	if (ret < 0)
+		drop_from(t);
 	return ret;
 }
 

@@ -27,7 +27,8 @@ struct vmtest {
 	struct build_options opt;
 	struct mote_err err;
 	struct vm *vm;
-	int pipe[2]; /* the console */
+	struct snapshot *from; /* what it was loaded from */
+	int pipe[2];	       /* the console */
 	char out[VMTEST_OUT_MAX];
 	size_t out_len;
 };
@@ -65,6 +66,8 @@ struct vmtest_snapshot {
 	char dir[64];
 };
 void vmtest_save(struct vmtest *t, struct vmtest_snapshot *s);
+/* The same as a diff to the one before; kept: it is the next one's parent. */
+void vmtest_save_diff(struct vmtest *t, struct vmtest_snapshot *s, bool kept);
 void vmtest_remove(struct vmtest_snapshot *s);
 
 /* Build *t (initialised, not built) from it; it has not run. */

@@ -42,6 +42,22 @@ static inline void bitmap_set_atomic(uint64_t *map, uint64_t bit)
 			  __ATOMIC_RELEASE);
 }
 
+/* The first bit from i on that is set, or end. */
+static inline uint64_t bitmap_next(const uint64_t *map, uint64_t i,
+				   uint64_t end)
+{
+	while (i < end) {
+		uint64_t word = map[i / 64] >> (i % 64);
+
+		if (word) {
+			i += (uint64_t)__builtin_ctzll(word);
+			return i < end ? i : end;
+		}
+		i = (i / 64 + 1) * 64;
+	}
+	return end;
+}
+
 /* How many of the first bits bits are set; the words' tail must be 0. */
 static inline uint64_t bitmap_count(const uint64_t *map, uint64_t bits)
 {

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 struct mote_err;
 
@@ -26,6 +27,9 @@ int fd_read_full(int fd, void *buf, size_t len);
 int fd_write_full(int fd, const void *buf, size_t len);
 int fd_pread_full(int fd, void *buf, size_t len, uint64_t off);
 int fd_pwrite_full(int fd, const void *buf, size_t len, uint64_t off);
+
+/* The same of n pieces; iov is used up. */
+int fd_pwritev_full(int fd, struct iovec *iov, int n, uint64_t off);
 
 /*
  * Open path for reading (or writing too) and insist on a regular file:

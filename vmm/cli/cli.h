@@ -22,7 +22,14 @@ int cmd_snapshot(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_compat(int argc, char **argv);
+int cmd_merge(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+
+/*
+ * Split a snapshot's path (which is written to) and open its parent folder:
+ * *fd is the caller's, *name points into path.  0 or an exit code.
+ */
+int open_parent(char *path, const char **name, int *fd);
 
 /* "mote: text" on stderr; returns code. */
 int fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -111,28 +111,37 @@ static int print_reply(const char *text, bool json)
 	return ret;
 }
 
-/* The snapshot's parent directory is opened here and passed. */
-static int open_parent(char *dir, struct json_object *req, int *fd)
+int open_parent(char *path, const char **name, int *fd)
 {
-	char *slash, *name;
+	char *slash;
 
-	for (size_t n = strlen(dir); n > 1 && dir[n - 1] == '/'; n--)
-		dir[n - 1] = 0;
-	slash = strrchr(dir, '/');
-	name = slash ? slash + 1 : dir;
-	json_object_object_add(req, "name", json_object_new_string(name));
+	for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
+		path[n - 1] = 0;
+	slash = strrchr(path, '/');
+	*name = slash ? slash + 1 : path;
 	if (slash)
 		*slash = 0;
-	*fd = open(!slash ? "."
-		   : *dir ? dir
-			  : "/",
+	*fd = open(!slash  ? "."
+		   : *path ? path
+			   : "/",
 		   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return *fd < 0 ? fail(errno == EACCES ? ERR_CLASS_PERM : ERR_CLASS_IO,
-			      "open %s: %m", slash ? dir : ".")
+			      "open %s: %m", slash ? path : ".")
 		       : 0;
 }
 
-static int talk(const char *socket, const char *command, char *dir, bool json)
+/* The snapshot's parent directory is opened here and passed. */
+static int add_dir(char *dir, struct json_object *req, int *fd)
+{
+	const char *name;
+	int ret = open_parent(dir, &name, fd);
+
+	json_object_object_add(req, "name", json_object_new_string(name));
+	return ret;
+}
+
+static int talk(const char *socket, const char *command, char *dir, bool diff,
+		bool json)
 {
 	struct json_object *req = json_object_new_object();
 	cleanup_free char *reply = NULL;
@@ -141,8 +150,11 @@ static int talk(const char *socket, const char *command, char *dir, bool json)
 	int ret = 0;
 
 	json_object_object_add(req, "command", json_object_new_string(command));
+	if (diff)
+		json_object_object_add(req, "diff",
+				       json_object_new_boolean(true));
 	if (dir)
-		ret = open_parent(dir, req, &fd);
+		ret = add_dir(dir, req, &fd);
 	if (ret == 0) {
 		sock = connect_to(socket);
 		if (sock < 0)
@@ -161,40 +173,60 @@ static int talk(const char *socket, const char *command, char *dir, bool json)
 	return ret;
 }
 
-int cmd_ctl(int argc, char **argv)
-{
-	const char *word[3] = {NULL, NULL, NULL};
-	char *dir = NULL;
-	bool json = false;
-	int n = 0;
+/* The words and options of either command. */
+struct words {
+	char *word[3];
+	int n;
+	bool json, diff;
+};
 
+static int parse(struct words *w, int argc, char **argv)
+{
+	*w = (struct words){0};
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--json"))
-			json = true;
+			w->json = true;
+		else if (!strcmp(argv[i], "--diff"))
+			w->diff = true;
 		else if (argv[i][0] == '-')
-			return fail(ERR_CLASS_USAGE, "ctl: unknown option %s",
-				    argv[i]);
-		else if (n < 3)
-			word[n++] = argv[i];
+			return fail(ERR_CLASS_USAGE, "%s: unknown option %s",
+				    argv[0], argv[i]);
+		else if (w->n < 3)
+			w->word[w->n++] = argv[i];
 		else
-			return fail(ERR_CLASS_USAGE,
-				    "ctl: too many words at "
-				    "%s",
-				    argv[i]);
-		if (n == 3 && !dir)
-			dir = argv[i];
+			return fail(ERR_CLASS_USAGE, "%s: too many words at %s",
+				    argv[0], argv[i]);
 	}
-	if (n < 2)
+	return 0;
+}
+
+int cmd_ctl(int argc, char **argv)
+{
+	struct words w;
+	int ret = parse(&w, argc, argv);
+	bool snapshot;
+
+	if (ret)
+		return ret;
+	if (w.n < 2)
 		return fail(ERR_CLASS_USAGE, "ctl: expected SOCKET COMMAND");
-	if (!strcmp(word[1], "snapshot") != (n == 3))
-		return fail(ERR_CLASS_USAGE, "ctl: %s: expected %s", word[1],
-			    n == 3 ? "nothing after it" : "a DIR after it");
-	return talk(word[0], word[1], dir, json);
+	snapshot = !strcmp(w.word[1], "snapshot");
+	if (snapshot != (w.n == 3))
+		return fail(ERR_CLASS_USAGE, "ctl: %s: expected %s", w.word[1],
+			    w.n == 3 ? "nothing after it" : "a DIR after it");
+	if (w.diff && !snapshot)
+		return fail(ERR_CLASS_USAGE, "ctl: %s: no --diff", w.word[1]);
+	return talk(w.word[0], w.word[1], w.word[2], w.diff, w.json);
 }
 
 int cmd_snapshot(int argc, char **argv)
 {
-	if (argc != 3)
+	struct words w;
+	int ret = parse(&w, argc, argv);
+
+	if (ret)
+		return ret;
+	if (w.n != 2)
 		return fail(ERR_CLASS_USAGE, "snapshot: expected SOCKET DIR");
-	return talk(argv[1], "snapshot", argv[2], false);
+	return talk(w.word[0], "snapshot", w.word[1], w.diff, w.json);
 }

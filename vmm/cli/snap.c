@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * snap.c - mote inspect, verify, compat: a snapshot without a VM.
+ * snap.c - mote inspect, verify, compat, merge: a snapshot without a VM.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
+#include "launch/snapdir.h"
 
 static int open_one(int argc, char **argv, bool *json,
 		    struct mote_snapshot **snap)
@@ -86,6 +87,43 @@ int cmd_compat(int argc, char **argv)
 		ret = fail_err(&err);
 	else
 		puts("this host can restore it");
+	mote_snapshot_close(snap);
+	return ret;
+}
+
+static int merge(struct mote_snapshot *snap, char *out, struct mote_err *err)
+{
+	struct snapdir dir;
+	struct mote_snapshot_files files;
+	const char *name;
+	int parent, ret = open_parent(out, &name, &parent);
+
+	if (ret)
+		return ret;
+	ret = snapdir_begin(&dir, parent, name, NULL, err);
+	if (ret < 0)
+		return fail_err(err);
+	files = (struct mote_snapshot_files){dir.file_fd[0], dir.file_fd[1],
+					     dir.file_fd[2]};
+	ret = mote_snapshot_merge(snap, &files, err);
+	if (ret == 0)
+		ret = snapdir_commit(&dir, SNAPDIR_SYNC_FULL, err);
+	else
+		snapdir_abort(&dir);
+	return ret < 0 ? fail_err(err) : 0;
+}
+
+int cmd_merge(int argc, char **argv)
+{
+	struct mote_snapshot *snap;
+	struct mote_err err = {0};
+	int ret;
+
+	if (argc != 3)
+		return fail(ERR_CLASS_USAGE, "merge: expected DIFF OUT");
+	if (mote_snapshot_open(AT_FDCWD, argv[1], &snap, &err) < 0)
+		return fail_err(&err);
+	ret = merge(snap, argv[2], &err);
 	mote_snapshot_close(snap);
 	return ret;
 }

@@ -55,7 +55,8 @@ static int ask(struct broker *b, struct broker_msg *msg, int fd, int *fds,
 }
 
 static int begin_here(struct broker *b, int parent_fd, const char *name,
-		      struct mote_snapshot_files *files, struct mote_err *err)
+		      const char *base, struct mote_snapshot_files *files,
+		      struct mote_err *err)
 {
 	int fd = parent_fd >= 0 ? parent_fd : b->dir_fd;
 	int ret;
@@ -66,7 +67,7 @@ static int begin_here(struct broker *b, int parent_fd, const char *name,
 	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
 		return err_set(err, errno, "dup: %s", strerror(errno));
-	ret = snapdir_begin(b->here, fd, name, err);
+	ret = snapdir_begin(b->here, fd, name, base, err);
 	if (ret == 0)
 		*files = (struct mote_snapshot_files){
 			fcntl(b->here->file_fd[0], F_DUPFD_CLOEXEC, 3),
@@ -76,16 +77,17 @@ static int begin_here(struct broker *b, int parent_fd, const char *name,
 }
 
 int broker_snap_begin(struct broker *b, int parent_fd, const char *name,
-		      struct mote_snapshot_files *files, bool *stop,
-		      struct mote_err *err)
+		      const char *base, struct mote_snapshot_files *files,
+		      bool *stop, struct mote_err *err)
 {
 	struct broker_msg msg = {.op = BROKER_SNAP_BEGIN};
 	int fds[3] = {-1, -1, -1};
 	int n = 0, ret;
 
 	if (b->sock < 0)
-		return begin_here(b, parent_fd, name, files, err);
-	snprintf(msg.text, sizeof(msg.text), "%s", name);
+		return begin_here(b, parent_fd, name, base, files, err);
+	snprintf(msg.text, sizeof(msg.text), "%s%s%s", name, base ? "\n" : "",
+		 base ? base : "");
 	ret = ask(b, &msg, parent_fd, fds, &n, stop, err);
 	if (ret == 0 && n != 3) {
 		for (int i = 0; i < n; i++)

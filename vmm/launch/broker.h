@@ -19,7 +19,11 @@
 enum broker_op {
 	/* VM process to launcher */
 	BROKER_CREATED = 1, /* the machine is built */
-	BROKER_SNAP_BEGIN,  /* fd: parent directory (none: the configured) */
+	/*
+	 * fd: parent directory (none: the configured); text: the name, of a
+	 * diff also a newline and its base (snapdir.h)
+	 */
+	BROKER_SNAP_BEGIN,
 	BROKER_SNAP_COMMIT,
 	BROKER_SNAP_ABORT,
 	BROKER_RESULT, /* how it ended */
@@ -54,11 +58,11 @@ int broker_recv(int sock, struct broker_msg *msg, int *fds, int max, int *n);
 /*
  * VM process: ask for the three files of snapshot name under parent_fd
  * (-1: the configured directory; borrowed), then make it whole or drop it.
- * *stop is set when a BROKER_STOP arrived meanwhile.
+ * base as in snapdir.h.  *stop is set when a BROKER_STOP arrived meanwhile.
  */
 int broker_snap_begin(struct broker *b, int parent_fd, const char *name,
-		      struct mote_snapshot_files *files, bool *stop,
-		      struct mote_err *err);
+		      const char *base, struct mote_snapshot_files *files,
+		      bool *stop, struct mote_err *err);
 int broker_snap_commit(struct broker *b, bool *stop, struct mote_err *err);
 void broker_snap_abort(struct broker *b, bool *stop);
 

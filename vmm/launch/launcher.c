@@ -160,6 +160,13 @@ static void serve_begin(struct launcher *l, const struct broker_msg *req,
 			int fd, struct broker_msg *rep, int *out_fds,
 			struct mote_err *err)
 {
+	char name[sizeof(req->text)];
+	char *base;
+
+	memcpy(name, req->text, sizeof(name));
+	base = strchr(name, '\n');
+	if (base)
+		*base++ = 0;
 	/* One that is passed is taken over, also by a failure. */
 	if (fd < 0 && l->fds.snapshot_dir >= 0)
 		fd = fcntl(l->fds.snapshot_dir, F_DUPFD_CLOEXEC, 3);
@@ -169,7 +176,12 @@ static void serve_begin(struct launcher *l, const struct broker_msg *req,
 		return;
 	}
 	snapdir_abort(&l->snap); /* one at a time */
-	rep->status = snapdir_begin(&l->snap, fd, req->text, err);
+	if (base && (strlen(base) < 34 || strchr(base + 33, '/'))) {
+		fd_close(fd);
+		rep->status = err_set(err, EPROTO, "bad name of a parent");
+		return;
+	}
+	rep->status = snapdir_begin(&l->snap, fd, name, base, err);
 	if (rep->status == 0)
 		memcpy(out_fds, l->snap.file_fd, sizeof(l->snap.file_fd));
 }

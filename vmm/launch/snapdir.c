@@ -89,24 +89,63 @@ static int make(struct snapdir *d, struct mote_err *err)
 	return 0;
 }
 
-int snapdir_begin(struct snapdir *d, int parent_fd, const char *name,
-		  struct mote_err *err)
+/*
+ * The last line of a manifest is its digest: is the snapshot called
+ * base + 33 here the one whose manifest has the digest in base?
+ */
+static int check_base(int parent_fd, const char *base, struct mote_err *err)
+{
+	char path[300], line[42] = "";
+	int64_t size = -1;
+	int fd;
+
+	snprintf(path, sizeof(path), "%.256s/manifest", base + 33);
+	fd = openat(parent_fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		size = fd_size(fd);
+		if (size < (int64_t)sizeof(line) - 1 ||
+		    fd_pread_full(fd, line, sizeof(line) - 1,
+				  (uint64_t)size - sizeof(line) + 1) < 0)
+			size = -1;
+		fd_close(fd);
+	}
+	/* "digest: " stands before it, a newline after it. */
+	if (size >= 0 && !strncmp(line, "digest: ", 8) &&
+	    !strncmp(line + 8, base, 32))
+		return 0;
+	return err_set_class(err, ENOENT, ERR_CLASS_DATA,
+			     "diff: its parent %s is not in the same folder, "
+			     "where it must be",
+			     base + 33);
+}
+
+static int check_name(int parent_fd, const char *name, struct mote_err *err)
 {
 	struct stat st;
+
+	if (!*name || strlen(name) >= SNAPDIR_NAME_MAX || strchr(name, '/') ||
+	    strchr(name, '\n') || !strcmp(name, ".") || !strcmp(name, ".."))
+		return err_set_class(err, EINVAL, ERR_CLASS_USAGE,
+				     "snapshot name \"%.64s\": expected a "
+				     "plain file name",
+				     name);
+	if (fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return err_set_class(err, EEXIST, ERR_CLASS_DATA,
+				     "snapshot %s: it exists already", name);
+	return 0;
+}
+
+int snapdir_begin(struct snapdir *d, int parent_fd, const char *name,
+		  const char *base, struct mote_err *err)
+{
 	int ret;
 
 	*d = (struct snapdir){
 		.parent_fd = parent_fd, .dir_fd = -1, .file_fd = {-1, -1, -1}};
-	if (!*name || strlen(name) >= sizeof(d->name) - 16 ||
-	    strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, ".."))
-		ret = err_set_class(err, EINVAL, ERR_CLASS_USAGE,
-				    "snapshot name \"%.64s\": expected a plain "
-				    "file name",
-				    name);
-	else if (fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		ret = err_set_class(err, EEXIST, ERR_CLASS_DATA,
-				    "snapshot %s: it exists already", name);
-	else {
+	ret = check_name(parent_fd, name, err);
+	if (ret == 0 && base)
+		ret = check_base(parent_fd, base, err);
+	if (ret == 0) {
 		strcpy(d->name, name);
 		remove_stale(parent_fd, name);
 		ret = make(d, err);

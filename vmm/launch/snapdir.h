@@ -13,6 +13,8 @@
 
 struct mote_err;
 
+#define SNAPDIR_NAME_MAX 208 /* with the NUL */
+
 struct snapdir {
 	int parent_fd; /* owned */
 	int dir_fd;
@@ -27,9 +29,13 @@ enum snapdir_sync {
 	SNAPDIR_SYNC_NONE,
 };
 
-/* parent_fd is taken over, also by a failure. */
+/*
+ * Make the folder for snapshot name under parent_fd, which is taken over,
+ * also by a failure.  base: NULL, or of a diff the digest (32 hexadecimal
+ * digits), a blank and the name of its parent, which must lie there too.
+ */
 int snapdir_begin(struct snapdir *d, int parent_fd, const char *name,
-		  struct mote_err *err);
+		  const char *base, struct mote_err *err);
 
 /* Sync and rename; an existing snapshot of that name is an error. */
 int snapdir_commit(struct snapdir *d, enum snapdir_sync sync,

@@ -41,6 +41,7 @@ struct vmproc {
 	struct mote_vm *vm;
 	struct control *control;
 	struct console console;
+	int pagemap;	    /* of this process, where a jail closes /proc; -1 */
 	bool ran;	    /* an instruction of the guest may have run */
 	bool stopping;	    /* the guest was asked to end */
 	uint64_t asked_ns;  /* ... then */
@@ -181,14 +182,17 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 		.keep_count = ARRAY_SIZE(keep),
 		.lock_bytes = lock_bytes(cfg),
 	};
-	int extra[ARRAY_SIZE(keep) + 3 + KEEP_DEVICES];
+	int extra[ARRAY_SIZE(keep) + MOTE_SNAPSHOT_FDS_MAX + 1 + KEEP_DEVICES];
 	struct mote_jail_options j = jail;
 	int n = ARRAY_SIZE(keep);
 
 	memcpy(extra, keep, sizeof(keep));
 	/* The snapshot's files, where one is restored. */
-	if (p->opt->snapshot)
+	if (p->opt->snapshot) {
 		n += mote_snapshot_fds(p->opt->snapshot, extra + n);
+		p->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+		extra[n++] = p->pagemap; /* without it diffs are refused */
+	}
 	for (int i = 0; i < f->device_count && i < KEEP_DEVICES; i++)
 		extra[n++] = f->devices[i].fd;
 	j.keep_fds = extra;
@@ -203,10 +207,25 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 /* --- snapshots --------------------------------------------------------------
  */
 
-static int snapshot(struct vmproc *p, int parent_fd, const char *name,
-		    struct mote_err *err)
+/* Of a diff: what it builds on, as snapdir.h wants it; NULL: nothing. */
+static const char *snapshot_base(struct vmproc *p, char buf[256])
 {
-	struct mote_snapshot_files files = {-1, -1, -1};
+	uint8_t digest[16];
+	const char *parent = mote_vm_parent(p->vm, digest);
+	size_t n = 0;
+
+	if (!parent)
+		return NULL;
+	for (; n < 32; n += 2)
+		snprintf(buf + n, 3, "%02x", digest[n / 2]);
+	snprintf(buf + n, 256 - n, " %s", parent);
+	return buf;
+}
+
+/* The machine stands still only while it is written, not for the disk. */
+static int save(struct vmproc *p, struct mote_snapshot_files *files,
+		const struct mote_snapshot_options *opt, struct mote_err *err)
+{
 	struct mote_status st;
 	int ret;
 
@@ -214,22 +233,37 @@ static int snapshot(struct vmproc *p, int parent_fd, const char *name,
 	ret = mote_vm_pause(p->vm, err);
 	if (ret < 0)
 		return ret;
-	ret = broker_snap_begin(p->broker, parent_fd, name, &files,
-				&p->stop_came, err);
-	if (ret == 0) {
-		ret = mote_vm_snapshot(p->vm, &files, err);
-		fd_clear(&files.manifest_fd);
-		fd_clear(&files.state_fd);
-		fd_clear(&files.memory_fd);
-		if (ret == 0)
-			ret = broker_snap_commit(p->broker, &p->stop_came, err);
-		else
-			broker_snap_abort(p->broker, &p->stop_came);
-	}
+	ret = mote_vm_snapshot(p->vm, files, opt, err);
 	if (st.state == MOTE_RUNNING && ret == 0)
 		ret = mote_vm_resume(p->vm, err);
 	else if (st.state == MOTE_RUNNING)
 		mote_vm_resume(p->vm, NULL);
+	return ret;
+}
+
+static int snapshot(struct vmproc *p, int parent_fd, const char *name,
+		    bool diff, struct mote_err *err)
+{
+	struct mote_snapshot_files files = {-1, -1, -1};
+	const struct mote_snapshot_options opt = {
+		.size = sizeof(opt), .name = name, .diff = diff};
+	char base[256];
+	int ret = broker_snap_begin(p->broker, parent_fd, name,
+				    diff ? snapshot_base(p, base) : NULL,
+				    &files, &p->stop_came, err);
+
+	if (ret < 0)
+		return ret;
+	ret = save(p, &files, &opt, err);
+	fd_clear(&files.manifest_fd);
+	fd_clear(&files.state_fd);
+	fd_clear(&files.memory_fd);
+	if (ret < 0) {
+		broker_snap_abort(p->broker, &p->stop_came);
+		return ret;
+	}
+	ret = broker_snap_commit(p->broker, &p->stop_came, err);
+	mote_vm_snapshot_end(p->vm, ret == 0);
 	return ret;
 }
 
@@ -332,14 +366,19 @@ static int do_resume(struct vmproc *p, struct mote_err *err)
 static int do_snapshot(struct vmproc *p, struct json_object *request,
 		       const int *fds, int nfds, struct mote_err *err)
 {
-	struct json_object *name;
+	struct json_object *name, *diff = NULL;
 
 	if (!json_object_object_get_ex(request, "name", &name) ||
 	    !json_object_is_type(name, json_type_string))
 		return err_set_class(err, EINVAL, ERR_CLASS_USAGE,
 				     "snapshot: expected a string \"name\"");
+	if (json_object_object_get_ex(request, "diff", &diff) &&
+	    !json_object_is_type(diff, json_type_boolean))
+		return err_set_class(err, EINVAL, ERR_CLASS_USAGE,
+				     "snapshot: expected true or false as "
+				     "\"diff\"");
 	return snapshot(p, nfds > 0 ? fds[0] : -1, json_object_get_string(name),
-			err);
+			json_object_get_boolean(diff), err);
 }
 
 static void handle(void *opaque, const char *command,
@@ -403,7 +442,7 @@ static int serve_ready(struct vmproc *p, struct mote_err *err)
 	if (!st.ready || st.state != MOTE_RUNNING)
 		return 0;
 	p->ready_done = true;
-	return snapshot(p, -1, p->fds->snapshot_name, err);
+	return snapshot(p, -1, p->fds->snapshot_name, false, err);
 }
 
 static int timeout_of(const struct vmproc *p, int timeout)
@@ -545,6 +584,7 @@ static int create(struct vmproc *p, struct mote_err *err)
 		.snapshot = opt->snapshot,
 		.kvm_fd = p->fds->kvm,
 		.kernel_fd = p->fds->kernel,
+		.pagemap_fd = p->pagemap,
 		.console_in_fd = p->fds->console_in,
 		.console_out_fd = p->fds->console_out,
 		.seccomp = p->seccomp,
@@ -560,6 +600,7 @@ static int create(struct vmproc *p, struct mote_err *err)
 		(opt->snapshot && launch_is(opt->cfg, "restore.resume", "no"));
 	int ret = mote_vm_create(&vo, &p->vm, err);
 
+	fd_clear(&p->pagemap);
 	p->ran = !paused;
 	/* The machine has copies, where the vCPU's filter wants them. */
 	for (int i = 0; p->jailed && i < p->fds->device_count; i++)
@@ -581,6 +622,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	struct vmproc p = {
 		.opt = opt,
 		.control = &control,
+		.pagemap = -1,
 		.fds = fds,
 		.broker = broker,
 		.jailed = jailed,

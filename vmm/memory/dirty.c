@@ -236,6 +236,12 @@ static uint64_t class_word(const struct dirty_tracker *t,
 	       t->map[DIRTY_STICKY][i];
 }
 
+void dirty_union(const struct dirty_tracker *t, uint64_t *bits)
+{
+	for (size_t i = 0; i < bitmap_words(t->pages); i++)
+		bits[i] |= class_word(t, DIRTY_CLASSES, i);
+}
+
 bool dirty_test(const struct dirty_tracker *t, enum dirty_class class,
 		uint64_t gpa)
 {

@@ -77,6 +77,9 @@ int dirty_stop(struct dirty_tracker *t, struct mote_err *err);
 /* Forget written and device-written pages: they have been copied. */
 void dirty_reset(struct dirty_tracker *t);
 
+/* OR the pages of every class into bits (t->pages of them). */
+void dirty_union(const struct dirty_tracker *t, uint64_t *bits);
+
 /* Is the page in a class, or (DIRTY_CLASSES) in any?  By guest address. */
 bool dirty_test(const struct dirty_tracker *t, enum dirty_class class,
 		uint64_t gpa);

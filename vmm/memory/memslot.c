@@ -181,6 +181,24 @@ int memslot_log_dirty(struct memslot_table *t, bool on, struct mote_err *err)
 	return ret;
 }
 
+void *memslot_page(const struct memslot_table *t, uint64_t page, uint64_t *n)
+{
+	uint64_t size = host_page_size();
+
+	*n = 0;
+	for (int i = 0; i < MEMSLOT_MAX; i++) {
+		const struct memslot *s = &t->slot[i];
+		uint64_t pages = s->ram.size / size;
+
+		if (page < pages) {
+			*n = pages - page;
+			return (char *)s->ram.addr + page * size;
+		}
+		page -= pages;
+	}
+	return NULL;
+}
+
 uint64_t memslot_total(const struct memslot_table *t)
 {
 	uint64_t sum = 0;

@@ -71,6 +71,12 @@ int memslot_remove(struct memslot_table *t, int id, struct mote_err *err);
  */
 int memslot_log_dirty(struct memslot_table *t, bool on, struct mote_err *err);
 
+/*
+ * The page with that number through all slots, in slot order (dirty.h), and
+ * how many follow it in the same slot, itself included; NULL past the last.
+ */
+void *memslot_page(const struct memslot_table *t, uint64_t page, uint64_t *n);
+
 /* Bytes of guest RAM over all slots. */
 uint64_t memslot_total(const struct memslot_table *t);
 

@@ -53,6 +53,9 @@ void gen_consts(void)
 	CONST(KVM_RUN);
 	CONST(KVM_CHECK_EXTENSION);
 	CONST(KVM_GET_DIRTY_LOG);
+	CONST(KVM_SET_USER_MEMORY_REGION);
+	/* Linux 6.7, linux/fs.h; the argument has twelve 64-bit fields. */
+	NAMED("PAGEMAP_SCAN", _IOC(_IOC_READ | _IOC_WRITE, 'f', 16, 96));
 	CONST(KVM_GET_MP_STATE);
 	CONST(KVM_GET_ONE_REG);
 	CONST(KVM_SET_ONE_REG);

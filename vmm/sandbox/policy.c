@@ -122,6 +122,12 @@ static const struct policy_rule control_rules[] = {
 	/* snapshots */
 	{"pwrite64", ANY, ALL, RARE,
 	 "snapshot/*.c: memory, state, manifest"},
+	{"pwritev", ANY, ALL, RARE,
+	 "snapshot/diff.c: the pages that changed"},
+	{"pread64", ANY, ALL, RARE,
+	 "memory/diverge.c: the page map; snapshot/chain.c: a parent's pages"},
+	{"ioctl", {{1, NULL, "PAGEMAP_SCAN"}}, ALL, RARE,
+	 "memory/diverge.c: which pages left the file they are mapped from"},
 	{"ftruncate", ANY, ALL, RARE,
 	 "snapshot/*.c: a memory file ends with a hole"},
 
@@ -168,6 +174,8 @@ static const struct policy_rule control_rules[] = {
 	 "snapshot: which state exists here, its sizes"},
 	{"ioctl", {{1, NULL, "KVM_GET_DIRTY_LOG"}}, ALL, RARE,
 	 "memory/dirty.c: pages the guest wrote"},
+	{"ioctl", {{1, NULL, "KVM_SET_USER_MEMORY_REGION"}}, ALL, RARE,
+	 "memory/memslot.c: the log of written pages, on and off"},
 	{"ioctl", {{1, NULL, "KVM_GET_MP_STATE"}}, X86 | ARM, RARE,
 	 "snapshot: is the vCPU started or halted"},
 	{"ioctl", {{1, NULL, "KVM_GET_REGS"}}, X86 | PPC, RARE,

@@ -27,10 +27,35 @@ void manifest_digest_text(const struct snap_digest *d, char text[33])
 		sprintf(text + 2 * i, "%02x", d->byte[i]);
 }
 
-char *manifest_format(const struct manifest *m, size_t *len)
+bool manifest_name_ok(const char *name)
 {
-	char state[33], memory[33], whole[33];
-	struct snap_digest d;
+	size_t len = strlen(name);
+
+	if (len == 0 || len >= MANIFEST_NAME_MAX || !strcmp(name, ".") ||
+	    !strcmp(name, "..") || name[0] == ' ' || name[len - 1] == ' ')
+		return false;
+	for (; *name; name++)
+		if ((unsigned char)*name < ' ' || *name == 0x7f || *name == '/')
+			return false;
+	return true;
+}
+
+/* "none", or the digest and the name. */
+static void format_parent(const struct manifest *m,
+			  char text[33 + MANIFEST_NAME_MAX])
+{
+	if (!m->parent[0]) {
+		strcpy(text, "none");
+		return;
+	}
+	manifest_digest_text(&m->parent_digest, text);
+	text[32] = ' ';
+	strcpy(text + 33, m->parent);
+}
+
+char *manifest_format(struct manifest *m, size_t *len)
+{
+	char state[33], memory[33], whole[33], parent[33 + MANIFEST_NAME_MAX];
 	char *text = NULL;
 	FILE *f = open_memstream(&text, len);
 
@@ -38,30 +63,31 @@ char *manifest_format(const struct manifest *m, size_t *len)
 		return NULL;
 	manifest_digest_text(&m->state_digest, state);
 	manifest_digest_text(&m->memory_digest, memory);
+	format_parent(m, parent);
 	fprintf(f,
-		HEAD "requires: base\n"
+		HEAD "requires: base%s\n"
 		     "architecture: %s\n"
 		     "page-size: %u\n"
 		     "cpu: %s\n"
 		     "vcpus: %u\n"
 		     "clone-identity: %s\n"
-		     "parent: none\n"
+		     "parent: %s\n"
 		     "state-length: %" PRIu64 "\n"
 		     "state-digest: %s\n"
 		     "memory-length: %" PRIu64 "\n"
 		     "memory-digest: %s\n"
 		     "config-length: %zu\n\n",
-		m->arch, m->page_size, m->cpu, m->vcpus, m->identity,
-		m->state_length, state, m->memory_length, memory,
-		m->config_length);
+		m->parent[0] ? " diff" : "", m->arch, m->page_size, m->cpu,
+		m->vcpus, m->identity, parent, m->state_length, state,
+		m->memory_length, memory, m->config_length);
 	fwrite(m->config, 1, m->config_length, f);
 	if (fflush(f) != 0) {
 		fclose(f);
 		free(text);
 		return NULL;
 	}
-	d = snap_digest(text, *len);
-	manifest_digest_text(&d, whole);
+	m->digest = snap_digest(text, *len);
+	manifest_digest_text(&m->digest, whole);
 	fprintf(f, "digest: %s\n", whole);
 	if (fclose(f) != 0) {
 		free(text);
@@ -75,7 +101,8 @@ static int bad(struct mote_err *err, const char *what)
 	return err_set_class(err, EBADMSG, ERR_CLASS_DATA, "%s", what);
 }
 
-static bool parse_hex(const char *s, struct snap_digest *d)
+/* 32 digits; what comes after them is the caller's. */
+static bool parse_hex_part(const char *s, struct snap_digest *d)
 {
 	for (int i = 0; i < 16; i++) {
 		char two[3] = {s[2 * i], s[2 * i + 1], 0};
@@ -86,7 +113,12 @@ static bool parse_hex(const char *s, struct snap_digest *d)
 			return false;
 		d->byte[i] = (uint8_t)strtoul(two, &end, 16);
 	}
-	return s[32] == 0;
+	return true;
+}
+
+static bool parse_hex(const char *s, struct snap_digest *d)
+{
+	return parse_hex_part(s, d) && s[32] == 0;
 }
 
 static bool parse_number(const char *s, uint64_t max, uint64_t *out)
@@ -108,6 +140,25 @@ static bool parse_text(const char *s, char *out, size_t size)
 		return false;
 	strcpy(out, s);
 	return true;
+}
+
+static bool parse_parent(struct manifest *m, const char *s)
+{
+	m->parent[0] = 0;
+	if (!strcmp(s, "none"))
+		return true;
+	if (!parse_hex_part(s, &m->parent_digest) || s[32] != ' ' ||
+	    !manifest_name_ok(s + 33))
+		return false;
+	strcpy(m->parent, s + 33);
+	return true;
+}
+
+/* Words that a reader must know. */
+static bool parse_requires(struct manifest *m, const char *s)
+{
+	m->is_diff = !strcmp(s, "base diff");
+	return m->is_diff || !strcmp(s, "base");
 }
 
 enum {
@@ -139,7 +190,7 @@ static bool parse_value(struct manifest *m, unsigned int key, const char *v)
 
 	switch (key) {
 	case K_REQUIRES:
-		return !strcmp(v, "base");
+		return parse_requires(m, v);
 	case K_ARCH:
 		return parse_text(v, m->arch, sizeof(m->arch));
 	case K_PAGE:
@@ -155,7 +206,7 @@ static bool parse_value(struct manifest *m, unsigned int key, const char *v)
 	case K_IDENTITY:
 		return parse_text(v, m->identity, sizeof(m->identity));
 	case K_PARENT:
-		return !strcmp(v, "none");
+		return parse_parent(m, v);
 	case K_STATE_LEN:
 		return parse_number(v, GIB, &m->state_length);
 	case K_STATE:
@@ -212,7 +263,7 @@ static int parse_lines(struct manifest *m, const char *text, size_t len,
 
 	for (;;) {
 		const char *nl = memchr(text + *pos, '\n', len - *pos);
-		char line[256];
+		char line[320];
 		size_t n;
 		int ret;
 
@@ -238,7 +289,8 @@ static int parse_lines(struct manifest *m, const char *text, size_t len,
 }
 
 /* The last line is the digest of all before it. */
-static int check_digest(const char *text, size_t len, struct mote_err *err)
+static int check_digest(const char *text, size_t len,
+			struct snap_digest *digest, struct mote_err *err)
 {
 	struct snap_digest want, got;
 	char hex[33];
@@ -260,6 +312,7 @@ static int check_digest(const char *text, size_t len, struct mote_err *err)
 	got = snap_digest(text - (len - DIGEST_LINE), len - DIGEST_LINE);
 	if (memcmp(got.byte, want.byte, sizeof(got.byte)) != 0)
 		return bad(err, "digest does not match: damaged");
+	*digest = got;
 	return 0;
 }
 
@@ -272,11 +325,13 @@ int manifest_parse(struct manifest *m, const char *text, size_t len,
 	memset(m, 0, sizeof(*m));
 	if (len > MANIFEST_MAX)
 		return bad(err, "larger than a manifest can be");
-	ret = check_digest(text, len, err);
+	ret = check_digest(text, len, &m->digest, err);
 	if (ret == 0)
 		ret = parse_lines(m, text, len - DIGEST_LINE, &pos, err);
 	if (ret < 0)
 		return ret;
+	if (m->is_diff != (m->parent[0] != 0))
+		return bad(err, "requires and parent disagree");
 	if (pos + m->config_length != len - DIGEST_LINE)
 		return bad(err, "config-length does not match");
 	m->config = malloc(m->config_length + 1);

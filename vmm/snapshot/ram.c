@@ -16,7 +16,7 @@
 #define SECTION "ram"
 #define VERSION 1
 
-static bool is_zero(const void *p, size_t len)
+bool ram_is_zero(const void *p, size_t len)
 {
 	const char *c = p;
 
@@ -33,7 +33,7 @@ static int write_chunk(int fd, const char *p, uint64_t off, uint64_t len,
 		uint64_t end = at;
 		int ret;
 
-		while (end < len && !is_zero(p + end, page))
+		while (end < len && !ram_is_zero(p + end, page))
 			end += page;
 		if (end == at) {
 			at += page;
@@ -68,7 +68,7 @@ static int save_slot(const struct memslot *s, int fd, uint64_t off,
 	return 0;
 }
 
-static uint64_t chunks_of(uint64_t size)
+uint64_t ram_chunks(uint64_t size)
 {
 	return (size + RAM_CHUNK - 1) / RAM_CHUNK;
 }
@@ -88,7 +88,7 @@ static int save_all(const struct memslot_table *slots, int fd, uint8_t *digests,
 		if (ret < 0)
 			return ret;
 		off += s->ram.size;
-		chunk += chunks_of(s->ram.size);
+		chunk += ram_chunks(s->ram.size);
 	}
 	if (ftruncate(fd, (off_t)off) < 0)
 		return err_set_class(err, errno, ERR_CLASS_IO,
@@ -97,26 +97,12 @@ static int save_all(const struct memslot_table *slots, int fd, uint8_t *digests,
 	return 0;
 }
 
-int ram_save(const struct memslot_table *slots, int fd, struct snap_writer *w,
-	     struct snap_digest *digest, struct mote_err *err)
+void ram_put_regions(struct snap_writer *w, const struct memslot_table *slots)
 {
-	cleanup_free uint8_t *digests = NULL;
-	uint64_t chunks = 0;
 	uint32_t regions = 0;
-	int ret;
 
-	for (int i = 0; i < MEMSLOT_MAX; i++) {
-		chunks += chunks_of(slots->slot[i].ram.size);
+	for (int i = 0; i < MEMSLOT_MAX; i++)
 		regions += slots->slot[i].ram.addr != NULL;
-	}
-	digests = calloc(chunks, 16);
-	if (!digests)
-		return err_set(err, ENOMEM, "digests of the memory");
-	ret = save_all(slots, fd, digests, err);
-	if (ret < 0)
-		return ret;
-
-	snap_section_begin(w, SECTION, 0, VERSION, SNAP_REQUIRED);
 	snap_put_u64(w, RAM_CHUNK);
 	snap_put_u32(w, regions);
 	for (int i = 0; i < MEMSLOT_MAX; i++) {
@@ -127,56 +113,128 @@ int ram_save(const struct memslot_table *slots, int fd, struct snap_writer *w,
 		snap_put_u64(w, s->gpa);
 		snap_put_u64(w, s->ram.size);
 	}
-	snap_put_u64(w, chunks);
-	snap_put_bytes(w, digests, chunks * 16);
+}
+
+struct snap_digest ram_put_digests(struct snap_writer *w,
+				   const uint8_t *digests, size_t len)
+{
+	snap_put_u64(w, len / 16);
+	snap_put_bytes(w, digests, len);
+	return snap_digest(digests, len);
+}
+
+int ram_save(const struct memslot_table *slots, int fd, struct snap_writer *w,
+	     struct snap_digest *digest, struct mote_err *err)
+{
+	cleanup_free uint8_t *digests = NULL;
+	uint64_t chunks = 0;
+	int ret;
+
+	for (int i = 0; i < MEMSLOT_MAX; i++)
+		chunks += ram_chunks(slots->slot[i].ram.size);
+	digests = calloc(chunks, 16);
+	if (!digests)
+		return err_set(err, ENOMEM, "digests of the memory");
+	ret = save_all(slots, fd, digests, err);
+	if (ret < 0)
+		return ret;
+	snap_section_begin(w, SECTION, 0, VERSION, SNAP_REQUIRED);
+	ram_put_regions(w, slots);
+	*digest = ram_put_digests(w, digests, chunks * 16);
 	snap_section_end(w);
-	*digest = snap_digest(digests, chunks * 16);
 	return 0;
 }
 
-static int bad(struct mote_err *err, const char *what)
+static int bad(struct mote_err *err, const char *section, const char *what)
 {
-	return err_set_class(err, EBADMSG, ERR_CLASS_DATA, "section ram: %s",
-			     what);
+	return err_set_class(err, EBADMSG, ERR_CLASS_DATA, "section %s: %s",
+			     section, what);
+}
+
+int ram_get_regions(struct ram_index *ri, struct snap_section *s,
+		    const char *section, struct mote_err *err)
+{
+	memset(ri, 0, sizeof(*ri));
+	if (snap_get_u64(s) != RAM_CHUNK)
+		return bad(err, section, "chunk size is not 2 MiB");
+	ri->regions = snap_get_u32(s);
+	if (ri->regions == 0 || ri->regions > ARRAY_SIZE(ri->region))
+		return bad(err, section, "bad number of regions");
+	for (uint32_t i = 0; i < ri->regions; i++) {
+		ri->region[i].gpa = snap_get_u64(s);
+		ri->region[i].size = snap_get_u64(s);
+		if (ri->region[i].size > (UINT64_C(1) << 50))
+			return bad(err, section, "a region that is too large");
+		ri->ram += ri->region[i].size;
+	}
+	return 0;
+}
+
+int ram_get_digests(struct ram_index *ri, struct snap_section *s,
+		    uint64_t chunks, const char *section,
+		    const struct snap_digest *digest, struct mote_err *err)
+{
+	struct snap_digest d;
+	int ret;
+
+	ri->chunks = snap_get_u64(s);
+	if (!s->error && ri->chunks != chunks)
+		return bad(err, section,
+			   "number of digests does not fit the memory");
+	ri->digests = snap_get_raw(s, ri->chunks * 16);
+	ret = snap_section_close(s, err);
+	if (ret < 0)
+		return ret;
+	d = snap_digest(ri->digests, ri->chunks * 16);
+	if (memcmp(d.byte, digest->byte, sizeof(d.byte)) != 0)
+		return bad(err, section,
+			   "memory digests are not those that the manifest "
+			   "names: parts of two snapshots?");
+	return 0;
 }
 
 int ram_index_load(struct ram_index *ri, struct snap_reader *r,
 		   const struct snap_digest *digest, struct mote_err *err)
 {
 	struct snap_section s;
-	struct snap_digest d;
 	uint64_t want = 0;
 	int ret = snap_section_open(r, SECTION, 0, &s, err);
 
 	memset(ri, 0, sizeof(*ri));
 	if (ret == 0)
 		ret = snap_section_version(&s, VERSION, err);
+	if (ret == 0)
+		ret = ram_get_regions(ri, &s, SECTION, err);
 	if (ret < 0)
 		return ret;
-	if (snap_get_u64(&s) != RAM_CHUNK)
-		return bad(err, "chunk size is not 2 MiB");
-	ri->regions = snap_get_u32(&s);
-	if (ri->regions == 0 || ri->regions > ARRAY_SIZE(ri->region))
-		return bad(err, "bad number of regions");
-	for (uint32_t i = 0; i < ri->regions; i++) {
-		ri->region[i].gpa = snap_get_u64(&s);
-		ri->region[i].size = snap_get_u64(&s);
-		if (ri->region[i].size > (UINT64_C(1) << 50))
-			return bad(err, "a region that is too large");
-		ri->length += ri->region[i].size;
-		want += chunks_of(ri->region[i].size);
+	for (uint32_t i = 0; i < ri->regions; i++)
+		want += ram_chunks(ri->region[i].size);
+	ri->length = ri->ram;
+	return ram_get_digests(ri, &s, want, SECTION, digest, err);
+}
+
+/* One stretch of the memory file that has chunks of its own. */
+static int verify_part(int fd, uint64_t off, uint64_t size,
+		       const uint8_t **want, uint8_t *buf, struct mote_err *err)
+{
+	for (uint64_t at = 0; at < size; at += RAM_CHUNK) {
+		uint64_t len = num_min(RAM_CHUNK, size - at);
+		int ret = fd_pread_full(fd, buf, len, off + at);
+		struct snap_digest d;
+
+		if (ret < 0)
+			return err_set_class(err, -ret, ERR_CLASS_IO,
+					     "read of the memory file: %s",
+					     strerror(-ret));
+		d = snap_digest(buf, len);
+		if (memcmp(d.byte, *want, sizeof(d.byte)) != 0)
+			return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
+					     "memory: offset %" PRIu64
+					     " to %" PRIu64
+					     ": digest does not match",
+					     off + at, off + at + len);
+		*want += sizeof(d.byte);
 	}
-	ri->chunks = snap_get_u64(&s);
-	if (ri->chunks != want)
-		return bad(err, "number of digests does not fit the regions");
-	ri->digests = snap_get_raw(&s, ri->chunks * 16);
-	ret = snap_section_close(&s, err);
-	if (ret < 0)
-		return ret;
-	d = snap_digest(ri->digests, ri->chunks * 16);
-	if (memcmp(d.byte, digest->byte, sizeof(d.byte)) != 0)
-		return bad(err, "memory digests are not those that the "
-				"manifest names: parts of two snapshots?");
 	return 0;
 }
 
@@ -188,29 +246,15 @@ int ram_verify(const struct ram_index *ri, int fd, struct mote_err *err)
 
 	if (!buf)
 		return err_set(err, ENOMEM, "verification buffer");
+	if (ri->packed)
+		return verify_part(fd, 0, ri->length, &want, buf, err);
 	for (uint32_t i = 0; i < ri->regions; i++) {
-		uint64_t size = ri->region[i].size;
+		int ret = verify_part(fd, off, ri->region[i].size, &want, buf,
+				      err);
 
-		for (uint64_t at = 0; at < size; at += RAM_CHUNK) {
-			uint64_t len = num_min(RAM_CHUNK, size - at);
-			struct snap_digest d;
-			int ret = fd_pread_full(fd, buf, len, off + at);
-
-			if (ret < 0)
-				return err_set_class(err, -ret, ERR_CLASS_IO,
-						     "read of the memory "
-						     "file: %s",
-						     strerror(-ret));
-			d = snap_digest(buf, len);
-			if (memcmp(d.byte, want, sizeof(d.byte)) != 0)
-				return err_set_class(
-					err, EBADMSG, ERR_CLASS_DATA,
-					"memory: offset %" PRIu64 " to %" PRIu64
-					": digest does not match",
-					off + at, off + at + len);
-			want += sizeof(d.byte);
-		}
-		off += size;
+		if (ret < 0)
+			return ret;
+		off += ri->region[i].size;
 	}
 	return 0;
 }

@@ -9,6 +9,8 @@
 #ifndef VMM_SNAPSHOT_RAM_H
 #define VMM_SNAPSHOT_RAM_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "snapshot/stream.h"
@@ -31,7 +33,9 @@ struct ram_index {
 	struct {
 		uint64_t gpa, size;
 	} region[2];
+	uint64_t ram;	 /* bytes of guest RAM */
 	uint64_t length; /* bytes of the memory file */
+	bool packed;	 /* a diff's file: no regions in it */
 	uint64_t chunks;
 	const uint8_t *digests; /* 16 bytes a chunk, inside the state */
 };
@@ -42,5 +46,23 @@ int ram_index_load(struct ram_index *ri, struct snap_reader *r,
 
 /* Read the whole memory file and compare; -EBADMSG names the chunk. */
 int ram_verify(const struct ram_index *ri, int fd, struct mote_err *err);
+
+/* --- for both forms of the memory file: this one and diff.c -------------- */
+
+bool ram_is_zero(const void *p, size_t len);
+
+/* Chunks of size bytes; the last may be short. */
+uint64_t ram_chunks(uint64_t size);
+
+/* The fields that both sections have, as docs/SNAPSHOT.md says. */
+void ram_put_regions(struct snap_writer *w, const struct memslot_table *slots);
+struct snap_digest ram_put_digests(struct snap_writer *w,
+				   const uint8_t *digests, size_t len);
+int ram_get_regions(struct ram_index *ri, struct snap_section *s,
+		    const char *section, struct mote_err *err);
+/* Also closes the section; chunks is how many there must be. */
+int ram_get_digests(struct ram_index *ri, struct snap_section *s,
+		    uint64_t chunks, const char *section,
+		    const struct snap_digest *digest, struct mote_err *err);
 
 #endif

@@ -11,6 +11,9 @@
 #ifndef VMM_SNAPSHOT_SNAPSHOT_H
 #define VMM_SNAPSHOT_SNAPSHOT_H
 
+#include <stdbool.h>
+
+#include "snapshot/diff.h"
 #include "snapshot/manifest.h"
 #include "snapshot/ram.h"
 #include "snapshot/stream.h"
@@ -24,26 +27,55 @@ struct snapshot_files {
 	int manifest_fd, state_fd, memory_fd;
 };
 
-/* The VM must be paused (or not started). */
-int snapshot_save(struct vm *vm, const struct snapshot_files *files,
-		  struct mote_err *err);
+struct snapshot;
 
-/* An opened snapshot. */
+struct snapshot_options {
+	/* What its folder will be called: the parent of later diffs; or NULL.
+	 */
+	const char *name;
+	/* Only what changed since the machine's reference (vm->reference). */
+	bool diff;
+	/* What the machine was loaded from, or NULL. */
+	const struct snapshot *from;
+};
+
+/*
+ * Write the three files.  The VM must be paused (or not started); it may run
+ * again right after.  Then, once the files are where they belong or not:
+ * snapshot_saved.  A diff's parent is vm->reference; -EINVAL: there is none,
+ * or what changed since then was not tracked.
+ */
+int snapshot_save(struct vm *vm, const struct snapshot_files *files,
+		  const struct snapshot_options *opt, struct mote_err *err);
+
+/* kept: it is whole, and the reference of the next diff. */
+void snapshot_saved(struct vm *vm, bool kept);
+
+#define SNAPSHOT_DEPTH_MAX 32 /* diffs above a full one */
+
+/* An opened snapshot; a diff's has all its parents. */
 struct snapshot {
+	char name[MANIFEST_NAME_MAX]; /* of its folder; "": not known */
 	struct manifest manifest;
 	struct snapshot_files fds; /* owned; -1 when closed */
+	struct snapshot *parent;   /* owned */
+	unsigned int depth;	   /* parents above it */
 	/* Read by snapshot_read_state. */
 	uint8_t *state;
 	struct snap_reader reader;
 	struct ram_index ram;
+	struct diff_index diff; /* of a diff */
 };
 
-/* Open the directory's files and check the manifest. */
+/*
+ * Open the directory's files and check the manifest; of a diff also those of
+ * its parents, which lie beside it.
+ */
 int snapshot_open(struct snapshot *s, int dirfd, const char *path,
 		  struct mote_err *err);
 void snapshot_close(struct snapshot *s);
 
-/* Read and check the state file; once. */
+/* Read and check the state files of it and its parents; once. */
 int snapshot_read_state(struct snapshot *s, struct mote_err *err);
 
 /* Compare every byte of memory with its digests (and read the state). */
@@ -53,10 +85,38 @@ int snapshot_verify(struct snapshot *s, struct mote_err *err);
  * Can this host restore it?  Architecture, page size, vCPU count, lengths:
  * refused by name, before a VM exists.
  */
-int snapshot_compat(const struct snapshot *s, struct mote_err *err);
+int snapshot_compat(struct snapshot *s, struct mote_err *err);
 
-/* Build a machine from opt (its memory fields are set here) and load it. */
+/*
+ * Build a machine from opt (its memory fields are set here) and load it.
+ * s may be loaded any number of times, by one thread at a time.
+ */
 int snapshot_load(struct snapshot *s, struct build_options *opt,
 		  struct vm **out, struct mote_err *err);
+
+/* The full one at the end of its parents. */
+const struct snapshot *snapshot_root(const struct snapshot *s);
+
+/* Put the diffs over the full one's memory, oldest first. */
+int snapshot_apply_diffs(const struct snapshot *s,
+			 const struct memslot_table *slots,
+			 struct mote_err *err);
+
+/* Write state and manifest; fills in the state's length and digest. */
+int snapshot_write(struct manifest *m, const struct snap_writer *w,
+		   const struct snapshot_files *files, struct mote_err *err);
+
+/*
+ * Read a page from the newest diff that has it: 1; 0: the full snapshot at
+ * the root has it; or -errno.
+ */
+int snapshot_diff_page(const struct snapshot *s, uint64_t page, void *buf);
+
+/*
+ * Write a full snapshot that equals the diff s on its parents.  No machine
+ * is made; the result does not depend on the host but for its page size.
+ */
+int snapshot_merge(struct snapshot *s, const struct snapshot_files *files,
+		   struct mote_err *err);
 
 #endif

@@ -23,29 +23,49 @@ static const char magic[8] = "MOTESTAT";
 #define SECTION_FIXED 48u
 #define SECTION_SIZE  64u
 
-struct snap_digest snap_digest(const void *data, size_t len)
+_Static_assert(sizeof(struct snap_hash) >= sizeof(XXH3_state_t), "snap_hash");
+
+static struct snap_digest canonical(XXH128_hash_t hash)
 {
 	XXH128_canonical_t canon;
 	struct snap_digest d;
 
-	XXH128_canonicalFromHash(&canon, XXH3_128bits(data, len));
+	XXH128_canonicalFromHash(&canon, hash);
 	memcpy(d.byte, canon.digest, sizeof(d.byte));
 	return d;
 }
 
+struct snap_digest snap_digest(const void *data, size_t len)
+{
+	return canonical(XXH3_128bits(data, len));
+}
+
+void snap_hash_begin(struct snap_hash *h)
+{
+	XXH3_state_t *state = (XXH3_state_t *)h;
+
+	XXH3_INITSTATE(state);
+	XXH3_128bits_reset(state);
+}
+
+void snap_hash_add(struct snap_hash *h, const void *data, size_t len)
+{
+	XXH3_128bits_update((XXH3_state_t *)h, data, len);
+}
+
+struct snap_digest snap_hash_end(const struct snap_hash *h)
+{
+	return canonical(XXH3_128bits_digest((const XXH3_state_t *)h));
+}
+
 static struct snap_digest section_digest(const uint8_t *header, size_t len)
 {
-	XXH128_canonical_t canon;
-	struct snap_digest d;
-	XXH3_state_t state;
+	struct snap_hash h;
 
-	XXH3_INITSTATE(&state);
-	XXH3_128bits_reset(&state);
-	XXH3_128bits_update(&state, header, SECTION_FIXED);
-	XXH3_128bits_update(&state, header + SECTION_SIZE, len);
-	XXH128_canonicalFromHash(&canon, XXH3_128bits_digest(&state));
-	memcpy(d.byte, canon.digest, sizeof(d.byte));
-	return d;
+	snap_hash_begin(&h);
+	snap_hash_add(&h, header, SECTION_FIXED);
+	snap_hash_add(&h, header + SECTION_SIZE, len);
+	return snap_hash_end(&h);
 }
 
 static void put_le(uint8_t *p, uint64_t v, size_t len)

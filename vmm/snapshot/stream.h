@@ -28,6 +28,14 @@ struct snap_digest {
 };
 struct snap_digest snap_digest(const void *data, size_t len);
 
+/* The same of data that comes in pieces. */
+struct snap_hash {
+	_Alignas(64) unsigned char state[576];
+};
+void snap_hash_begin(struct snap_hash *h);
+void snap_hash_add(struct snap_hash *h, const void *data, size_t len);
+struct snap_digest snap_hash_end(const struct snap_hash *h);
+
 struct snap_writer {
 	uint8_t *buf;
 	size_t len, cap;

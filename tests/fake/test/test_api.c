@@ -281,7 +281,8 @@ Test(api, a_snapshot_names_no_resource_of_who_restores_it, .timeout = 60)
 	cr_assert_eq(pipe2(console, O_CLOEXEC | O_NONBLOCK), 0);
 	start(false, "console.type=null", -1);
 	cr_assert_eq(mote_vm_pause(vm, &err), 0, "%s", err.msg);
-	cr_assert_eq(mote_vm_snapshot(vm, &files, &err), 0, "%s", err.msg);
+	cr_assert_eq(mote_vm_snapshot(vm, &files, NULL, &err), 0, "%s",
+		     err.msg);
 	name_resources(files.manifest_fd);
 	cr_assert_eq(mote_snapshot_open(AT_FDCWD, dir, &snap, &err), 0, "%s",
 		     err.msg);

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "memory/track.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bitmap.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/map.h"
+#include "memory/diverge.h"
+#include "memory/memslot.h"
+
+void track_init(struct track *t, struct memslot_table *slots)
+{
+	memset(t, 0, sizeof(*t));
+	t->slots = slots;
+	t->pagemap_fd = -1;
+}
+
+void track_fini(struct track *t)
+{
+	if (t->log.slots)
+		dirty_fini(&t->log);
+	t->logging = false;
+	fd_clear(&t->pagemap_fd);
+}
+
+void track_file(struct track *t, int pagemap_fd)
+{
+	t->mode = TRACK_FILE;
+	t->pagemap_fd = pagemap_fd;
+}
+
+uint64_t track_pages(const struct track *t)
+{
+	return memslot_total(t->slots) / host_page_size();
+}
+
+uint64_t *track_bits(const struct track *t)
+{
+	return calloc(bitmap_words(track_pages(t)) + 1, sizeof(uint64_t));
+}
+
+static int scan_slot(struct track *t, const struct memslot *s, uint64_t at,
+		     uint64_t *bits, struct mote_err *err)
+{
+	uint64_t pages = s->ram.size / host_page_size();
+	cleanup_free uint64_t *own = NULL;
+	int ret;
+
+	if (at % 64 == 0)
+		return diverge_scan(t->pagemap_fd, s->ram.addr, s->ram.size,
+				    bits + at / 64, err);
+	own = calloc(bitmap_words(pages), sizeof(*own));
+	if (!own)
+		return err_set(err, ENOMEM, "changed pages");
+	ret = diverge_scan(t->pagemap_fd, s->ram.addr, s->ram.size, own, err);
+	for (uint64_t i = 0; ret == 0 && i < pages; i++)
+		if (bitmap_test(own, i))
+			bitmap_set(bits, at + i);
+	return ret;
+}
+
+int track_diverged(struct track *t, uint64_t *bits, struct mote_err *err)
+{
+	uint64_t at = 0;
+
+	if (t->pagemap_fd < 0)
+		t->pagemap_fd = diverge_open(err);
+	if (t->pagemap_fd < 0)
+		return t->pagemap_fd;
+	for (int i = 0; i < MEMSLOT_MAX; i++) {
+		const struct memslot *s = &t->slots->slot[i];
+		int ret;
+
+		if (!s->ram.addr)
+			continue;
+		ret = scan_slot(t, s, at, bits, err);
+		if (ret < 0)
+			return ret;
+		at += s->ram.size / host_page_size();
+	}
+	return 0;
+}
+
+static int start_log(struct track *t, struct mote_err *err)
+{
+	int ret = t->log.slots ? 0 : dirty_init(&t->log, t->slots, err);
+
+	if (ret == 0)
+		ret = dirty_start(&t->log, err);
+	t->logging = ret == 0;
+	return ret;
+}
+
+int track_mark(struct track *t, uint64_t *bits, struct mote_err *err)
+{
+	int ret = 0;
+
+	if (bits && t->mode == TRACK_NONE)
+		return err_set(err, EINVAL,
+			       "what changed since then was not tracked");
+	if (bits && t->mode == TRACK_FILE)
+		ret = track_diverged(t, bits, err);
+	if (ret < 0)
+		return ret;
+	if (!t->logging)
+		return start_log(t, err);
+	/* Also for nobody: the kernel's log begins anew here. */
+	ret = dirty_harvest(&t->log, err);
+	if (ret == 0 && bits && t->mode == TRACK_LOG)
+		dirty_union(&t->log, bits);
+	return ret;
+}
+
+void track_end(struct track *t, bool kept)
+{
+	if (kept && t->logging) {
+		dirty_reset(&t->log);
+		t->mode = TRACK_LOG;
+	} else if (kept) {
+		t->mode = TRACK_NONE;
+	} else if (t->mode != TRACK_LOG && t->logging) {
+		dirty_stop(&t->log, NULL);
+		t->logging = false;
+	}
+}

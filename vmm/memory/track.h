@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * track.h - which pages changed since the snapshot that a machine was loaded
+ * from or last saved to (its reference).
+ *
+ * Two ways.  RAM that is a private mapping of the reference's file needs
+ * none of KVM: a page that left the file has changed (diverge.h).  From the
+ * first save on the dirty log says it (dirty.h).  Threads: the VM thread,
+ * vCPUs parked.
+ */
+#ifndef VMM_MEMORY_TRACK_H
+#define VMM_MEMORY_TRACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "memory/dirty.h"
+
+enum track_mode {
+	TRACK_NONE, /* nobody knows */
+	TRACK_FILE, /* against the file that RAM is mapped from */
+	TRACK_LOG,
+};
+
+struct track {
+	struct memslot_table *slots;
+	enum track_mode mode;
+	int pagemap_fd; /* owned; -1: opened when it is needed */
+	struct dirty_tracker log;
+	bool logging; /* the log runs; it counts once mode says so */
+};
+
+void track_init(struct track *t, struct memslot_table *slots);
+void track_fini(struct track *t);
+
+/* RAM was mapped from its reference; pagemap_fd (or -1) is taken over. */
+void track_file(struct track *t, int pagemap_fd);
+
+/* Pages over all slots, and 64-bit words for a bit each. */
+uint64_t track_pages(const struct track *t);
+uint64_t *track_bits(const struct track *t); /* zeroed, malloc'd */
+
+/* Add the bits of pages that left the mapped file. */
+int track_diverged(struct track *t, uint64_t *bits, struct mote_err *err);
+
+/*
+ * This moment is to become the reference: add what changed since the last
+ * one to bits (NULL: not asked) and follow what changes from here on.
+ * track_end then says whether it did.
+ */
+int track_mark(struct track *t, uint64_t *bits, struct mote_err *err);
+void track_end(struct track *t, bool kept);
+
+#endif

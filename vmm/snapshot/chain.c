@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * chain.c - opening a snapshot and its parents, and checking all of it,
+ * without a machine.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arch/arch.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/num.h"
+#include "snapshot/snapshot.h"
+#include "vm.h"
+
+/* Read a whole file of at most max bytes. */
+static int read_file(int fd, size_t max, char **buf, size_t *len,
+		     struct mote_err *err)
+{
+	int64_t size = fd_size(fd);
+	int ret;
+
+	if (size < 0)
+		return err_set(err, (int)-size, "%s", strerror((int)-size));
+	if ((uint64_t)size > max)
+		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
+				     "%" PRId64 " bytes, expected at most "
+				     "%zu",
+				     size, max);
+	*buf = malloc((size_t)size + 1);
+	if (!*buf)
+		return err_set(err, ENOMEM, "%" PRId64 " bytes", size);
+	*len = (size_t)size;
+	ret = fd_pread_full(fd, *buf, *len, 0);
+	if (ret < 0)
+		return err_set_class(err, -ret, ERR_CLASS_IO, "read: %s",
+				     strerror(-ret));
+	return 0;
+}
+
+static int open_files(struct snapshot *s, int dir, struct mote_err *err)
+{
+	struct {
+		const char *name;
+		int *fd;
+	} const file[] = {
+		{"manifest", &s->fds.manifest_fd},
+		{"state", &s->fds.state_fd},
+		{"memory", &s->fds.memory_fd},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(file); i++) {
+		int fd = fd_open_regular(dir, file[i].name, false, err);
+
+		if (fd < 0)
+			return fd;
+		*file[i].fd = fd;
+	}
+	return 0;
+}
+
+/* The last part of path, when that is a name. */
+static void note_name(struct snapshot *s, const char *path)
+{
+	size_t end = strlen(path), at;
+	char name[MANIFEST_NAME_MAX];
+
+	while (end > 0 && path[end - 1] == '/')
+		end--;
+	for (at = end; at > 0 && path[at - 1] != '/';)
+		at--;
+	if (end - at >= sizeof(name))
+		return;
+	memcpy(name, path + at, end - at);
+	name[end - at] = 0;
+	if (manifest_name_ok(name))
+		strcpy(s->name, name);
+}
+
+/* One folder, without its parents; *dir is the caller's to close. */
+static int open_one(struct snapshot *s, int dirfd, const char *path, int *dir,
+		    struct mote_err *err)
+{
+	cleanup_free char *text = NULL;
+	size_t len = 0;
+	int ret;
+
+	memset(s, 0, sizeof(*s));
+	s->fds = (struct snapshot_files){-1, -1, -1};
+	*dir = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*dir < 0)
+		return err_set_class(err, errno,
+				     errno == EACCES ? ERR_CLASS_PERM
+						     : ERR_CLASS_DATA,
+				     "snapshot %s: %s, expected a snapshot "
+				     "directory",
+				     path, strerror(errno));
+	note_name(s, path);
+	ret = open_files(s, *dir, err);
+	if (ret == 0)
+		ret = read_file(s->fds.manifest_fd, MANIFEST_MAX, &text, &len,
+				err);
+	if (ret == 0) {
+		ret = manifest_parse(&s->manifest, text, len, err);
+		if (ret < 0)
+			err_wrap(err, ret, "manifest");
+	}
+	return ret < 0 ? err_wrap(err, ret, "snapshot %s", path) : 0;
+}
+
+/* The parents of a diff lie beside it, and are those that it names. */
+static int open_parents(struct snapshot *s, int dir, struct mote_err *err)
+{
+	struct snapshot *child = s;
+
+	while (child->manifest.is_diff) {
+		const struct manifest *m = &child->manifest;
+		cleanup_fd int beside =
+			openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		cleanup_fd int own = -1;
+		int ret;
+
+		if (++s->depth > SNAPSHOT_DEPTH_MAX)
+			return err_set_class(err, ELOOP, ERR_CLASS_DATA,
+					     "more than %d diffs on each "
+					     "other: merge some",
+					     SNAPSHOT_DEPTH_MAX);
+		child->parent = calloc(1, sizeof(*child->parent));
+		if (!child->parent)
+			return err_set(err, ENOMEM, "snapshot");
+		ret = open_one(child->parent, beside, m->parent, &own, err);
+		if (ret < 0)
+			return err_wrap(err, ret, "parent");
+		if (memcmp(m->parent_digest.byte,
+			   child->parent->manifest.digest.byte,
+			   sizeof(m->parent_digest.byte)) != 0)
+			return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
+					     "parent %s: it is not the one "
+					     "that this diff was taken of",
+					     m->parent);
+		child = child->parent;
+	}
+	return 0;
+}
+
+int snapshot_open(struct snapshot *s, int dirfd, const char *path,
+		  struct mote_err *err)
+{
+	cleanup_fd int dir = -1;
+	int ret = open_one(s, dirfd, path, &dir, err);
+
+	if (ret == 0) {
+		ret = open_parents(s, dir, err);
+		if (ret < 0)
+			err_wrap(err, ret, "snapshot %s", path);
+	}
+	if (ret < 0)
+		snapshot_close(s);
+	return ret;
+}
+
+static void close_one(struct snapshot *s)
+{
+	fd_clear(&s->fds.manifest_fd);
+	fd_clear(&s->fds.state_fd);
+	fd_clear(&s->fds.memory_fd);
+	manifest_fini(&s->manifest);
+	diff_index_fini(&s->diff);
+	free(s->state);
+	s->state = NULL;
+}
+
+void snapshot_close(struct snapshot *s)
+{
+	struct snapshot *p = s->parent;
+
+	s->parent = NULL;
+	close_one(s);
+	while (p) {
+		struct snapshot *next = p->parent;
+
+		close_one(p);
+		free(p);
+		p = next;
+	}
+}
+
+static int check_state(struct snapshot *s, char *buf, size_t len,
+		       struct mote_err *err)
+{
+	const struct manifest *m = &s->manifest;
+	struct snap_digest d;
+
+	if (len != m->state_length)
+		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
+				     "%zu bytes, the manifest says %" PRIu64,
+				     len, m->state_length);
+	/* The section digests first: they tell the place. */
+	if (snap_reader_init(&s->reader, buf, len, err) < 0)
+		return -EBADMSG;
+	d = snap_digest(buf, len);
+	if (memcmp(d.byte, m->state_digest.byte, sizeof(d.byte)) != 0)
+		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
+				     "its digest is not the one that the "
+				     "manifest names: parts of two snapshots?");
+	if (m->is_diff)
+		return diff_index_load(&s->diff, &s->ram, &s->reader,
+				       &m->memory_digest, m->memory_length,
+				       err);
+	return ram_index_load(&s->ram, &s->reader, &m->memory_digest, err);
+}
+
+static int read_one(struct snapshot *s, struct mote_err *err)
+{
+	cleanup_free char *buf = NULL;
+	size_t len = 0;
+	int ret;
+
+	if (s->state)
+		return 0;
+	ret = read_file(s->fds.state_fd, GIB, &buf, &len, err);
+	if (ret == 0)
+		ret = check_state(s, buf, len, err);
+	if (ret < 0)
+		return err_wrap(err, ret, "state");
+	s->state = ptr_steal((uint8_t **)&buf);
+	return 0;
+}
+
+static int same_regions(const struct snapshot *s, struct mote_err *err)
+{
+	const struct ram_index *a = &s->ram, *b = &s->parent->ram;
+	bool same = a->regions == b->regions;
+
+	for (uint32_t i = 0; same && i < a->regions; i++)
+		same = a->region[i].gpa == b->region[i].gpa &&
+		       a->region[i].size == b->region[i].size;
+	return same ? 0
+		    : err_set_class(err, EBADMSG, ERR_CLASS_DATA,
+				    "its memory is not of the shape of its "
+				    "parent's");
+}
+
+/* f for s and each of its parents; an error names the parent. */
+static int for_chain(struct snapshot *s,
+		     int (*f)(struct snapshot *, struct mote_err *),
+		     struct mote_err *err)
+{
+	for (struct snapshot *p = s; p; p = p->parent) {
+		int ret = f(p, err);
+
+		if (ret < 0)
+			return p == s ? ret
+				      : err_wrap(err, ret, "parent %s",
+						 p->name);
+	}
+	return 0;
+}
+
+int snapshot_read_state(struct snapshot *s, struct mote_err *err)
+{
+	int ret = for_chain(s, read_one, err);
+
+	for (; ret == 0 && s->parent; s = s->parent)
+		ret = same_regions(s, err);
+	return ret;
+}
+
+static int compat_one(struct snapshot *s, struct mote_err *err)
+{
+	const struct manifest *m = &s->manifest;
+	int64_t size = fd_size(s->fds.memory_fd);
+
+	if (strcmp(m->arch, arch_name) != 0)
+		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+				     "architecture: the snapshot is of %s, "
+				     "this host is %s",
+				     m->arch, arch_name);
+	if (m->page_size != host_page_size())
+		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+				     "page-size: the snapshot was taken with "
+				     "%u bytes, this host has %zu",
+				     m->page_size, host_page_size());
+	if (m->vcpus > VM_VCPUS_MAX)
+		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+				     "vcpus: %u, this version runs at most %d",
+				     m->vcpus, VM_VCPUS_MAX);
+	if (size < 0 || (uint64_t)size != m->memory_length)
+		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
+				     "memory: %" PRId64 " bytes, the manifest "
+				     "says %" PRIu64,
+				     size, m->memory_length);
+	return 0;
+}
+
+int snapshot_compat(struct snapshot *s, struct mote_err *err)
+{
+	return for_chain(s, compat_one, err);
+}
+
+static int verify_one(struct snapshot *s, struct mote_err *err)
+{
+	int64_t size = fd_size(s->fds.memory_fd);
+
+	if (size < 0 || (uint64_t)size != s->manifest.memory_length ||
+	    s->ram.length != s->manifest.memory_length)
+		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
+				     "memory: %" PRId64 " bytes, the manifest "
+				     "says %" PRIu64,
+				     size, s->manifest.memory_length);
+	return ram_verify(&s->ram, s->fds.memory_fd, err);
+}
+
+int snapshot_verify(struct snapshot *s, struct mote_err *err)
+{
+	int ret = snapshot_read_state(s, err);
+
+	return ret < 0 ? ret : for_chain(s, verify_one, err);
+}
+
+int snapshot_diff_page(const struct snapshot *s, uint64_t page, void *buf)
+{
+	uint64_t size = host_page_size();
+
+	for (; s->parent; s = s->parent) {
+		const struct diff_run *r = diff_find(&s->diff, page);
+		int ret = 0;
+
+		if (!r)
+			continue;
+		if (r->kind == DIFF_ZEROS)
+			memset(buf, 0, size);
+		else
+			ret = fd_pread_full(s->fds.memory_fd, buf, size,
+					    (r->at + page - r->first) * size);
+		return ret < 0 ? ret : 1;
+	}
+	return 0;
+}
+
+const struct snapshot *snapshot_root(const struct snapshot *s)
+{
+	while (s->parent)
+		s = s->parent;
+	return s;
+}
+
+int snapshot_apply_diffs(const struct snapshot *s,
+			 const struct memslot_table *slots,
+			 struct mote_err *err)
+{
+	for (unsigned int above = s->depth; above-- > 0;) {
+		const struct snapshot *p = s;
+		int ret;
+
+		for (unsigned int i = 0; i < above; i++)
+			p = p->parent;
+		ret = diff_apply(&p->diff, p->fds.memory_fd, slots, err);
+		if (ret < 0)
+			return err_wrap(err, ret, "snapshot %s", p->name);
+	}
+	return 0;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * diff.h - the pages that changed since a snapshot's parent.
+ *
+ * The memory file of a diff holds those pages one after the other; the
+ * state's section "ram-diff" says which they are, as runs of page numbers
+ * through all regions, and keeps a digest for each 2 MiB of the file.  A
+ * page that became zeros is a run without bytes.  Threads: the VM thread,
+ * vCPUs parked; what is read is hostile and checked before it is used.
+ */
+#ifndef VMM_SNAPSHOT_DIFF_H
+#define VMM_SNAPSHOT_DIFF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "snapshot/ram.h"
+
+#define DIFF_SECTION "ram-diff"
+
+enum diff_kind {
+	DIFF_PAGES, /* in the memory file */
+	DIFF_ZEROS,
+	DIFF_KINDS,
+};
+
+struct diff_run {
+	uint64_t first, count; /* pages */
+	enum diff_kind kind;
+	uint64_t at; /* DIFF_PAGES: number of the first page in the file */
+};
+
+/* The section, read. */
+struct diff_index {
+	struct diff_run *run; /* owned, in ascending order */
+	uint64_t runs;
+	uint64_t pages; /* in the memory file */
+};
+
+/*
+ * Write the pages whose bit is set (numbered through the slots) to fd
+ * (empty) and the section to w; *digest is that of the chunks' digests,
+ * *length the file's.
+ */
+int diff_save(const struct memslot_table *slots, const uint64_t *bits, int fd,
+	      struct snap_writer *w, struct snap_digest *digest,
+	      uint64_t *length, struct mote_err *err);
+
+/*
+ * Read the section: the regions and digests into ri, the runs into di.
+ * length is the manifest's, of the memory file.
+ */
+int diff_index_load(struct diff_index *di, struct ram_index *ri,
+		    struct snap_reader *r, const struct snap_digest *digest,
+		    uint64_t length, struct mote_err *err);
+void diff_index_fini(struct diff_index *di);
+
+/* Put its pages over what is in RAM, from its memory file. */
+int diff_apply(const struct diff_index *di, int fd,
+	       const struct memslot_table *slots, struct mote_err *err);
+
+/* The run that holds a page; NULL: the parent has it. */
+const struct diff_run *diff_find(const struct diff_index *di, uint64_t page);
+
+#endif
