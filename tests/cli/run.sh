@@ -13,7 +13,7 @@ mote=$MOTE_BIN
 $mote --version >"$tmp/out"
 has "--version" "mote 0." "$tmp/out"
 $mote --help >"$tmp/out"
-for word in run check restore ctl snapshot inspect verify compat; do
+for word in run check restore ctl snapshot inspect verify compat merge; do
 	has "--help names $word" "mote $word" "$tmp/out"
 done
 $mote 2>"$tmp/err"
@@ -208,6 +208,24 @@ until_ok goes_on
 check "the guest goes on" 0 $?
 $mote snapshot "$tmp/s" "$tmp/snap2"
 check "a running guest is snapshotted too" 0 $?
+$mote snapshot "$tmp/s" "$tmp/diff1" --diff
+check "a diff of a running guest" 0 $?
+$mote snapshot "$tmp/s" "$tmp/diff2" --diff
+check "a diff to a diff" 0 $?
+$mote inspect "$tmp/diff2" >"$tmp/st"
+has "its parent is named" "parent = diff1" "$tmp/st"
+has "and how many there are" "depth = 2" "$tmp/st"
+mkdir "$tmp/elsewhere"
+$mote snapshot "$tmp/s" "$tmp/elsewhere/diff3" --diff 2>"$tmp/err2"
+check "a diff away from its parent is refused" 65 $?
+has "and the parent named" "its parent diff2 is not in the same folder" "$tmp/err2"
+check "nothing is left of it" "" "$(ls "$tmp/elsewhere")"
+$mote merge "$tmp/diff2" "$tmp/merged"
+check "merge" 0 $?
+$mote merge "$tmp/diff2" "$tmp/merged" 2>"$tmp/err2"
+check "merge replaces nothing" 65 $?
+$mote verify "$tmp/merged" >/dev/null
+check "what was merged is sound" 0 $?
 $mote ctl "$tmp/s" stop
 wait $pid
 check "stop" 0 $?
