@@ -214,6 +214,8 @@ static const struct policy_rule control_rules[] = {
 	 "commit: the paravirtual clock goes on from here"},
 	{"ioctl", {{1, NULL, "KVM_SET_MSRS"}}, X86, RARE,
 	 "commit: the TSC goes on from here"},
+	{"ioctl", {{1, NULL, "KVM_SET_LAPIC"}}, X86, RARE,
+	 "commit: the local APIC's timer goes on from here"},
 	{"ioctl", {{1, NULL, "KVM_SET_ONE_REG"}}, ARM | PPC, RARE,
 	 "commit: the virtual counter goes on from here"},
 };

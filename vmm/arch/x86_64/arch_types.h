@@ -22,10 +22,14 @@ struct arch_vcpu {
 	struct arch_vm *vm;
 	int fd;
 	uint32_t id;
-	/* Clock-derived registers as loaded, until arch_vcpu_commit. */
+	uint32_t mp_state; /* during a save */
+	/*
+	 * What runs with the clock, as loaded, until arch_vcpu_commit.  The
+	 * deadline also during a save: as it was when the LAPIC was read.
+	 */
 	bool held;
-	uint64_t held_tsc;
-	uint32_t held_apic_count;
+	uint64_t held_tsc, held_deadline;
+	uint32_t held_apic_init, held_apic_count;
 };
 
 #endif

@@ -3,9 +3,9 @@
  * kvm_state.c - the complete state of an x86_64 vCPU as snapshot sections.
  *
  * Load order is KVM's: sregs, xcrs, xsave, regs, lapic, msrs, mp state,
- * events, debug registers (KVM API 4.x; CPUID was set at init).  TSC, the
- * LAPIC's current count and kvmclock derive from the host's clock: they
- * are held as loaded and reach KVM just before the first run.
+ * events, debug registers (KVM API 4.x; CPUID was set at init).  What runs
+ * with the host's clock (TSC, the LAPIC's timer, kvmclock) is held as loaded
+ * and reaches KVM just before the first run: kvm_timer.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -14,32 +14,20 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "arch/x86_64/state_priv.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/num.h"
 #include "kvm/kvm.h"
 #include "snapshot/stream.h"
 
-#define SECTION_VM     "x86-vm"
-#define SECTION_VCPU   "x86-vcpu"
-#define VERSION	       1
-#define MSR_TSC	       0x10u
-#define MSR_MAX	       512u
-#define XSAVE_MAX      65536u
-#define APIC_CUR_COUNT 0x390
+#define SECTION_VM   "x86-vm"
+#define SECTION_VCPU "x86-vcpu"
+#define VERSION	     1
+#define XSAVE_MAX    65536u
 
-struct msr_list {
-	struct kvm_msr_list head;
-	uint32_t index[MSR_MAX];
-};
-
-struct msr_values {
-	struct kvm_msrs head;
-	struct kvm_msr_entry entry[MSR_MAX];
-};
-
-static int call(struct arch_vcpu *v, unsigned long request, void *arg,
-		const char *name, struct mote_err *err)
+int state_call(struct arch_vcpu *v, unsigned long request, void *arg,
+	       const char *name, struct mote_err *err)
 {
 	int ret = kvm_call(v->fd, request, arg);
 
@@ -48,8 +36,6 @@ static int call(struct arch_vcpu *v, unsigned long request, void *arg,
 			       strerror(-ret));
 	return 0;
 }
-
-#define CALL(v, request, arg, err) call(v, request, arg, #request, err)
 
 static void put_segment(struct snap_writer *w, const struct kvm_segment *s)
 {
@@ -266,150 +252,15 @@ static int load_regs(struct arch_vcpu *v, struct snap_section *r,
 	return r->error ? 0 : CALL(v, KVM_SET_REGS, &g, err);
 }
 
-static int save_lapic(struct arch_vcpu *v, struct snap_writer *w,
-		      struct mote_err *err)
-{
-	struct kvm_lapic_state apic;
-	int ret = CALL(v, KVM_GET_LAPIC, &apic, err);
-
-	if (ret < 0)
-		return ret;
-	if (v->held)
-		memcpy(apic.regs + APIC_CUR_COUNT, &v->held_apic_count, 4);
-	snap_put_bytes(w, apic.regs, sizeof(apic.regs));
-	return 0;
-}
-
-static int load_lapic(struct arch_vcpu *v, struct snap_section *r,
-		      struct mote_err *err)
-{
-	struct kvm_lapic_state apic;
-
-	snap_get_bytes(r, apic.regs, sizeof(apic.regs));
-	if (r->error)
-		return 0;
-	memcpy(&v->held_apic_count, apic.regs + APIC_CUR_COUNT, 4);
-	return CALL(v, KVM_SET_LAPIC, &apic, err);
-}
-
-/* Synthetic MSRs of an interface that we do not offer; some are clocks. */
-static bool is_hyperv(uint32_t index)
-{
-	return index >= 0x40000000u && index < 0x40000200u;
-}
-
-static int list_msrs(struct arch_vcpu *v, struct msr_list *list,
-		     struct mote_err *err)
-{
-	uint32_t n = 0;
-	int ret;
-
-	list->head.nmsrs = MSR_MAX;
-	ret = kvm_call(v->vm->kvm_fd, KVM_GET_MSR_INDEX_LIST, list);
-	if (ret < 0)
-		return err_set(err, -ret, "KVM_GET_MSR_INDEX_LIST: %s",
-			       strerror(-ret));
-	for (uint32_t i = 0; i < list->head.nmsrs; i++)
-		if (!is_hyperv(list->head.indices[i]))
-			list->head.indices[n++] = list->head.indices[i];
-	list->head.nmsrs = n;
-	return 0;
-}
-
-/*
- * The list names what KVM knows, not what this vCPU has: an MSR that can't
- * be read does not exist for the guest, and KVM stops at it.
- */
-static int save_msrs(struct arch_vcpu *v, struct snap_writer *w,
-		     struct mote_err *err)
-{
-	cleanup_free struct msr_list *list = calloc(1, sizeof(*list));
-	cleanup_free struct msr_values *got = calloc(1, sizeof(*got));
-	uint32_t n = 0, at = 0;
-	int ret;
-
-	if (!list || !got)
-		return err_set(err, ENOMEM, "MSR list");
-	ret = list_msrs(v, list, err);
-	if (ret < 0)
-		return ret;
-	while (at < list->head.nmsrs) {
-		struct msr_values part = {.head.nmsrs = list->head.nmsrs - at};
-
-		for (uint32_t i = at; i < list->head.nmsrs; i++)
-			part.entry[i - at].index = list->head.indices[i];
-		ret = kvm_call(v->fd, KVM_GET_MSRS, &part);
-		if (ret < 0)
-			return err_set(err, -ret, "vCPU %u: KVM_GET_MSRS: %s",
-				       v->id, strerror(-ret));
-		memcpy(got->entry + n, part.entry,
-		       (size_t)ret * sizeof(part.entry[0]));
-		n += (uint32_t)ret;
-		at += (uint32_t)ret + 1;
-	}
-	snap_put_u32(w, n);
-	for (uint32_t i = 0; i < n; i++) {
-		struct kvm_msr_entry *e = &got->entry[i];
-
-		if (v->held && e->index == MSR_TSC)
-			e->data = v->held_tsc;
-		snap_put_u32(w, e->index);
-		snap_put_u64(w, e->data);
-	}
-	return 0;
-}
-
-static int set_msrs(struct arch_vcpu *v, struct msr_values *m,
-		    struct mote_err *err)
-{
-	int ret = kvm_call(v->fd, KVM_SET_MSRS, m);
-
-	if (ret < 0)
-		return err_set(err, -ret, "vCPU %u: KVM_SET_MSRS: %s", v->id,
-			       strerror(-ret));
-	if ((uint32_t)ret < m->head.nmsrs)
-		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
-				     "vCPU %u: this host refuses MSR 0x%x = "
-				     "0x%" PRIx64,
-				     v->id, m->entry[ret].index,
-				     (uint64_t)m->entry[ret].data);
-	return 0;
-}
-
-static int load_msrs(struct arch_vcpu *v, struct snap_section *r,
-		     struct mote_err *err)
-{
-	cleanup_free struct msr_values *m = calloc(1, sizeof(*m));
-	uint32_t n = snap_get_u32(r);
-
-	if (!m)
-		return err_set(err, ENOMEM, "MSR list");
-	if (n > MSR_MAX)
-		r->error = -EBADMSG;
-	for (uint32_t i = 0; !r->error && i < n; i++) {
-		m->entry[i].index = snap_get_u32(r);
-		m->entry[i].data = snap_get_u64(r);
-		if (m->entry[i].index == MSR_TSC)
-			v->held_tsc = m->entry[i].data;
-	}
-	if (r->error)
-		return 0;
-	m->head.nmsrs = n;
-	return set_msrs(v, m, err);
-}
-
 static int save_events(struct arch_vcpu *v, struct snap_writer *w,
 		       struct mote_err *err)
 {
 	struct kvm_vcpu_events e = {0};
-	struct kvm_mp_state mp;
-	int ret = CALL(v, KVM_GET_MP_STATE, &mp, err);
+	int ret = CALL(v, KVM_GET_VCPU_EVENTS, &e, err);
 
-	if (ret == 0)
-		ret = CALL(v, KVM_GET_VCPU_EVENTS, &e, err);
 	if (ret < 0)
 		return ret;
-	snap_put_u32(w, mp.mp_state);
+	snap_put_u32(w, v->mp_state);
 	snap_put_u32(w, e.flags);
 	snap_put_u8(w, e.exception.injected);
 	snap_put_u8(w, e.exception.nr);
@@ -502,11 +353,16 @@ int arch_vcpu_save(struct arch_vcpu *v, struct snap_writer *w,
 		save_sregs, save_xcrs, save_xsave,  save_regs,
 		save_lapic, save_msrs, save_events, save_debug,
 	};
+	struct kvm_mp_state mp;
+	/* First: it takes a pending INIT or SIPI, which changes the rest. */
+	int ret = CALL(v, KVM_GET_MP_STATE, &mp, err);
 
+	if (ret < 0)
+		return ret;
+	v->mp_state = mp.mp_state;
 	snap_section_begin(w, SECTION_VCPU, v->id, VERSION, SNAP_REQUIRED);
 	for (size_t i = 0; i < ARRAY_SIZE(part); i++) {
-		int ret = part[i](v, w, err);
-
+		ret = part[i](v, w, err);
 		if (ret < 0)
 			return ret;
 	}
@@ -532,20 +388,6 @@ int arch_vcpu_load(struct arch_vcpu *v, struct snap_reader *r,
 	if (ret == 0)
 		ret = snap_section_close(&s, err);
 	v->held = ret == 0;
-	return ret;
-}
-
-int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err)
-{
-	struct msr_values tsc = {.head.nmsrs = 1};
-	int ret;
-
-	if (!v->held)
-		return 0;
-	tsc.entry[0].index = MSR_TSC;
-	tsc.entry[0].data = v->held_tsc;
-	ret = set_msrs(v, &tsc, err);
-	v->held = ret < 0;
 	return ret;
 }
 

@@ -25,6 +25,7 @@
 #include "kvm/kvm.h"
 
 #define CPUID_MAX    256
+#define CPUID_TSCDL  (1u << 24)
 #define IOAPIC_PINS  24
 #define TSS_ADDR     0xfffbd000ul /* below the BIOS area, never RAM */
 #define RFLAGS_FIXED (1u << 1)
@@ -110,6 +111,8 @@ static void set_apic_id(struct kvm_cpuid2 *cpuid, uint32_t id)
 		if (e->function == 1) {
 			e->ebx = (e->ebx & 0x00ffffff) | id << 24;
 			e->ecx |= 1u << 31; /* a hypervisor is here */
+			/* KVM's APIC has it; Linux before 6.14 is silent. */
+			e->ecx |= CPUID_TSCDL;
 		}
 		if (e->function == 0xb || e->function == 0x1f)
 			e->edx = id;
