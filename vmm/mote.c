@@ -25,6 +25,7 @@
 #include "devices/hostdev.h"
 #include "doctor.h"
 #include "sandbox/sandbox.h"
+#include "snapshot/rewind.h"
 #include "snapshot/snapshot.h"
 #include "vm.h"
 
@@ -56,6 +57,7 @@ struct mote_vm {
 	struct vm *vm;
 	struct mote_config *cfg;
 	struct mote_snapshot *from; /* a reference, or NULL */
+	struct rewind *rewind;	    /* or NULL */
 	enum mote_seccomp seccomp;
 	bool input_ended;
 };
@@ -523,8 +525,15 @@ static int create(struct mote_vm *mv, const struct mote_vm_options *opt,
 	if (opt->snapshot) {
 		ref_get(&opt->snapshot->ref);
 		mv->from = opt->snapshot;
-		return snapshot_load(&mv->from->s, &b, &mv->vm, err);
+		ret = snapshot_load(&mv->from->s, &b, &mv->vm, err);
+		if (ret == 0 && opt->rewind)
+			ret = rewind_init(&mv->rewind, mv->vm, &mv->from->s,
+					  err);
+		return ret;
 	}
+	if (opt->rewind)
+		return err_set(err, EINVAL,
+			       "mote_vm_options: rewind without a snapshot");
 	return boot(mv, &b, opt->kernel_fd, err);
 }
 
@@ -623,6 +632,14 @@ int mote_vm_resume(struct mote_vm *mv, struct mote_err *err)
 	return vm_resume(mv->vm, err);
 }
 
+int mote_vm_rewind(struct mote_vm *mv, uint64_t *pages, struct mote_err *err)
+{
+	if (!mv->rewind)
+		return err_set(err, EINVAL,
+			       "rewind: the VM was not created for it");
+	return rewind_vm(mv->rewind, pages, err);
+}
+
 int mote_vm_vcpu_unplug(struct mote_vm *mv, uint32_t id, struct mote_err *err)
 {
 	return vm_vcpu_unplug(mv->vm, id, err);
@@ -697,6 +714,7 @@ void mote_vm_destroy(struct mote_vm *mv)
 	if (!mv)
 		return;
 	vm_destroy(mv->vm);
+	rewind_fini(mv->rewind);
 	mote_snapshot_close(mv->from);
 	mote_config_free(mv->cfg);
 	free(mv);

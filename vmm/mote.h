@@ -209,6 +209,7 @@ struct mote_vm_options {
 	void *log_opaque;
 	int log_level;
 	struct mote_timeline *timeline; /* may be NULL */
+	bool rewind; /* with snapshot: mote_vm_rewind shall be possible */
 	/* Of mote_device_open; what is not among them is opened. */
 	const struct mote_device_fd *devices;
 	int device_count;
@@ -286,6 +287,17 @@ MOTE_API int mote_vm_vcpu_unplug(struct mote_vm *vm, uint32_t id,
 				 struct mote_err *err);
 MOTE_API int mote_vm_vcpu_replug(struct mote_vm *vm, uint32_t id,
 				 struct mote_err *err);
+
+/*
+ * Put a VM that was created with rewind back to its snapshot, from any state
+ * but built or killed; it is paused then, and its next run is a new
+ * generation.  The pages that it wrote are copied back (*pages: how many, may
+ * be NULL), vCPUs and devices are loaded anew, what was on its way through
+ * the console is gone.  Faster than another VM by the price of that one's
+ * faults.  Not undone: what left the machine.  After an error it has crashed.
+ */
+MOTE_API int mote_vm_rewind(struct mote_vm *vm, uint64_t *pages,
+			    struct mote_err *err);
 
 /*
  * Give the console other descriptors, borrowed until the next call or

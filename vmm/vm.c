@@ -243,6 +243,46 @@ int vm_vcpu_replug(struct vm *vm, uint32_t id, struct mote_err *err)
 	return 0;
 }
 
+int vm_rewind_begin(struct vm *vm, struct mote_err *err)
+{
+	int ret = 0;
+
+	if (!vm->threads)
+		return err_set(err, ESRCH, "the VM %s",
+			       vm->state == VM_BUILT ? "has not run"
+						     : "was killed");
+	park_all(vm);
+	if (vm->state == VM_RUNNING)
+		vm->state = VM_PAUSED;
+	while (ret == 0 && vm->unpluggeds)
+		ret = vm_vcpu_replug(vm, vm->unplugged[0]->id, err);
+	for (uint32_t i = 0; ret == 0 && i < vm->devices; i++) {
+		struct device *dev = vm->device[i];
+
+		if (dev->ops->quiesce)
+			ret = dev->ops->quiesce(dev, err);
+	}
+	if (ret < 0)
+		return ret;
+	chardev_flush(&vm->console, false);
+	for (uint32_t i = 0; i < vm->vcpus; i++)
+		vcpu_rewind(vm->vcpu[i]);
+	event_rewind(&vm->events);
+	return 0;
+}
+
+void vm_rewind_end(struct vm *vm, const struct mote_err *failed)
+{
+	vm->end = failed ? VM_END_CRASH : VM_END_NONE;
+	vm->state = failed ? VM_ENDED : VM_PAUSED;
+	vm->err.code = 0;
+	if (failed)
+		vm->err = *failed;
+	vm->exit_code = 0;
+	vm->ready = vm->committed = vm->console_blocked = false;
+	vm->dispatch_again_ms = -1;
+}
+
 void vm_ask_stop(struct vm *vm)
 {
 	if (vm->state == VM_ENDED)

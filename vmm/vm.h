@@ -112,6 +112,15 @@ int vm_start(struct vm *vm, bool paused, struct mote_err *err);
 int vm_pause(struct vm *vm, struct mote_err *err);
 int vm_resume(struct vm *vm, struct mote_err *err);
 
+/*
+ * Around loading a snapshot into a machine that has run (vcpu_env.keep):
+ * stop it wherever it is and forget its end; then what comes next is as
+ * after its first load, paused.  -ESRCH: it was killed.  failed: it can't be
+ * used any more but to be destroyed.
+ */
+int vm_rewind_begin(struct vm *vm, struct mote_err *err);
+void vm_rewind_end(struct vm *vm, const struct mote_err *failed);
+
 /* Other descriptors for the console: chardev_attach. */
 void vm_console_attach(struct vm *vm, int in_fd, int out_fd);
 

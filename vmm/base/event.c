@@ -44,6 +44,13 @@ void event_end(struct event_queue *q, unsigned int bit, int code)
 	event_post(q, bit);
 }
 
+void event_rewind(struct event_queue *q)
+{
+	atomic_store(&q->exit_code, 0);
+	atomic_store(&q->over, false);
+	event_take(q);
+}
+
 unsigned int event_take(struct event_queue *q)
 {
 	uint64_t count;

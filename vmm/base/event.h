@@ -43,6 +43,9 @@ void event_post(struct event_queue *q, unsigned int bits);
  */
 void event_end(struct event_queue *q, unsigned int bit, int code);
 
+/* As after event_init: the guest is not over, nothing is pending. */
+void event_rewind(struct event_queue *q);
+
 /* Take all pending bits and clear the eventfd. */
 unsigned int event_take(struct event_queue *q);
 

@@ -278,11 +278,12 @@ int chardev_load(struct chardev *c, struct snap_section *s)
 	if (in > CHARDEV_IN)
 		return -EBADMSG;
 	snap_get_bytes(s, c->in, in);
+	c->dropped += c->out_len; /* of a machine that is rewound */
 	c->out_head = c->in_head = 0;
 	c->out_len = c->out_fd < 0 && !c->keep ? 0 : out;
 	c->in_len = in;
-	if (c->out_fd >= 0 && c->out_len >= PACE_AT)
-		atomic_store_explicit(c->pace, true, memory_order_relaxed);
+	atomic_store_explicit(c->pace, c->out_fd >= 0 && c->out_len >= PACE_AT,
+			      memory_order_relaxed);
 	/* The guest may never write again: what waits goes out by itself. */
 	if (c->out_len > 0)
 		event_post(c->events, EVENT_CONSOLE | EVENT_LINE);

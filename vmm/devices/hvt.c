@@ -689,14 +689,28 @@ static int load_readonly(struct device *dev, struct snap_section *s,
 	return 0;
 }
 
+/* Rewound: it is the snapshot that was loaded, and its devices are here. */
+static void skip_shape(struct snap_section *s)
+{
+	uint32_t n = snap_get_u32(s);
+
+	snap_get_raw(s, n * (size_t)(SOLO5_NAME_SIZE + 4 + 8 + 8));
+	n = snap_get_u32(s);
+	snap_get_raw(s, n * (size_t)(8 + 8));
+}
+
 static int hvt_load(struct device *dev, struct snap_section *s,
 		    struct mote_err *err)
 {
 	struct hvt *h = dev->priv;
 	struct pending *p = &h->pending;
-	int ret = load_manifest(h, s, err);
+	int ret = 0;
 
-	if (ret == 0)
+	if (h->restored)
+		skip_shape(s);
+	else
+		ret = load_manifest(h, s, err);
+	if (ret == 0 && !h->restored)
 		ret = load_readonly(dev, s, err);
 	if (ret < 0)
 		return ret;

@@ -34,6 +34,14 @@ void track_file(struct track *t, int pagemap_fd)
 	t->pagemap_fd = pagemap_fd;
 }
 
+void track_rewound(struct track *t)
+{
+	if (t->logging)
+		dirty_stop(&t->log, NULL);
+	t->logging = false;
+	t->mode = TRACK_FILE;
+}
+
 uint64_t track_pages(const struct track *t)
 {
 	return memslot_total(t->slots) / host_page_size();

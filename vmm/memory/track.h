@@ -36,6 +36,9 @@ void track_fini(struct track *t);
 /* RAM was mapped from its reference; pagemap_fd (or -1) is taken over. */
 void track_file(struct track *t, int pagemap_fd);
 
+/* The machine is again as its file has it, but for pages that left it. */
+void track_rewound(struct track *t);
+
 /* Pages over all slots, and 64-bit words for a bit each. */
 uint64_t track_pages(const struct track *t);
 uint64_t *track_bits(const struct track *t); /* zeroed, malloc'd */

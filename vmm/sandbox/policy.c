@@ -218,6 +218,24 @@ static const struct policy_rule control_rules[] = {
 	 "commit: the local APIC's timer goes on from here"},
 	{"ioctl", {{1, NULL, "KVM_SET_ONE_REG"}}, ARM | PPC, RARE,
 	 "commit: the virtual counter goes on from here"},
+
+	/* a rewind: pages and registers go back to the snapshot's */
+	{"process_vm_readv", {{0, NULL, "@pid"}}, ALL, RARE,
+	 "base/map.c: copy pages of this process's own mappings"},
+	{"ioctl", {{1, NULL, "KVM_SET_MP_STATE"}}, X86 | ARM, RARE,
+	 "rewind: started or halted"},
+	{"ioctl", {{1, NULL, "KVM_SET_VCPU_EVENTS"}}, X86 | ARM, RARE,
+	 "rewind: pending exceptions and interrupts"},
+	{"ioctl", {{1, NULL, "KVM_SET_REGS"}}, X86 | PPC, RARE,
+	 "rewind: general registers"},
+	{"ioctl", {{1, NULL, "KVM_SET_SREGS"}}, X86 | PPC, RARE,
+	 "rewind: segments, control registers; SLB and SDR1 on ppc64le"},
+	{"ioctl", {{1, NULL, "KVM_SET_XSAVE"}}, X86, RARE,
+	 "rewind: FPU, vectors, AMX"},
+	{"ioctl", {{1, NULL, "KVM_SET_XCRS"}}, X86, RARE,
+	 "rewind: XCR0"},
+	{"ioctl", {{1, NULL, "KVM_SET_DEBUGREGS"}}, X86, RARE,
+	 "rewind: DR0 to DR7"},
 };
 
 /*

@@ -243,8 +243,8 @@ static int check_shape(const struct snapshot *s, const struct vm_config *cfg,
 	return 0;
 }
 
-static int load_state(struct vm *vm, struct snap_reader *r,
-		      struct mote_err *err)
+static int load_sections(struct vm *vm, struct snap_reader *r,
+			 struct mote_err *err)
 {
 	struct snap_section s;
 	int ret = arch_vm_load(&vm->arch, r, err);
@@ -271,6 +271,15 @@ static int load_state(struct vm *vm, struct snap_reader *r,
 	return ret;
 }
 
+int snapshot_load_state(struct vm *vm, const struct snapshot *s,
+			struct mote_err *err)
+{
+	struct snap_reader r = s->reader; /* it notes what was used */
+	int ret = load_sections(vm, &r, err);
+
+	return ret < 0 ? err_wrap(err, ret, "state") : 0;
+}
+
 static int check(struct snapshot *s, const struct vm_config *cfg,
 		 struct mote_err *err)
 {
@@ -285,13 +294,18 @@ static int check(struct snapshot *s, const struct vm_config *cfg,
 	return ret;
 }
 
-/* Its next diff is to the snapshot that it came from. */
-static void note_origin(struct vm *vm, const struct snapshot *s,
-			const struct build_options *opt)
+void snapshot_note_reference(struct vm *vm, const struct snapshot *s)
 {
 	memcpy(vm->reference.name, s->name, sizeof(vm->reference.name));
 	memcpy(vm->reference.digest, s->manifest.digest.byte,
 	       sizeof(vm->reference.digest));
+}
+
+/* Its next diff is to the snapshot that it came from. */
+static void note_origin(struct vm *vm, const struct snapshot *s,
+			const struct build_options *opt)
+{
+	snapshot_note_reference(vm, s);
 	if (!opt->memory_copy)
 		track_file(&vm->track, opt->pagemap_fd < 0
 					       ? -1
@@ -303,7 +317,6 @@ static void note_origin(struct vm *vm, const struct snapshot *s,
 int snapshot_load(struct snapshot *s, struct build_options *opt,
 		  struct vm **out, struct mote_err *err)
 {
-	struct snap_reader reader;
 	struct vm *vm = NULL;
 	int ret = check(s, opt->cfg, err);
 
@@ -320,13 +333,12 @@ int snapshot_load(struct snapshot *s, struct build_options *opt,
 	}
 	if (ret < 0)
 		return ret;
-	reader = s->reader; /* it notes what was used: s may be loaded again */
-	ret = load_state(vm, &reader, err);
+	ret = snapshot_load_state(vm, s, err);
 	if (ret == 0 && vm->hvt)
 		ret = build_hvt_attach(vm, opt, err);
 	if (ret < 0) {
 		vm_destroy(vm);
-		return err_wrap(err, ret, "state");
+		return ret;
 	}
 	timeline_mark(opt->timeline, "state loaded");
 	note_origin(vm, s, opt);

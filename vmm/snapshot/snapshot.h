@@ -94,6 +94,16 @@ int snapshot_compat(struct snapshot *s, struct mote_err *err);
 int snapshot_load(struct snapshot *s, struct build_options *opt,
 		  struct vm **out, struct mote_err *err);
 
+/*
+ * Load the vCPUs, the VM's and the devices' state from the sections of s;
+ * the machine is the one that was built for it, and parked.
+ */
+int snapshot_load_state(struct vm *vm, const struct snapshot *s,
+			struct mote_err *err);
+
+/* Its next diff is to s. */
+void snapshot_note_reference(struct vm *vm, const struct snapshot *s);
+
 /* The full one at the end of its parents. */
 const struct snapshot *snapshot_root(const struct snapshot *s);
 

@@ -94,8 +94,8 @@ bool vcpu_obey(struct vcpu *v)
 	for (;;) {
 		req = atomic_load(&v->request);
 		/* An ended guest does not go on: its thread need not wait. */
-		stop = (req & VCPU_REQ_STOP) || v->ended;
-		if (stop || !(req & VCPU_REQ_PARK))
+		stop = (req & VCPU_REQ_STOP) || (v->ended && !v->env->keep);
+		if (stop || (!(req & VCPU_REQ_PARK) && !v->ended))
 			break;
 		if (v->state == VCPU_RUNNING)
 			set_state(v, VCPU_PARKED);
@@ -126,6 +126,14 @@ void vcpu_unpark(struct vcpu *v)
 	pthread_mutex_lock(&v->lock);
 	atomic_fetch_and(&v->request, ~(unsigned int)VCPU_REQ_PARK);
 	pthread_cond_broadcast(&v->cond);
+	pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_rewind(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	v->ended = v->nudged = false;
+	v->err.code = 0;
 	pthread_mutex_unlock(&v->lock);
 }
 

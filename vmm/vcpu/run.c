@@ -256,6 +256,17 @@ static int run_guest(struct vcpu *v)
 	}
 }
 
+/*
+ * The guest is over, and its state is to be replaced: let KVM complete the
+ * instruction of the last exit, or it would be completed on the new state.
+ */
+static void finish_exit(struct vcpu *v)
+{
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	kvm_run(v->fd);
+	vcpu_kick_taken(v);
+}
+
 void vcpu_loop(struct vcpu *v)
 {
 	while (vcpu_obey(v)) {
@@ -272,5 +283,7 @@ void vcpu_loop(struct vcpu *v)
 		} else if (ret < 0) {
 			crash(v, "vCPU %u: KVM_RUN: %s", v->id, strerror(-ret));
 		}
+		if (v->ended && v->env->keep)
+			finish_exit(v);
 	}
 }

@@ -61,6 +61,7 @@ struct vcpu_env {
 	struct event_queue *events;
 	atomic_bool pace;	   /* a device asks vCPUs to slow down */
 	struct vcpu_waiter waiter; /* of its one vCPU; pending NULL: none */
+	bool keep; /* an ended guest's threads wait parked: vcpu_rewind */
 	bool strict; /* a port or address that nobody answers ends the guest */
 	/* Runs first in the vCPU's thread (its seccomp filter); 0 or -errno. */
 	int (*thread_enter)(void *opaque, int vcpu_fd);
@@ -83,7 +84,7 @@ struct vcpu {
 	pthread_cond_t cond;
 	enum vcpu_state state;
 	bool nudged;
-	bool ended;	     /* the guest is over; the thread leaves */
+	bool ended;	     /* the guest is over; the thread leaves or waits */
 	struct mote_err err; /* why it ended, when not by its own will */
 
 	atomic_uint request; /* VCPU_REQ_* */
@@ -108,6 +109,9 @@ int vcpu_start(struct vcpu *v, bool paused, struct mote_err *err);
 void vcpu_park_request(struct vcpu *v);
 void vcpu_park_wait(struct vcpu *v);
 void vcpu_unpark(struct vcpu *v);
+
+/* Parked only: the guest is not over; its state is about to be loaded. */
+void vcpu_rewind(struct vcpu *v);
 
 /* Parked only: say whether it is in the machine or kept outside. */
 void vcpu_set_plugged(struct vcpu *v, bool plugged);

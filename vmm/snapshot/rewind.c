@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/rewind.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#include "base/bitmap.h"
+#include "base/err.h"
+#include "base/map.h"
+#include "base/num.h"
+#include "config/config.h"
+#include "snapshot/snapshot.h"
+#include "vm.h"
+
+#define BATCH 256
+
+struct rewind {
+	struct vm *vm;
+	const struct snapshot *from;
+	struct map base; /* the memory file of its root */
+	uint64_t *bits;	 /* a bit a page */
+};
+
+static int refuse(struct vm *vm, struct mote_err *err)
+{
+	const struct vm_config *c = vm->cfg;
+
+	if (vm->track.mode != TRACK_FILE)
+		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+				     "rewind: restore.memory: a machine that "
+				     "can be rewound has its memory mapped "
+				     "from the snapshot");
+	for (uint32_t i = 0; i < c->disk_count; i++)
+		if (!c->disk[i].readonly)
+			return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+					     "rewind: disk.%s.readonly: what "
+					     "is written to a disk can't be "
+					     "undone: expected yes",
+					     c->disk[i].name);
+	return 0;
+}
+
+int rewind_init(struct rewind **out, struct vm *vm, const struct snapshot *s,
+		struct mote_err *err)
+{
+	const struct snapshot *root = snapshot_root(s);
+	struct rewind *r;
+	int ret = refuse(vm, err);
+
+	*out = NULL;
+	if (ret < 0)
+		return ret;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return err_set(err, ENOMEM, "rewind");
+	r->vm = vm;
+	r->from = s;
+	r->bits = track_bits(&vm->track);
+	ret = r->bits ? map_shared(&r->base, root->fds.memory_fd, 0,
+				   root->manifest.memory_length, PROT_READ, err)
+		      : err_set(err, ENOMEM, "rewind");
+	if (ret < 0) {
+		rewind_fini(r);
+		return ret;
+	}
+	vm->env.keep = true;
+	*out = r;
+	return 0;
+}
+
+void rewind_fini(struct rewind *r)
+{
+	if (!r)
+		return;
+	map_fini(&r->base);
+	free(r->bits);
+	free(r);
+}
+
+/* Nobody but us could write these, and we did not since the load. */
+static void leave_readonly(struct rewind *r)
+{
+	const struct memslot_table *t = &r->vm->slots;
+	uint64_t page = host_page_size(), first = 0;
+
+	for (int i = 0; i < MEMSLOT_MAX; i++) {
+		const struct memslot *s = &t->slot[i];
+
+		if (!s->ram.addr)
+			continue;
+		for (int k = 0; k < t->readonlys; k++) {
+			const struct memslot_readonly *ro = &t->readonly[k];
+
+			if (ro->gpa < s->gpa || ro->end > s->gpa + s->ram.size)
+				continue;
+			for (uint64_t a = ro->gpa; a < ro->end; a += page)
+				bitmap_clear(r->bits,
+					     first + (a - s->gpa) / page);
+		}
+		first += s->ram.size / page;
+	}
+}
+
+static int copy_failed(int code, struct mote_err *err)
+{
+	return err_set_class(err, code, ERR_CLASS_IO,
+			     "the snapshot's memory file can't be read: %s",
+			     strerror(code));
+}
+
+/* Pages that a diff brought; what is left in bits is the root's. */
+static int copy_from_diffs(struct rewind *r, uint64_t all, struct mote_err *err)
+{
+	uint64_t n;
+
+	if (!r->from->parent)
+		return 0;
+	for (uint64_t i = 0; (i = bitmap_next(r->bits, i, all)) < all; i++) {
+		int ret = snapshot_diff_page(
+			r->from, i, memslot_page(&r->vm->slots, i, &n));
+
+		if (ret < 0)
+			return copy_failed(-ret, err);
+		if (ret > 0)
+			bitmap_clear(r->bits, i);
+	}
+	return 0;
+}
+
+/* The end of the run of set bits that begins at i, within n pages. */
+static uint64_t run_end(const uint64_t *bits, uint64_t i, uint64_t n)
+{
+	uint64_t end = i + n;
+
+	while (i < end && bitmap_test(bits, i))
+		i++;
+	return i;
+}
+
+static int copy_from_root(struct rewind *r, uint64_t all, struct mote_err *err)
+{
+	struct iovec to[BATCH], from[BATCH];
+	uint64_t page = host_page_size(), i = 0;
+	size_t n = 0;
+	int ret = 0;
+
+	while (ret == 0 && (i = bitmap_next(r->bits, i, all)) < all) {
+		uint64_t left, end;
+		void *dst = memslot_page(&r->vm->slots, i, &left);
+
+		end = run_end(r->bits, i, left);
+		to[n] = (struct iovec){dst, (end - i) * page};
+		from[n] = (struct iovec){(char *)r->base.addr + i * page,
+					 (end - i) * page};
+		i = end;
+		if (++n == BATCH) {
+			ret = map_copy(to, from, n);
+			n = 0;
+		}
+	}
+	if (ret == 0)
+		ret = map_copy(to, from, n);
+	return ret < 0 ? copy_failed(-ret, err) : 0;
+}
+
+static int copy_back(struct rewind *r, uint64_t *pages, struct mote_err *err)
+{
+	uint64_t all = track_pages(&r->vm->track);
+	int ret;
+
+	memset(r->bits, 0, bitmap_words(all) * sizeof(*r->bits));
+	ret = track_diverged(&r->vm->track, r->bits, err);
+	if (ret < 0)
+		return ret;
+	leave_readonly(r);
+	if (pages)
+		*pages = bitmap_count(r->bits, all);
+	ret = copy_from_diffs(r, all, err);
+	return ret < 0 ? ret : copy_from_root(r, all, err);
+}
+
+int rewind_vm(struct rewind *r, uint64_t *pages, struct mote_err *err)
+{
+	struct mote_err own = {0};
+	int ret = vm_rewind_begin(r->vm, err);
+
+	if (ret < 0)
+		return ret;
+	ret = copy_back(r, pages, &own);
+	if (ret == 0)
+		ret = snapshot_load_state(r->vm, r->from, &own);
+	if (ret < 0)
+		err_wrap(&own, ret, "rewind");
+	vm_rewind_end(r->vm, ret < 0 ? &own : NULL);
+	if (ret < 0) {
+		if (err)
+			*err = own;
+		return ret;
+	}
+	track_rewound(&r->vm->track);
+	snapshot_note_reference(r->vm, r->from);
+	return 0;
+}
