@@ -72,7 +72,7 @@ CLI_SRC := $(wildcard vmm/cli/*.c)
 OCI_SRC := $(wildcard vmm/oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-GUESTS := hello counter walk $(if $(filter x86_64 arm64,$(ARCH)),smp hostile) $(if $(filter x86_64,$(ARCH)),noop exits echo simd simdavx apic) \
+GUESTS := hello counter walk touch $(if $(filter x86_64 arm64,$(ARCH)),smp hostile) $(if $(filter x86_64,$(ARCH)),noop exits echo simd simdavx apic) \
 	$(if $(filter arm64,$(ARCH)),psci) $(if $(filter ppc64le,$(ARCH)),hpt)
 HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo many)
 GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf) $(HVT_GUESTS:%=$(B)/guests/hvt-%.elf)
@@ -155,7 +155,7 @@ GUEST_LINK := -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-
 guests: $(GUEST_ELF) ## build the sample and test guests
 
 # Ring 3: there a KVM that interprets ring 0 runs vector code natively.
-$(B)/guests/simd.elf: GUEST_CFLAGS += -DNOTE_FLAGS=1
+$(B)/guests/simd.elf $(B)/guests/touch.elf: GUEST_CFLAGS += -DNOTE_FLAGS=1
 $(B)/guests/noop.elf: guests/noop/noop.S
 $(B)/guests/exits.elf: guests/exits/exits.S
 $(B)/guests/noop.elf $(B)/guests/exits.elf: guests/lib/note.S $(GUEST_LD)
@@ -232,7 +232,7 @@ demo: ## install what is missing, build, run a guest from an INI file
 # --- bench --------------------------------------------------------------------
 # --wrap: inproc.c sees when the library enters KVM_RUN (and changes nothing).
 BENCH_HDR := bench/measure.h bench/trace.h bench/floor_vm.h
-BENCH_SRC := bench/measure.c bench/launch.c bench/inproc.c bench/report.c
+BENCH_SRC := bench/measure.c bench/launch.c bench/inproc.c bench/restore.c bench/report.c
 BENCH_LD := -Wl,--wrap=kvm_run
 BENCH_BIN := $(B)/bench/floor $(B)/bench/floor-nolibc $(B)/bench/floor-jail $(B)/bench/jail-only $(B)/bench/bench
 $(B)/bench/floor: bench/floor.c bench/floor_vm.h

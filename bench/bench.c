@@ -4,6 +4,7 @@
  *
  *   bench [--plot] [BUILD-DIR [RUNS]]  measures, prints a table, writes
  *                                      bench.json (and two pictures)
+ *   bench --snapshots [...]            only what restore.c measures
  *   bench --counts PROGRAM...          prints the system calls of one run
  *
  * Run from the top of the tree.  What is measured how stands beside it:
@@ -107,6 +108,7 @@ static int bench_all(const char *build, int runs, bool with_plot)
 	if (access("/dev/kvm", R_OK | W_OK) == 0) {
 		bench_launch(&place, runs);
 		bench_inproc(&place, runs);
+		bench_restore(&place, runs);
 		bench_memory(&place);
 		bench_counts(&place);
 		bench_peers(&place, RUNS_MIN);
@@ -121,23 +123,39 @@ static int bench_all(const char *build, int runs, bool with_plot)
 	return with_plot ? plot(build) : 0;
 }
 
+/* Snapshots alone: what is printed, and no file is written. */
+static int bench_snapshots(const char *build, int runs)
+{
+	const struct place place = {.dir = build};
+	struct sched_param rr = {.sched_priority = 1};
+
+	sched_setscheduler(0, SCHED_RR, &rr);
+	bench_restore(&place, runs);
+	print_table();
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	bool with_plot = argc > 1 && !strcmp(argv[1], "--plot");
 	const char *build;
+	bool snapshots;
 	int runs;
 
 	if (argc > 2 && !strcmp(argv[1], "--counts"))
 		return print_counts(argv + 2);
-	argc -= with_plot;
-	argv += with_plot;
+	snapshots = argc > 1 && !strcmp(argv[1], "--snapshots");
+	argc -= with_plot || snapshots;
+	argv += with_plot || snapshots;
 	build = argc > 1 ? argv[1] : "build";
 	runs = argc > 2 ? atoi(argv[2]) : 100;
 	if (argc > 3 || build[0] == '-' || runs < RUNS_MIN || runs > RUNS_MAX) {
 		fprintf(stderr,
-			"usage: bench [--plot] [BUILD-DIR [RUNS %d..%d]]\n",
+			"usage: bench [--plot|--snapshots] [BUILD-DIR [RUNS %d..%d]]\n",
 			RUNS_MIN, RUNS_MAX);
 		return 64;
 	}
+	if (snapshots)
+		return bench_snapshots(build, runs);
 	return bench_all(build, runs, with_plot);
 }

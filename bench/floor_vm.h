@@ -36,6 +36,7 @@
 
 struct floor_vm {
 	long kvm, vm, vcpu, size;
+	unsigned long ram_size;
 	struct kvm_run *run;
 	uint8_t *ram;
 };
@@ -93,17 +94,22 @@ static inline int floor_regs(long vcpu)
 	       do_ioctl(vcpu, KVM_SET_REGS, &regs) < 0;
 }
 
-/* From an open f->kvm up to the first KVM_RUN; code is what the guest runs. */
-static inline int floor_vm_make(struct floor_vm *f, const uint8_t *code,
-				unsigned int n)
+/*
+ * From an open f->kvm to a vCPU without registers; its memory is size bytes
+ * of zeros, or (from >= 0) a private mapping of that file.
+ */
+static inline int floor_vm_shell(struct floor_vm *f, unsigned long size,
+				 long from)
 {
 	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP,
 				       .args = {24}};
-	struct kvm_userspace_memory_region slot = {.memory_size = FLOOR_RAM};
+	struct kvm_userspace_memory_region slot = {.memory_size = size};
+	int flags = MAP_PRIVATE | MAP_NORESERVE;
 
 	f->vm = do_ioctl(f->kvm, KVM_CREATE_VM, 0);
-	f->ram = do_mmap(FLOOR_RAM, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+	f->ram_size = size;
+	f->ram = do_mmap(size, PROT_READ | PROT_WRITE,
+			 from < 0 ? flags | MAP_ANONYMOUS : flags, from);
 	slot.userspace_addr = (uintptr_t)f->ram;
 	if (f->vm < 0 ||
 	    do_ioctl(f->vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0 ||
@@ -116,6 +122,15 @@ static inline int floor_vm_make(struct floor_vm *f, const uint8_t *code,
 	floor_cpuid.head.nent = FLOOR_CPUID_MAX;
 	if (do_ioctl(f->kvm, KVM_GET_SUPPORTED_CPUID, &floor_cpuid) < 0 ||
 	    do_ioctl(f->vcpu, KVM_SET_CPUID2, &floor_cpuid) < 0)
+		return 1;
+	return 0;
+}
+
+/* Up to the first KVM_RUN; code is what the guest runs. */
+static inline int floor_vm_make(struct floor_vm *f, const uint8_t *code,
+				unsigned int n)
+{
+	if (floor_vm_shell(f, FLOOR_RAM, -1))
 		return 1;
 	floor_fill(f->ram, code, n);
 	return floor_regs(f->vcpu);
@@ -139,7 +154,7 @@ static inline void floor_vm_close(struct floor_vm *f)
 	do_munmap(f->run, (unsigned long)f->size);
 	do_close(f->vcpu);
 	do_close(f->vm);
-	do_munmap(f->ram, FLOOR_RAM);
+	do_munmap(f->ram, f->ram_size);
 	do_close(f->kvm);
 }
 

@@ -53,6 +53,17 @@ int __wrap_kvm_run(int vcpu_fd)
 	return ret;
 }
 
+void seen_reset(void)
+{
+	seen.first_exit = seen.last = 0;
+	seen.gaps = 0;
+}
+
+uint64_t seen_first_exit(void)
+{
+	return seen.first_exit;
+}
+
 /* --- a machine of the library --------------------------------------------- */
 
 static struct mote_config *config_of(const char *dir, const char *guest)
@@ -98,8 +109,7 @@ static bool run_mote(const struct mote_config *cfg, double *us)
 	bool ok;
 
 	opt.config = cfg;
-	seen.first_exit = seen.last = 0;
-	seen.gaps = 0;
+	seen_reset();
 	start = now_ns();
 	if (mote_vm_create(&opt, &vm, &err) < 0) {
 		fprintf(stderr, "bench: %s\n", err.msg);

@@ -76,6 +76,11 @@ void bench_launch(const struct place *p, int runs);
 void bench_memory(const struct place *p);
 void bench_peers(const struct place *p, int runs);
 void bench_inproc(const struct place *p, int runs);
+void bench_restore(const struct place *p, int runs);
+
+/* inproc.c: when the library's KVM_RUN came back first since the reset. */
+void seen_reset(void);
+uint64_t seen_first_exit(void);
 
 /* --- what is said about it -------------------------------------------------
  */

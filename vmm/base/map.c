@@ -3,14 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/memfd.h>
 #include <linux/mman.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -227,26 +225,4 @@ struct map map_steal(struct map *m)
 
 	*m = (struct map){0};
 	return ret;
-}
-
-int map_copy(struct iovec *to, struct iovec *from, size_t n)
-{
-	pid_t self = getpid();
-
-	while (n > 0) {
-		size_t batch = num_min(n, IOV_MAX), len = 0;
-		ssize_t got;
-
-		for (size_t i = 0; i < batch; i++)
-			len += from[i].iov_len;
-		got = process_vm_readv(self, to, batch, from, batch, 0);
-		if (got < 0)
-			return -errno;
-		if ((size_t)got < len)
-			return -EFAULT;
-		to += batch;
-		from += batch;
-		n -= batch;
-	}
-	return 0;
 }

@@ -63,14 +63,6 @@ int map_file_private(struct map *m, int fd, uint64_t off, size_t size,
 int map_shared(struct map *m, int fd, uint64_t off, size_t size, int prot,
 	       struct mote_err *err);
 
-/*
- * Copy n ranges of this process's memory to others, as process_vm_readv(2)
- * does: a page behind the end of its file is -EFAULT, no signal.  to and from
- * hold the same lengths; both are used up.
- */
-struct iovec;
-int map_copy(struct iovec *to, struct iovec *from, size_t n);
-
 /* Unmap and empty; an empty map is fine. */
 void map_fini(struct map *m);
 

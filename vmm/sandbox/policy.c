@@ -219,9 +219,7 @@ static const struct policy_rule control_rules[] = {
 	{"ioctl", {{1, NULL, "KVM_SET_ONE_REG"}}, ARM | PPC, RARE,
 	 "commit: the virtual counter goes on from here"},
 
-	/* a rewind: pages and registers go back to the snapshot's */
-	{"process_vm_readv", {{0, NULL, "@pid"}}, ALL, RARE,
-	 "base/map.c: copy pages of this process's own mappings"},
+	/* a rewind: registers go back to the snapshot's */
 	{"ioctl", {{1, NULL, "KVM_SET_MP_STATE"}}, X86 | ARM, RARE,
 	 "rewind: started or halted"},
 	{"ioctl", {{1, NULL, "KVM_SET_VCPU_EVENTS"}}, X86 | ARM, RARE,

@@ -4,24 +4,27 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/uio.h>
 
 #include "base/bitmap.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/map.h"
 #include "base/num.h"
 #include "config/config.h"
 #include "snapshot/snapshot.h"
 #include "vm.h"
 
-#define BATCH 256
-
 struct rewind {
 	struct vm *vm;
 	const struct snapshot *from;
-	struct map base; /* the memory file of its root */
-	uint64_t *bits;	 /* a bit a page */
+	/*
+	 * Pages as the snapshot has them, read when they are needed first: a
+	 * mapping of the file would be faster once, and end the process if
+	 * somebody truncates it.
+	 */
+	struct map base;
+	uint64_t *have; /* those that were read, a bit a page */
+	uint64_t *bits; /* those that left the file */
 };
 
 static int refuse(struct vm *vm, struct mote_err *err)
@@ -46,7 +49,6 @@ static int refuse(struct vm *vm, struct mote_err *err)
 int rewind_init(struct rewind **out, struct vm *vm, const struct snapshot *s,
 		struct mote_err *err)
 {
-	const struct snapshot *root = snapshot_root(s);
 	struct rewind *r;
 	int ret = refuse(vm, err);
 
@@ -59,8 +61,9 @@ int rewind_init(struct rewind **out, struct vm *vm, const struct snapshot *s,
 	r->vm = vm;
 	r->from = s;
 	r->bits = track_bits(&vm->track);
-	ret = r->bits ? map_shared(&r->base, root->fds.memory_fd, 0,
-				   root->manifest.memory_length, PROT_READ, err)
+	r->have = track_bits(&vm->track);
+	ret = r->bits && r->have
+		      ? map_anon(&r->base, memslot_total(&vm->slots), 0, err)
 		      : err_set(err, ENOMEM, "rewind");
 	if (ret < 0) {
 		rewind_fini(r);
@@ -77,6 +80,7 @@ void rewind_fini(struct rewind *r)
 		return;
 	map_fini(&r->base);
 	free(r->bits);
+	free(r->have);
 	free(r);
 }
 
@@ -104,29 +108,21 @@ static void leave_readonly(struct rewind *r)
 	}
 }
 
-static int copy_failed(int code, struct mote_err *err)
+/* Read the page as the snapshot has it: from a diff or from the root. */
+static int fetch(struct rewind *r, uint64_t i, struct mote_err *err)
 {
-	return err_set_class(err, code, ERR_CLASS_IO,
-			     "the snapshot's memory file can't be read: %s",
-			     strerror(code));
-}
+	uint64_t page = host_page_size();
+	const struct snapshot *root = snapshot_root(r->from);
+	void *to = (char *)r->base.addr + i * page;
+	int ret = snapshot_diff_page(r->from, i, to);
 
-/* Pages that a diff brought; what is left in bits is the root's. */
-static int copy_from_diffs(struct rewind *r, uint64_t all, struct mote_err *err)
-{
-	uint64_t n;
-
-	if (!r->from->parent)
-		return 0;
-	for (uint64_t i = 0; (i = bitmap_next(r->bits, i, all)) < all; i++) {
-		int ret = snapshot_diff_page(
-			r->from, i, memslot_page(&r->vm->slots, i, &n));
-
-		if (ret < 0)
-			return copy_failed(-ret, err);
-		if (ret > 0)
-			bitmap_clear(r->bits, i);
-	}
+	if (ret == 0)
+		ret = fd_pread_full(root->fds.memory_fd, to, page, i * page);
+	if (ret < 0)
+		return err_set_class(err, -ret, ERR_CLASS_IO,
+				     "read of the snapshot's memory: %s",
+				     strerror(-ret));
+	bitmap_set(r->have, i);
 	return 0;
 }
 
@@ -140,30 +136,26 @@ static uint64_t run_end(const uint64_t *bits, uint64_t i, uint64_t n)
 	return i;
 }
 
-static int copy_from_root(struct rewind *r, uint64_t all, struct mote_err *err)
+static int copy_pages(struct rewind *r, uint64_t all, struct mote_err *err)
 {
-	struct iovec to[BATCH], from[BATCH];
 	uint64_t page = host_page_size(), i = 0;
-	size_t n = 0;
-	int ret = 0;
 
-	while (ret == 0 && (i = bitmap_next(r->bits, i, all)) < all) {
+	while ((i = bitmap_next(r->bits, i, all)) < all) {
 		uint64_t left, end;
-		void *dst = memslot_page(&r->vm->slots, i, &left);
+		char *to = memslot_page(&r->vm->slots, i, &left);
 
 		end = run_end(r->bits, i, left);
-		to[n] = (struct iovec){dst, (end - i) * page};
-		from[n] = (struct iovec){(char *)r->base.addr + i * page,
-					 (end - i) * page};
-		i = end;
-		if (++n == BATCH) {
-			ret = map_copy(to, from, n);
-			n = 0;
+		for (uint64_t k = i; k < end; k++) {
+			int ret = bitmap_test(r->have, k) ? 0
+							  : fetch(r, k, err);
+
+			if (ret < 0)
+				return ret;
 		}
+		memcpy(to, (char *)r->base.addr + i * page, (end - i) * page);
+		i = end;
 	}
-	if (ret == 0)
-		ret = map_copy(to, from, n);
-	return ret < 0 ? copy_failed(-ret, err) : 0;
+	return 0;
 }
 
 static int copy_back(struct rewind *r, uint64_t *pages, struct mote_err *err)
@@ -178,8 +170,7 @@ static int copy_back(struct rewind *r, uint64_t *pages, struct mote_err *err)
 	leave_readonly(r);
 	if (pages)
 		*pages = bitmap_count(r->bits, all);
-	ret = copy_from_diffs(r, all, err);
-	return ret < 0 ? ret : copy_from_root(r, all, err);
+	return copy_pages(r, all, err);
 }
 
 int rewind_vm(struct rewind *r, uint64_t *pages, struct mote_err *err)

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * restore.c - a 128 MiB snapshot: restored in process against the floor, and
+ * rewound against restored anew.
+ *
+ * The guest (guests/touch) was saved at its ready mark; it writes to its
+ * working set and exits once it runs again.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "floor_vm.h"
+#include "measure.h"
+#include "vmm/mote.h"
+
+#define RAM	   (128ul << 20)
+
+static const char *const files[] = {"manifest", "state", "memory"};
+
+/* --- a snapshot to restore ------------------------------------------------ */
+
+struct saved {
+	char dir[64];
+	struct mote_snapshot *snap;
+	struct mote_config *cfg; /* what restores it */
+};
+
+static bool failed(const char *what, const struct mote_err *err)
+{
+	fprintf(stderr, "bench: %s: %s\n", what, err->msg);
+	return false;
+}
+
+/* One turn of an embedder's loop; at most until the guest's next event. */
+static void turn(struct mote_vm *vm)
+{
+	struct pollfd fds[MOTE_VM_POLL_MAX];
+	int timeout, n = mote_vm_poll(vm, fds, &timeout);
+
+	poll(fds, (nfds_t)n, timeout);
+	mote_vm_dispatch(vm, fds, n);
+}
+
+static bool run_to_end(struct mote_vm *vm)
+{
+	struct mote_status st = {.size = sizeof(st)};
+
+	for (;;) {
+		mote_vm_status(vm, &st, NULL);
+		if (st.state == MOTE_ENDED)
+			return st.end == MOTE_END_EXIT && st.exit_code == 0;
+		turn(vm);
+	}
+}
+
+static bool save_at_ready(struct mote_vm *vm, const char *dir,
+			  struct mote_err *err)
+{
+	struct mote_status st = {.size = sizeof(st)};
+	struct mote_snapshot_files f;
+	int fd[3];
+	bool ok;
+
+	while (!st.ready && st.state != MOTE_ENDED) {
+		turn(vm);
+		mote_vm_status(vm, &st, NULL);
+	}
+	if (mote_vm_pause(vm, err) < 0)
+		return false;
+	for (int i = 0; i < 3; i++) {
+		char path[96];
+
+		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
+		fd[i] = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	}
+	f = (struct mote_snapshot_files){
+		.manifest_fd = fd[0], .state_fd = fd[1], .memory_fd = fd[2]};
+	ok = mote_vm_snapshot(vm, &f, NULL, err) == 0;
+	for (int i = 0; i < 3; i++)
+		close(fd[i]);
+	return ok;
+}
+
+static struct mote_config *config_of(const char *build, const char *args)
+{
+	struct mote_config *cfg = mote_config_new();
+	char text[800];
+	int n = snprintf(text, sizeof(text),
+			 "[vm]\nkernel = %s/guests/touch.elf\nmemory = 128M\n"
+			 "cmdline = %s\n",
+			 build, args);
+
+	if (cfg && n < (int)sizeof(text) &&
+	    mote_config_parse(cfg, "bench", text, (size_t)n, NULL) == 0)
+		return cfg;
+	mote_config_free(cfg);
+	return NULL;
+}
+
+static void drop(struct saved *s)
+{
+	char path[96];
+
+	mote_snapshot_close(s->snap);
+	mote_config_free(s->cfg);
+	for (int i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s/%s", s->dir, files[i]);
+		unlink(path);
+	}
+	rmdir(s->dir);
+	*s = (struct saved){.dir = ""};
+}
+
+/* Boot the guest with these arguments and save it where it is ready. */
+static bool save(struct saved *s, const char *build, const char *args)
+{
+	struct mote_config *cfg = config_of(build, args);
+	struct mote_vm_options opt = MOTE_VM_OPTIONS_INIT;
+	struct mote_err err = {0};
+	struct mote_vm *vm = NULL;
+	bool ok;
+
+	*s = (struct saved){.dir = "/tmp/mote-bench-XXXXXX"};
+	opt.config = cfg;
+	ok = cfg && mkdtemp(s->dir) && mote_vm_create(&opt, &vm, &err) == 0 &&
+	     mote_vm_start(vm, false, &err) == 0 &&
+	     save_at_ready(vm, s->dir, &err);
+	mote_vm_destroy(vm);
+	mote_config_free(cfg);
+	s->cfg = mote_config_new();
+	ok = ok && s->cfg &&
+	     mote_snapshot_open(AT_FDCWD, s->dir, &s->snap, &err) == 0 &&
+	     mote_snapshot_config(s->snap, s->cfg, &err) == 0 &&
+	     mote_config_set(s->cfg, "bench", "restore.verify=off", NULL) == 0;
+	if (!ok) {
+		drop(s);
+		return failed("snapshot", &err);
+	}
+	return true;
+}
+
+/* --- restored in process -------------------------------------------------- */
+
+static bool restore(const struct saved *s, bool rewind, struct mote_vm **vm,
+		    struct mote_err *err)
+{
+	struct mote_vm_options opt = MOTE_VM_OPTIONS_INIT;
+
+	opt.config = s->cfg;
+	opt.snapshot = s->snap;
+	opt.rewind = rewind;
+	return mote_vm_create(&opt, vm, err) == 0;
+}
+
+/* *first: to the first exit; *whole: to the guest's end.  Microseconds. */
+static bool restore_once(const struct saved *s, double *first, double *whole)
+{
+	struct mote_err err = {0};
+	struct mote_vm *vm;
+	uint64_t start = now_ns();
+	bool ok;
+
+	seen_reset();
+	if (!restore(s, false, &vm, &err))
+		return failed("restore", &err);
+	ok = mote_vm_start(vm, false, &err) == 0 && run_to_end(vm);
+	*whole = (double)(now_ns() - start) / 1e3;
+	*first = (double)(seen_first_exit() - start) / 1e3;
+	mote_vm_destroy(vm);
+	return ok;
+}
+
+/* A file that the floor's guest can be restored from: its tables and code. */
+static int floor_file(void)
+{
+	char path[] = "/tmp/mote-bench-XXXXXX";
+	int fd = mkstemp(path);
+	uint8_t *ram;
+
+	if (fd < 0)
+		return -1;
+	unlink(path);
+	ram = ftruncate(fd, RAM) == 0 ? mmap(NULL, FLOOR_RAM,
+					     PROT_READ | PROT_WRITE, MAP_SHARED,
+					     fd, 0)
+				      : MAP_FAILED;
+	if (ram == MAP_FAILED) {
+		close(fd);
+		return -1;
+	}
+	floor_fill(ram, floor_code, sizeof(floor_code));
+	munmap(ram, FLOOR_RAM);
+	return fd;
+}
+
+static bool floor_restore(int file, double *us)
+{
+	struct floor_vm f = {0};
+	uint64_t start = now_ns();
+	bool ok;
+
+	f.kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	ok = floor_vm_shell(&f, RAM, file) == 0 && floor_regs(f.vcpu) == 0 &&
+	     floor_vm_run(&f) == 0;
+	*us = (double)(now_ns() - start) / 1e3;
+	floor_vm_close(&f);
+	return ok;
+}
+
+/* Median of a over that of b, with the 10th and 90th percentile of a. */
+static void add(const char *name, double *a, double *b, int runs)
+{
+	char note[80];
+	double m;
+
+	sort_doubles(a, runs);
+	sort_doubles(b, runs);
+	m = b[runs / 2];
+	snprintf(note, sizeof(note), "p10 %.2f p90 %.2f, %d runs",
+		 a[runs / 10] / m, a[runs * 9 / 10] / m, runs);
+	metric_add_spread(name, a[runs / 2] / m, a[runs / 10] / m,
+			  a[runs * 9 / 10] / m, note);
+}
+
+static void first_insn(const struct place *p, int runs)
+{
+	static double mote[RUNS_MAX], base[RUNS_MAX];
+	struct saved s;
+	int file = floor_file();
+	double whole;
+	bool ok = file >= 0 && save(&s, p->dir, "pages=0");
+
+	if (!ok)
+		return;
+	for (int i = 0; i < runs && ok; i++)
+		ok = floor_restore(file, &base[i]) &&
+		     restore_once(&s, &mote[i], &whole);
+	close(file);
+	drop(&s);
+	if (ok)
+		add("restore.first_insn.inprocess.ratio_floor", mote, base,
+		    runs);
+}
+
+/* --- rewound -------------------------------------------------------------- */
+
+/* One rewind, and from there to the end of the guest's working set. */
+static bool rewind_once(struct mote_vm *vm, double *rewind, double *whole)
+{
+	struct mote_err err = {0};
+	uint64_t start = now_ns();
+
+	if (mote_vm_rewind(vm, NULL, &err) < 0)
+		return failed("rewind", &err);
+	*rewind = (double)(now_ns() - start) / 1e3;
+	if (mote_vm_resume(vm, &err) < 0 || !run_to_end(vm))
+		return failed("rewound guest", &err);
+	*whole = (double)(now_ns() - start) / 1e3;
+	return true;
+}
+
+struct rewound {
+	struct saved s;
+	struct mote_vm *vm;
+};
+
+static bool rewound_open(struct rewound *r, const char *build, int pages,
+			 int stride)
+{
+	struct mote_err err = {0};
+	char args[64];
+
+	snprintf(args, sizeof(args), "pages=%d run=64 stride=%d", pages, stride);
+	if (!save(&r->s, build, args))
+		return false;
+	if (restore(&r->s, true, &r->vm, &err) &&
+	    mote_vm_start(r->vm, false, &err) == 0 && run_to_end(r->vm))
+		return true;
+	mote_vm_destroy(r->vm);
+	drop(&r->s);
+	return failed("restore", &err);
+}
+
+static void rewound_close(struct rewound *r)
+{
+	mote_vm_destroy(r->vm);
+	drop(&r->s);
+}
+
+/* 512 pages in runs of 64. */
+static void against_restore(const struct place *p, int runs)
+{
+	static double anew[RUNS_MAX], again[RUNS_MAX];
+	struct rewound r;
+	double part;
+	bool ok = rewound_open(&r, p->dir, 512, 512);
+
+	for (int i = 0; i < runs && ok; i++)
+		ok = restore_once(&r.s, &part, &anew[i]) &&
+		     rewind_once(r.vm, &part, &again[i]);
+	if (!ok)
+		return;
+	rewound_close(&r);
+	add("rewind.512p.speedup_restore", anew, again, runs);
+}
+
+void bench_restore(const struct place *p, int runs)
+{
+	first_insn(p, runs);
+	against_restore(p, runs);
+}

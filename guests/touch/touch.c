@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * touch.c - a guest with a working set: fill=1 writes all its memory, then
+ * it says that it is ready and waits to be a new generation; then it writes
+ * to pages=N pages (0), in groups of run=N (1) whose starts are stride=N
+ * pages apart (1), from 16 MiB on, and exits.  On x86_64 in ring 3.
+ */
+#include "guest.h"
+
+#define PAGE  4096ul
+#define START (16ul << 20)
+
+static void fill(const struct mote_boot *boot)
+{
+	uint64_t end = boot->ram[0].base + boot->ram[0].size;
+
+	for (uint64_t at = boot->ram[0].base + START; at < end; at += PAGE)
+		*(volatile uint64_t *)(uintptr_t)at = at | 1;
+}
+
+static void touch(uint64_t from, uint64_t pages, uint64_t run, uint64_t stride)
+{
+	for (uint64_t i = 0; i < pages; i++) {
+		uint64_t at = from + (i / run * stride + i % run) * PAGE;
+
+		++*(volatile uint64_t *)(uintptr_t)(at + 8);
+	}
+}
+
+int guest_main(const struct mote_boot *boot)
+{
+	uint64_t pages = guest_arg_u64("pages", 0);
+	uint64_t run = guest_arg_u64("run", 1);
+	uint64_t stride = guest_arg_u64("stride", 1);
+
+	if (run == 0)
+		return 2;
+	if (guest_arg_u64("fill", 0))
+		fill(boot);
+	reg_write(boot, MOTE_REG_READY, 1);
+	while (!(reg_read(boot, MOTE_REG_EVENTS) & MOTE_EVENT_NEWGEN))
+		reg_write(boot, MOTE_REG_WAIT, 1000);
+	touch(boot->ram[0].base + START, pages, run, stride);
+	return 0;
+}
