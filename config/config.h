@@ -86,6 +86,11 @@ enum log_format {
 	LOG_JSON,
 };
 
+enum metrics_format {
+	METRICS_JSON,
+	METRICS_PROMETHEUS,
+};
+
 enum seccomp_mode {
 	SECCOMP_KILL,
 	SECCOMP_ERRNO,
@@ -177,6 +182,11 @@ struct vm_config {
 		char *socket;
 		uint32_t mode; /* of the socket file */
 	} control;
+	struct {
+		char *file;
+		enum metrics_format format;
+		uint64_t interval_ms;
+	} metrics;
 	struct {
 		int level; /* of syslog(3) */
 		char *file;

@@ -87,6 +87,12 @@ static const struct choice log_formats[] = {
 	{0},
 };
 
+static const struct choice metrics_formats[] = {
+	{"json", METRICS_JSON, ANY, false},
+	{"prometheus", METRICS_PROMETHEUS, ANY, false},
+	{0},
+};
+
 static const struct choice hugepages[] = {
 	{"no", HUGEPAGES_NO, ANY, false},
 	{"thp", HUGEPAGES_THP, ANY, false},
@@ -343,12 +349,16 @@ static const struct key keys[] = {
 	    "permissions of the control socket", .kind = KEY_MODE,
 	    .flags = KEY_QUIET, AT(control.mode), .max = 0777, .step = 1),
 
-	LATER("metrics", "file", "path", "", "", "", ANY,
-	      "file that metrics are written to"),
-	LATER("metrics", "format", "json|prometheus", "", "", "json", ANY,
-	      "how metrics are written"),
-	LATER("metrics", "interval", "time", "ms", "100ms to 60m", "10s", ANY,
-	      "how often metrics are written"),
+	KEY("metrics", "file", "path", "", "", "", ANY,
+	    "file that metrics are written to", .kind = KEY_PATH,
+	    AT(metrics.file)),
+	KEY("metrics", "format", "json|prometheus", "", "", "json", ANY,
+	    "how metrics are written", .kind = KEY_CHOICE, .flags = KEY_QUIET,
+	    AT(metrics.format), .choices = metrics_formats),
+	KEY("metrics", "interval", "time", "ms", "100ms to 60m", "10s", ANY,
+	    "how often metrics are written", .kind = KEY_TIME,
+	    .flags = KEY_QUIET, AT(metrics.interval_ms), .min = 100,
+	    .max = 3600000, .step = 1),
 
 	KEY("log", "level", "err|warn|info|debug", "", "", "warn", ANY,
 	    "least important message that is logged", .kind = KEY_CHOICE,

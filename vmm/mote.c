@@ -55,6 +55,7 @@ struct mote_snapshot {
 
 struct mote_vm {
 	struct vm *vm;
+	uint64_t restore_ns; /* what mote_vm_create took, when restored */
 	struct mote_config *cfg;
 	struct mote_snapshot *from; /* a reference, or NULL */
 	struct rewind *rewind;	    /* or NULL */
@@ -344,8 +345,11 @@ static void forget(char **s)
 	*s = NULL;
 }
 
-/* A snapshot does not decide how well its clones are jailed. */
-static int jail_default(struct mote_config *cfg, struct mote_err *err)
+/*
+ * A snapshot does not decide how well its clones are jailed, nor what is
+ * measured of them.
+ */
+static int instance_default(struct mote_config *cfg, struct mote_err *err)
 {
 	struct vm_config def;
 
@@ -355,6 +359,8 @@ static int jail_default(struct mote_config *cfg, struct mote_err *err)
 	forget(&cfg->c.sandbox.group);
 	cfg->c.sandbox = def.sandbox;
 	def.sandbox.user = def.sandbox.group = NULL;
+	forget(&cfg->c.metrics.file);
+	cfg->c.metrics = def.metrics;
 	config_fini(&def);
 	return 0;
 }
@@ -391,7 +397,7 @@ int mote_snapshot_config(const struct mote_snapshot *snap,
 	}
 	cfg->c.console.type = CONSOLE_STDIO;
 	cfg->c.snapshot.when = SNAPSHOT_NEVER;
-	return jail_default(cfg, err);
+	return instance_default(cfg, err);
 }
 
 /* --- the machine -------------------------------------------------------------
@@ -541,6 +547,7 @@ int mote_vm_create(const struct mote_vm_options *opt, struct mote_vm **out,
 		   struct mote_err *err)
 {
 	struct mote_vm *mv;
+	uint64_t began;
 	int ret;
 
 	*out = NULL;
@@ -551,11 +558,13 @@ int mote_vm_create(const struct mote_vm_options *opt, struct mote_vm **out,
 	mv = calloc(1, sizeof(*mv));
 	if (!mv)
 		return err_set(err, ENOMEM, "virtual machine");
+	began = opt->snapshot ? timeline_now() : 0;
 	ret = create(mv, opt, err);
 	if (ret < 0) {
 		mote_vm_destroy(mv);
 		return ret;
 	}
+	mv->restore_ns = opt->snapshot ? timeline_now() - began : 0;
 	*out = mv;
 	return 0;
 }
@@ -597,6 +606,21 @@ int mote_vm_dispatch(struct mote_vm *mv, const struct pollfd *fds, int n)
 	return 0;
 }
 
+static void add_exits(struct vcpu *const vcpu[], uint32_t n, uint64_t *exits)
+{
+	for (uint32_t i = 0; i < n; i++)
+		for (int k = 0; k < VCPU_EXIT_KINDS; k++)
+			exits[k] += atomic_load_explicit(&vcpu[i]->exits[k],
+							 memory_order_relaxed);
+}
+
+/* Of all vCPUs, also those that are out: a counter does not go down. */
+static void sum_exits(const struct vm *vm, uint64_t *exits)
+{
+	add_exits(vm->vcpu, vm->vcpus, exits);
+	add_exits(vm->unplugged, vm->unpluggeds, exits);
+}
+
 void mote_vm_status(struct mote_vm *mv, struct mote_status *st,
 		    struct mote_err *err)
 {
@@ -614,12 +638,42 @@ void mote_vm_status(struct mote_vm *mv, struct mote_status *st,
 	};
 	chardev_counts(&vm->console, &st->console_dropped,
 		       &st->console_pending);
-	for (uint32_t i = 0; i < vm->vcpus; i++)
-		for (int k = 0; k < VCPU_EXIT_KINDS; k++)
-			st->exits[k] += atomic_load_explicit(
-				&vm->vcpu[i]->exits[k], memory_order_relaxed);
+	sum_exits(vm, st->exits);
 	if (err && vm->err.code)
 		*err = vm->err;
+}
+
+int mote_vm_metrics(struct mote_vm *mv, struct mote_metrics *m)
+{
+	struct vm *vm = mv->vm;
+	const struct vm_snapshots *s = &vm->snapshots;
+	bool taken = s->taken > 0, copy;
+	struct mote_metrics now = {
+		.size = num_min(m->size, sizeof(now)),
+		.state = (enum mote_state)vm->state,
+		.ready = vm->ready,
+		.vcpus = vm->vcpus,
+		.memory = memslot_total(&vm->slots),
+		.snapshots = s->taken,
+		.snapshots_failed = s->failed,
+		.snapshot_ns = taken ? (int64_t)s->last.ns : -1,
+		.snapshot_bytes = taken ? (int64_t)s->last.bytes : -1,
+		.snapshot_pages = taken ? s->last.pages : -1,
+		.snapshot_pause_ns = taken ? s->last.pause_ns : -1,
+		.restore_ns = vm->loaded ? (int64_t)mv->restore_ns : -1,
+	};
+	uint64_t pending;
+
+	if (m->size < sizeof(m->size))
+		return -EINVAL;
+	copy = mv->cfg->c.restore.memory == RESTORE_COPY;
+	if (vm->loaded)
+		now.restore = copy ? MOTE_RESTORE_COPY : MOTE_RESTORE_COW;
+	now.dirty_pages = track_count(&vm->track);
+	sum_exits(vm, now.exits);
+	chardev_counts(&vm->console, &now.console_dropped, &pending);
+	memcpy(m, &now, now.size);
+	return 0;
 }
 
 int mote_vm_pause(struct mote_vm *mv, struct mote_err *err)

@@ -132,7 +132,7 @@ MOTE_API char *mote_snapshot_describe(struct mote_snapshot *snap, bool json,
 /*
  * Read the saved configuration into cfg (fresh): the machine and its
  * devices; what belongs to one instance (console, control socket, snapshot
- * folder, restore, log, sandbox) stays at its default.
+ * folder, restore, metrics, log, sandbox) stays at its default.
  */
 MOTE_API int mote_snapshot_config(const struct mote_snapshot *snap,
 				  struct mote_config *cfg,
@@ -200,7 +200,8 @@ struct mote_vm_options {
 	int kvm_fd;			  /* -1: open /dev/kvm */
 	int kernel_fd;			  /* -1: open vm.kernel */
 	/* /proc/self/pagemap of this process; -1: opened when a diff of a
-	 * restored VM needs it, which a jail does not allow. */
+	 * restored VM needs it, which a jail does not allow (and dirty_pages
+	 * of mote_vm_metrics is not known before). */
 	int pagemap_fd;
 	int console_in_fd, console_out_fd; /* -1: none */
 	enum mote_seccomp seccomp;	   /* for the vCPU threads */
@@ -275,6 +276,51 @@ struct mote_status {
 /* err gets the reason of a crash. */
 MOTE_API void mote_vm_status(struct mote_vm *vm, struct mote_status *status,
 			     struct mote_err *err);
+
+enum mote_restore {
+	MOTE_RESTORE_NONE, /* it was booted */
+	MOTE_RESTORE_COW,  /* memory is mapped from the snapshot */
+	MOTE_RESTORE_COPY,
+};
+
+/*
+ * Counters of one machine's life, and what its last snapshot and its restore
+ * took.  -1: not known, which is never 0.
+ */
+struct mote_metrics {
+	size_t size; /* in: sizeof(struct mote_metrics) */
+	enum mote_state state;
+	bool ready;
+	uint32_t vcpus;
+	uint64_t memory;	  /* bytes */
+	uint64_t exits[5];	  /* as in mote_status */
+	uint64_t console_dropped; /* bytes */
+	/* mote_vm_snapshot: how often it returned 0, and an error. */
+	uint64_t snapshots, snapshots_failed;
+	/*
+	 * Of the last that returned 0: its time, bytes of memory written, of a
+	 * diff (else -1) the pages that had changed.
+	 */
+	int64_t snapshot_ns, snapshot_bytes, snapshot_pages;
+	/* How long the guest stood still for it; -1 until it runs again. */
+	int64_t snapshot_pause_ns;
+	enum mote_restore restore;
+	int64_t restore_ns; /* of mote_vm_create, when restored */
+	/*
+	 * Pages of the host changed since mote_vm_parent; restored from a
+	 * diff or rewound, also those that its parents or the rewind wrote,
+	 * until the next snapshot.  -1: not tracked, or a snapshot waits for
+	 * mote_vm_snapshot_end, or options had no pagemap_fd.
+	 */
+	int64_t dirty_pages;
+};
+
+/*
+ * *m beyond the size that it names is left alone; -EINVAL: no size there.
+ * dirty_pages costs a pass over the page tables, and after a snapshot a fault
+ * for each page that the guest then writes again.
+ */
+MOTE_API int mote_vm_metrics(struct mote_vm *vm, struct mote_metrics *m);
 
 MOTE_API int mote_vm_pause(struct mote_vm *vm, struct mote_err *err);
 MOTE_API int mote_vm_resume(struct mote_vm *vm, struct mote_err *err);

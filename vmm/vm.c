@@ -151,6 +151,7 @@ int vm_pause(struct vm *vm, struct mote_err *err)
 		return 0;
 	if (vm->state != VM_RUNNING)
 		return err_set(err, ESRCH, "the guest has ended");
+	vm->snapshots.paused_at = timeline_now();
 	park_all(vm);
 	/* It ended meanwhile, and the event is still to be taken. */
 	if (atomic_load(&vm->events.over))
@@ -167,6 +168,15 @@ int vm_pause(struct vm *vm, struct mote_err *err)
 			return err_wrap(err, ret, "%s", dev->ops->name);
 	}
 	return 0;
+}
+
+static void end_pause(struct vm_snapshots *s)
+{
+	/* A machine that began paused stood still since nobody knows when. */
+	if (s->in_this_pause && s->paused_at)
+		s->last.pause_ns = (int64_t)(timeline_now() - s->paused_at);
+	s->in_this_pause = false;
+	s->paused_at = 0;
 }
 
 int vm_resume(struct vm *vm, struct mote_err *err)
@@ -186,6 +196,7 @@ int vm_resume(struct vm *vm, struct mote_err *err)
 	for (uint32_t i = 0; i < vm->vcpus; i++)
 		vcpu_unpark(vm->vcpu[i]);
 	vm->state = VM_RUNNING;
+	end_pause(&vm->snapshots);
 	log_info(&vm->log, "vm: resumed");
 	return 0;
 }

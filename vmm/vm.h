@@ -52,6 +52,21 @@ enum vm_end {
 	VM_END_KILLED, /* we were told to end it */
 };
 
+/* What one snapshot took; times of CLOCK_MONOTONIC. */
+struct vm_save {
+	uint64_t ns;
+	uint64_t bytes;	  /* written into the memory file */
+	int64_t pages;	  /* of a diff: that changed; -1: a full one */
+	int64_t pause_ns; /* -1: the guest has not run since */
+};
+
+struct vm_snapshots {
+	uint64_t taken, failed;
+	struct vm_save last; /* that was taken */
+	uint64_t paused_at;  /* begin of this pause, 0: the guest runs */
+	bool in_this_pause;  /* last was taken, so its pause_ns is to come */
+};
+
 struct vm {
 	const struct vm_config *cfg; /* borrowed, outlives the VM */
 	struct log log;
@@ -62,6 +77,7 @@ struct vm {
 	struct track track;
 	struct vm_reference reference; /* what track counts from */
 	struct vm_reference saving;    /* ... once it is kept */
+	struct vm_snapshots snapshots;
 	struct bus bus;
 	struct event_queue events;
 	struct chardev console;

@@ -112,6 +112,7 @@ static inline unsigned int next_random(unsigned int *state)
 	"[sandbox]\nenable = on\nrequire = true\nuser = 1000\ngroup = _kvm\n"  \
 	"namespaces = off\nseccomp = log\n"                                    \
 	"[control]\nsocket = /sock\nmode = 660\n"                              \
+	"[metrics]\nfile = /m\nformat = prometheus\ninterval = 250ms\n"        \
 	"[log]\nlevel = debug\nfile = /log\n"
 
 static inline bool same_text(const char *a, const char *b)
@@ -187,6 +188,9 @@ static inline bool same_config(const struct vm_config *a,
 	       a->sandbox.seccomp == b->sandbox.seccomp &&
 	       same_text(a->control.socket, b->control.socket) &&
 	       a->control.mode == b->control.mode &&
+	       same_text(a->metrics.file, b->metrics.file) &&
+	       a->metrics.format == b->metrics.format &&
+	       a->metrics.interval_ms == b->metrics.interval_ms &&
 	       a->log.level == b->log.level &&
 	       same_text(a->log.file, b->log.file);
 }

@@ -49,6 +49,9 @@ Test(config, defaults_are_as_documented)
 	cr_assert_eq(c.sandbox.seccomp, SECCOMP_KILL);
 	cr_assert_null(c.control.socket);
 	cr_assert_eq(c.control.mode, 0600);
+	cr_assert_null(c.metrics.file);
+	cr_assert_eq(c.metrics.format, METRICS_JSON);
+	cr_assert_eq(c.metrics.interval_ms, 10000);
 	cr_assert_eq(c.log.level, 4);
 	cr_assert_null(c.log.file);
 	config_fini(&c);
@@ -89,6 +92,9 @@ Test(config, every_working_key_reaches_its_field)
 	cr_assert_eq(p.c.sandbox.seccomp, SECCOMP_LOG);
 	cr_assert_str_eq(text_of(p.c.control.socket), "/sock");
 	cr_assert_eq(p.c.control.mode, 0660);
+	cr_assert_str_eq(text_of(p.c.metrics.file), "/m");
+	cr_assert_eq(p.c.metrics.format, METRICS_PROMETHEUS);
+	cr_assert_eq(p.c.metrics.interval_ms, 250);
 	cr_assert_eq(p.c.log.level, 7);
 	cr_assert_str_eq(text_of(p.c.log.file), "/log");
 	cr_assert_eq(config_check(&p.c, "t.ini", X86, &p.e), 0);

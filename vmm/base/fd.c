@@ -127,7 +127,7 @@ int fd_pwritev_full(int fd, struct iovec *iov, int n, uint64_t off)
 	return 0;
 }
 
-static const char *file_kind(mode_t mode)
+const char *fd_file_kind(mode_t mode)
 {
 	switch (mode & S_IFMT) {
 	case S_IFDIR:
@@ -140,6 +140,8 @@ static const char *file_kind(mode_t mode)
 		return "a block device";
 	case S_IFCHR:
 		return "a character device";
+	case S_IFLNK:
+		return "a symbolic link";
 	default:
 		return "not a regular file";
 	}
@@ -162,7 +164,7 @@ int fd_open_regular(int dirfd, const char *path, bool writable,
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
 				     "open %s: it is %s, expected a regular "
 				     "file",
-				     path, file_kind(st.st_mode));
+				     path, fd_file_kind(st.st_mode));
 	}
 	return fd;
 }

@@ -39,6 +39,9 @@ int fd_pwritev_full(int fd, struct iovec *iov, int n, uint64_t off);
 int fd_open_regular(int dirfd, const char *path, bool writable,
 		    struct mote_err *err);
 
+/* "a directory", "a fifo" and so on, of what is no regular file. */
+const char *fd_file_kind(mode_t mode);
+
 /*
  * Descriptors 0, 1 and 2 are open afterwards (/dev/null where they were
  * not), or some file of ours would become them.

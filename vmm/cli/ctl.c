@@ -83,10 +83,13 @@ static void print_human(struct json_object *reply)
 	}
 }
 
-static int print_reply(const char *text, bool json)
+enum form { HUMAN, JSON, PROMETHEUS };
+
+static int print_reply(const char *line, enum form form)
 {
-	struct json_object *reply = json_tokener_parse(text);
-	struct json_object *ok = NULL, *error = NULL, *code = NULL;
+	struct json_object *reply = json_tokener_parse(line);
+	struct json_object *ok = NULL, *error = NULL, *code = NULL,
+			   *text = NULL;
 	int ret = 0;
 
 	if (!reply || !json_object_object_get_ex(reply, "ok", &ok)) {
@@ -95,14 +98,17 @@ static int print_reply(const char *text, bool json)
 	}
 	json_object_object_get_ex(reply, "error", &error);
 	json_object_object_get_ex(reply, "code", &code);
+	json_object_object_get_ex(reply, "text", &text);
 	if (!json_object_get_boolean(ok)) {
 		ret = code ? json_object_get_int(code) : ERR_CLASS_INTERNAL;
-		if (!json)
+		if (form != JSON)
 			fail(ret, "%s",
 			     error ? json_object_get_string(error) : "refused");
 	}
-	if (json)
-		fputs(text, stdout);
+	if (form == JSON)
+		fputs(line, stdout);
+	else if (ret == 0 && form == PROMETHEUS)
+		fputs(text ? json_object_get_string(text) : "", stdout);
 	else if (ret == 0)
 		print_human(reply);
 	json_object_put(reply);
@@ -141,7 +147,7 @@ static int add_dir(char *dir, struct json_object *req, int *fd)
 }
 
 static int talk(const char *socket, const char *command, char *dir, bool diff,
-		bool json)
+		enum form form)
 {
 	struct json_object *req = json_object_new_object();
 	cleanup_free char *reply = NULL;
@@ -153,6 +159,9 @@ static int talk(const char *socket, const char *command, char *dir, bool diff,
 	if (diff)
 		json_object_object_add(req, "diff",
 				       json_object_new_boolean(true));
+	if (form == PROMETHEUS)
+		json_object_object_add(req, "format",
+				       json_object_new_string("prometheus"));
 	if (dir)
 		ret = add_dir(dir, req, &fd);
 	if (ret == 0) {
@@ -164,7 +173,7 @@ static int talk(const char *socket, const char *command, char *dir, bool diff,
 	}
 	if (ret == 0) {
 		reply = exchange(sock, req, fd);
-		ret = reply ? print_reply(reply, json)
+		ret = reply ? print_reply(reply, form)
 			    : fail(ERR_CLASS_UNAVAILABLE,
 				   "%s: the VM ended without an answer",
 				   socket);
@@ -177,7 +186,8 @@ static int talk(const char *socket, const char *command, char *dir, bool diff,
 struct words {
 	char *word[3];
 	int n;
-	bool json, diff;
+	enum form form;
+	bool diff;
 };
 
 static int parse(struct words *w, int argc, char **argv)
@@ -185,7 +195,9 @@ static int parse(struct words *w, int argc, char **argv)
 	*w = (struct words){0};
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--json"))
-			w->json = true;
+			w->form = JSON;
+		else if (!strcmp(argv[i], "--prometheus"))
+			w->form = PROMETHEUS;
 		else if (!strcmp(argv[i], "--diff"))
 			w->diff = true;
 		else if (argv[i][0] == '-')
@@ -216,7 +228,10 @@ int cmd_ctl(int argc, char **argv)
 			    w.n == 3 ? "nothing after it" : "a DIR after it");
 	if (w.diff && !snapshot)
 		return fail(ERR_CLASS_USAGE, "ctl: %s: no --diff", w.word[1]);
-	return talk(w.word[0], w.word[1], w.word[2], w.diff, w.json);
+	if (w.form == PROMETHEUS && strcmp(w.word[1], "metrics") != 0)
+		return fail(ERR_CLASS_USAGE, "ctl: %s: no --prometheus",
+			    w.word[1]);
+	return talk(w.word[0], w.word[1], w.word[2], w.diff, w.form);
 }
 
 int cmd_snapshot(int argc, char **argv)
@@ -226,7 +241,9 @@ int cmd_snapshot(int argc, char **argv)
 
 	if (ret)
 		return ret;
+	if (w.form == PROMETHEUS)
+		return fail(ERR_CLASS_USAGE, "snapshot: no --prometheus");
 	if (w.n != 2)
 		return fail(ERR_CLASS_USAGE, "snapshot: expected SOCKET DIR");
-	return talk(w.word[0], "snapshot", w.word[1], w.diff, w.json);
+	return talk(w.word[0], "snapshot", w.word[1], w.diff, w.form);
 }

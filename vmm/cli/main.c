@@ -27,7 +27,8 @@ static const struct command {
 	 "restore SNAPSHOT [--set SECTION.KEY=VALUE]...",
 	 "bring a snapshot back to life"},
 	{"ctl", cmd_ctl,
-	 "ctl SOCKET status|pause|resume|stop|snapshot DIR [--diff] [--json]",
+	 "ctl SOCKET status|pause|resume|stop|snapshot DIR [--diff] [--json]\n"
+	 "ctl SOCKET metrics [--json|--prometheus]",
 	 "talk to a running VM"},
 	{"snapshot", cmd_snapshot, "snapshot SOCKET DIR [--diff]",
 	 "take a snapshot of a running VM"},

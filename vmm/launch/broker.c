@@ -3,18 +3,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "launch/metrics_file.h"
 #include "launch/snapdir.h"
 
 int broker_send(int sock, const struct broker_msg *msg, int fd)
 {
 	return fd_send_msg(sock, msg, sizeof(*msg), &fd, fd >= 0 ? 1 : 0);
 }
+
+_Static_assert(sizeof(struct metrics) < MOTE_ERR_MAX,
+	       "broker_recv ends the text");
 
 int broker_recv(int sock, struct broker_msg *msg, int *fds, int max, int *n)
 {
@@ -116,6 +121,17 @@ void broker_snap_abort(struct broker *b, bool *stop)
 		snapdir_abort(b->here);
 	else
 		ask(b, &msg, -1, NULL, NULL, stop, NULL);
+}
+
+void broker_metrics(struct broker *b, const struct metrics *m, bool last)
+{
+	const struct broker_msg msg = {.op = BROKER_METRICS, .metrics = *m};
+	struct pollfd p = {.fd = b->sock, .events = POLLOUT};
+
+	if (b->sock < 0)
+		metrics_file_write(b->metrics, m);
+	else if (last || poll(&p, 1, 0) > 0)
+		broker_send(b->sock, &msg, -1);
 }
 
 int core_open(int dir, int *fd, char *name, size_t size, struct mote_err *err)

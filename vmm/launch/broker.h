@@ -14,7 +14,10 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "launch/metrics.h"
 #include "mote.h"
+
+struct metrics_file;
 
 enum broker_op {
 	/* VM process to launcher */
@@ -26,8 +29,9 @@ enum broker_op {
 	BROKER_SNAP_BEGIN,
 	BROKER_SNAP_COMMIT,
 	BROKER_SNAP_ABORT,
-	BROKER_RESULT, /* how it ended */
-	BROKER_CORE,   /* a file for the guest's core; its path comes back */
+	BROKER_RESULT,	/* how it ended */
+	BROKER_CORE,	/* a file for the guest's core; its path comes back */
+	BROKER_METRICS, /* to be written to their file; no reply */
 	/* launcher to VM process */
 	BROKER_REPLY = 100,
 	BROKER_STOP, /* ask the guest to end */
@@ -38,16 +42,20 @@ struct broker_msg {
 	int32_t status;		/* 0 or -errno */
 	int32_t end, exit_code; /* BROKER_RESULT */
 	int32_t exit_class;
-	char text[MOTE_ERR_MAX]; /* a name, or an error */
+	union {
+		char text[MOTE_ERR_MAX]; /* a name, or an error */
+		struct metrics metrics;	 /* BROKER_METRICS */
+	};
 };
 
 /* Where the VM process's wishes go: a launcher, or itself when unjailed. */
 struct broker {
-	int sock;	      /* -1: unjailed, done right here */
-	struct snapdir *here; /* unjailed: the open snapshot */
-	int dir_fd;	      /* unjailed: [snapshot] dir; -1 */
-	int sync;	      /* enum snapdir_sync */
-	int core_dir;	      /* unjailed: [vm] core; -1 */
+	int sock;		      /* -1: unjailed, done right here */
+	struct snapdir *here;	      /* unjailed: the open snapshot */
+	int dir_fd;		      /* unjailed: [snapshot] dir; -1 */
+	int sync;		      /* enum snapdir_sync */
+	int core_dir;		      /* unjailed: [vm] core; -1 */
+	struct metrics_file *metrics; /* unjailed: [metrics] file */
 };
 
 int broker_send(int sock, const struct broker_msg *msg, int fd);
@@ -69,6 +77,12 @@ void broker_snap_abort(struct broker *b, bool *stop);
 /* A new file for the guest's core (*fd is the caller's) and its name. */
 int broker_core(struct broker *b, int *fd, char *name, size_t size, bool *stop,
 		struct mote_err *err);
+
+/*
+ * Metrics for their file, replied to by nobody.  While the launcher is busy
+ * they are left out, but for the last ones: the guest does not wait.
+ */
+void broker_metrics(struct broker *b, const struct metrics *m, bool last);
 
 /* What it does on the launcher's side: "core.solo5-hvt.PID" in dir. */
 int core_open(int dir, int *fd, char *name, size_t size, struct mote_err *err);

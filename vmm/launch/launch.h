@@ -86,4 +86,7 @@ bool launch_is(const struct mote_config *cfg, const char *key,
 unsigned long long launch_number(const struct mote_config *cfg, const char *key,
 				 unsigned long long def);
 
+/* The machine's name, or "". */
+const char *launch_name(const struct mote_config *cfg);
+
 #endif

@@ -258,6 +258,8 @@ static bool serve_child(struct launcher *l, struct launch_result *res, int *ret,
 		else if (msg.text[0])
 			err_set_class(&res->err, EIO, ERR_CLASS_GUEST, "%s",
 				      msg.text);
+	} else if (msg.op == BROKER_METRICS) {
+		metrics_file_write(&l->metrics, &msg.metrics);
 	} else if (msg.op == BROKER_SNAP_BEGIN) {
 		serve(l, &msg, fd);
 		return true; /* fd went to the snapshot */
@@ -389,6 +391,7 @@ static int run_here(struct launcher *l, struct launch_result *res,
 	l->broker.here = &l->snap;
 	l->broker.dir_fd = l->fds.snapshot_dir;
 	l->broker.core_dir = l->fds.core_dir;
+	l->broker.metrics = &l->metrics;
 	return vmproc_run(l->opt, &l->fds, &l->broker, false, res, err);
 }
 
@@ -414,6 +417,7 @@ int launch_run(const struct launch_options *opt, struct launch_result *res,
 		.snap = {.parent_fd = -1,
 			 .dir_fd = -1,
 			 .file_fd = {-1, -1, -1}},
+		.metrics = {.dir_fd = -1},
 	};
 	int ret;
 

@@ -11,6 +11,7 @@
 
 #include "launch/broker.h"
 #include "launch/launch.h"
+#include "launch/metrics_file.h"
 #include "launch/snapdir.h"
 
 struct launcher {
@@ -21,6 +22,7 @@ struct launcher {
 	char *console_path; /* likewise: its socket, or the link to its pty */
 	struct broker broker;
 	struct snapdir snap;
+	struct metrics_file metrics;
 	pid_t child;
 	uint64_t asked_ns; /* when the first signal came */
 	bool created, have_result;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -49,6 +50,14 @@ unsigned long long launch_number(const struct mote_config *cfg, const char *key,
 	else if (*end && strchr(units, *end))
 		v <<= 10 * (strchr(units, *end) - units + 1);
 	return v;
+}
+
+const char *launch_name(const struct mote_config *cfg)
+{
+	char buf[8]; /* the name is a string of cfg */
+	const char *name = mote_config_get(cfg, "vm.name", buf, sizeof(buf));
+
+	return name && name != buf ? name : "";
 }
 
 /* --- open -------------------------------------------------------------------
@@ -109,33 +118,44 @@ static int open_control(struct launcher *l, struct mote_err *err)
 			 &l->fds.control, &l->socket_path, err);
 }
 
+/* Open the directory that path lies in; its last part goes into name. */
+static int open_parent(const char *key, const char *path, int *dir, char *name,
+		       size_t size, struct mote_err *err)
+{
+	cleanup_free char *copy = strdup(path);
+	char *slash;
+
+	if (!copy)
+		return err_set(err, ENOMEM, "%s", key);
+	for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
+		copy[n - 1] = 0;
+	slash = strrchr(copy, '/');
+	snprintf(name, size, "%s", slash ? slash + 1 : copy);
+	if (slash)
+		slash[slash == copy ? 1 : 0] = 0;
+	*dir = open(slash ? copy : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*dir < 0)
+		return err_set_class(err, errno, err_path_class(errno),
+				     "%s: open %s: %s", key, slash ? copy : ".",
+				     strerror(errno));
+	return 0;
+}
+
 /* The parent directory of [snapshot] dir, for when=. */
 static int open_snapshot_dir(struct launcher *l, struct mote_err *err)
 {
 	char buf[8];
 	const char *dir =
 		mote_config_get(l->opt->cfg, "snapshot.dir", buf, sizeof(buf));
-	cleanup_free char *copy = NULL;
-	char *slash;
+	int ret;
 
 	if (!dir || !*dir)
 		return 0;
-	copy = strdup(dir);
-	if (!copy)
-		return err_set(err, ENOMEM, "snapshot.dir");
-	for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
-		copy[n - 1] = 0;
-	slash = strrchr(copy, '/');
-	snprintf(l->fds.snapshot_name, sizeof(l->fds.snapshot_name), "%s",
-		 slash ? slash + 1 : copy);
-	if (slash)
-		slash[slash == copy ? 1 : 0] = 0;
-	l->fds.snapshot_dir =
-		open(slash ? copy : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (l->fds.snapshot_dir < 0)
-		return err_set_class(err, errno, err_path_class(errno),
-				     "snapshot.dir: open %s: %s",
-				     slash ? copy : ".", strerror(errno));
+	ret = open_parent("snapshot.dir", dir, &l->fds.snapshot_dir,
+			  l->fds.snapshot_name, sizeof(l->fds.snapshot_name),
+			  err);
+	if (ret < 0)
+		return ret;
 	/* Better now than when the guest has run. */
 	if (launch_is(l->opt->cfg, "snapshot.when", "ready") &&
 	    faccessat(l->fds.snapshot_dir, l->fds.snapshot_name, F_OK,
@@ -164,6 +184,45 @@ static int open_log(struct launcher *l, struct mote_err *err)
 				     "log.file: open %s: %s", path,
 				     strerror(errno));
 	l->fds.log = l->log_file;
+	return 0;
+}
+
+/* The directory of [metrics] file; what is replaced there must be a file. */
+static int open_metrics(struct launcher *l, struct mote_err *err)
+{
+	struct metrics_file *f = &l->metrics;
+	char buf[8];
+	const char *path =
+		mote_config_get(l->opt->cfg, "metrics.file", buf, sizeof(buf));
+	struct stat st = {.st_mode = S_IFREG};
+	int ret;
+
+	if (!path)
+		return 0;
+	ret = open_parent("metrics.file", path, &f->dir_fd, f->name,
+			  sizeof(f->name), err);
+	if (ret < 0)
+		return ret;
+	if (strlen(f->name) + METRICS_TMP_MAX >= sizeof(f->name))
+		ret = ENAMETOOLONG;
+	else if (path[strlen(path) - 1] == '/')
+		st.st_mode = S_IFDIR;
+	else if (fstatat(f->dir_fd, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+		 errno != ENOENT)
+		ret = errno;
+	if (ret == 0 && !S_ISREG(st.st_mode))
+		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+				     "metrics.file: %s: it is %s, expected a "
+				     "regular file or nothing",
+				     path, fd_file_kind(st.st_mode));
+	if (ret == 0 && faccessat(f->dir_fd, ".", W_OK, AT_EACCESS) < 0)
+		ret = errno;
+	if (ret)
+		return err_set_class(err, ret, err_path_class(ret),
+				     "metrics.file: %s: %s", path,
+				     strerror(ret));
+	f->prometheus = launch_is(l->opt->cfg, "metrics.format", "prometheus");
+	f->log = (struct launch_log){.cfg = l->opt->cfg, .fd = l->fds.log};
 	return 0;
 }
 
@@ -246,6 +305,8 @@ int launcher_open(struct launcher *l, struct mote_err *err)
 	if (ret == 0)
 		ret = open_log(l, err);
 	if (ret == 0)
+		ret = open_metrics(l, err);
+	if (ret == 0)
 		ret = account_resolve(l->opt->cfg, &l->fds.uid, &l->fds.gid,
 				      err);
 	l->fds.owner_uid = getuid();
@@ -268,6 +329,7 @@ void launcher_close(struct launcher *l)
 	fd_clear(&l->log_file);
 	fd_clear(&l->fds.control);
 	fd_clear(&l->fds.snapshot_dir);
+	fd_clear(&l->metrics.dir_fd);
 	fd_clear(&l->fds.signals);
 	fd_clear(&l->broker.sock);
 }

@@ -25,6 +25,9 @@
 #include "launch/console.h"
 #include "launch/control.h"
 #include "launch/launch.h"
+#include "launch/logline.h"
+#include "launch/meter.h"
+#include "launch/metrics.h"
 
 #define GUEST_ABORTED 255 /* status of solo5_abort */
 #define KEEP_DEVICES  126 /* disks and networks of a configuration */
@@ -41,7 +44,9 @@ struct vmproc {
 	struct mote_vm *vm;
 	struct control *control;
 	struct console console;
-	int pagemap;	    /* of this process, where a jail closes /proc; -1 */
+	int pagemap; /* of this process, when one is restored; -1 */
+	struct launch_log log;
+	struct meter meter;
 	bool ran;	    /* an instruction of the guest may have run */
 	bool stopping;	    /* the guest was asked to end */
 	uint64_t asked_ns;  /* ... then */
@@ -63,68 +68,6 @@ static enum mote_seccomp seccomp_mode(const struct mote_config *cfg)
 	return MOTE_SECCOMP_KILL;
 }
 
-static const char *level_name(int level)
-{
-	switch (level) {
-	case 3:
-		return "err";
-	case 4:
-		return "warn";
-	case 6:
-		return "info";
-	default:
-		return "debug";
-	}
-}
-
-/* Text for a JSON string: what would end or break it becomes "?". */
-static const char *json_text(const char *s, char *buf, size_t size)
-{
-	size_t n = 0;
-
-	for (; *s && n < size - 1; s++)
-		buf[n++] = *s == '"' || *s == '\\' || *s < ' ' ? '?' : *s;
-	buf[n] = 0;
-	return buf;
-}
-
-/*
- * "mote[NAME]: LEVEL: LINE", or an object a line, to the log file or stderr.
- * Not dprintf: its fstat and lseek are not for a locked thread.
- */
-static void log_line(void *opaque, int level, const char *line)
-{
-	const struct vmproc *p = opaque;
-	char name[72], text[520], buf[700];
-	const char *vm =
-		mote_config_get(p->opt->cfg, "vm.name", name, sizeof(name));
-	int len;
-
-	if (launch_is(p->opt->cfg, "log.format", "json"))
-		len = snprintf(buf, sizeof(buf),
-			       "{\"level\":\"%s\",\"vm\":\"%s\","
-			       "\"message\":\"%s\"}\n",
-			       level_name(level), vm ? vm : "",
-			       json_text(line, text, sizeof(text)));
-	else
-		len = snprintf(buf, sizeof(buf), "mote%s%s%s: %s: %s\n",
-			       vm ? "[" : "", vm ? vm : "", vm ? "]" : "",
-			       level_name(level), line);
-	if (len > 0)
-		fd_write_full(p->fds->log, buf,
-			      num_min((uint64_t)len, sizeof(buf) - 1));
-}
-
-static int log_level(const struct mote_config *cfg)
-{
-	static const int level[] = {3, 4, 6, 7};
-
-	for (size_t i = 0; i < ARRAY_SIZE(level); i++)
-		if (launch_is(cfg, "log.level", level_name(level[i])))
-			return level[i];
-	return 4;
-}
-
 /* --- jail ------------------------------------------------------------------
  */
 
@@ -133,8 +76,7 @@ static void log_jail(struct vmproc *p)
 	char line[560];
 
 	snprintf(line, sizeof(line), "jail: not applied: %s", p->missing);
-	if (log_level(p->opt->cfg) >= 4)
-		log_line(p, 4, line);
+	launch_log_warn(&p->log, line);
 }
 
 /* What [memory] lock takes; 0 without it. */
@@ -190,7 +132,6 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 	/* The snapshot's files, where one is restored. */
 	if (p->opt->snapshot) {
 		n += mote_snapshot_fds(p->opt->snapshot, extra + n);
-		p->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 		extra[n++] = p->pagemap; /* without it diffs are refused */
 	}
 	for (int i = 0; i < f->device_count && i < KEEP_DEVICES; i++)
@@ -241,8 +182,9 @@ static int save(struct vmproc *p, struct mote_snapshot_files *files,
 	return ret;
 }
 
-static int snapshot(struct vmproc *p, int parent_fd, const char *name,
-		    bool diff, struct mote_err *err)
+/* It counts once it has its name. */
+static int write_snapshot(struct vmproc *p, int parent_fd, const char *name,
+			  bool diff, struct mote_err *err)
 {
 	struct mote_snapshot_files files = {-1, -1, -1};
 	const struct mote_snapshot_options opt = {
@@ -264,6 +206,20 @@ static int snapshot(struct vmproc *p, int parent_fd, const char *name,
 	}
 	ret = broker_snap_commit(p->broker, &p->stop_came, err);
 	mote_vm_snapshot_end(p->vm, ret == 0);
+	return ret;
+}
+
+static int snapshot(struct vmproc *p, int parent_fd, const char *name,
+		    bool diff, struct mote_err *err)
+{
+	uint64_t began = timeline_now();
+	struct mote_status st;
+	int ret;
+
+	mote_vm_status(p->vm, &st, NULL);
+	ret = write_snapshot(p, parent_fd, name, diff, err);
+	meter_snapshot(&p->meter, ret == 0, timeline_now() - began,
+		       st.state == MOTE_RUNNING);
 	return ret;
 }
 
@@ -330,6 +286,36 @@ static void do_status(struct vmproc *p, struct json_object *reply)
 	add_layers(p, reply);
 }
 
+/* As JSON, flat; or {"format":"prometheus"}: as "text". */
+static int do_metrics(struct vmproc *p, struct json_object *request,
+		      struct json_object *reply, struct mote_err *err)
+{
+	const char *vm = launch_name(p->opt->cfg);
+	struct json_object *format = NULL;
+	char text[METRICS_TEXT_MAX];
+	const char *want = "json";
+	struct metrics m;
+	int ret;
+
+	if (json_object_object_get_ex(request, "format", &format))
+		want = json_object_get_string(format);
+	meter_read(&p->meter, &m);
+	if (want && !strcmp(want, "json")) {
+		metrics_json(&m, vm, reply);
+		return 0;
+	}
+	if (!want || strcmp(want, "prometheus") != 0)
+		return err_set_class(err, EINVAL, ERR_CLASS_USAGE,
+				     "metrics: found format \"%.32s\", "
+				     "expected json or prometheus",
+				     want ? want : "null");
+	ret = metrics_prometheus(&m, vm, text, sizeof(text));
+	if (ret < 0)
+		return err_set(err, -ret, "metrics: %s", strerror(-ret));
+	json_object_object_add(reply, "text", json_object_new_string(text));
+	return 0;
+}
+
 static void ask_stop(struct vmproc *p)
 {
 	uint64_t ms = launch_number(p->opt->cfg, "vm.stop_timeout", 5000);
@@ -391,6 +377,8 @@ static void handle(void *opaque, const char *command,
 
 	if (!strcmp(command, "status"))
 		do_status(p, reply);
+	else if (!strcmp(command, "metrics"))
+		ret = do_metrics(p, request, reply, &err);
 	else if (!strcmp(command, "pause"))
 		ret = mote_vm_pause(p->vm, &err);
 	else if (!strcmp(command, "resume"))
@@ -480,6 +468,7 @@ static int loop(struct vmproc *p, struct mote_err *err)
 		n += ctl;
 		con = console_poll(&p->console, fds + n, &timeout);
 		n += con;
+		meter_poll(&p->meter, &timeout);
 		if (p->broker->sock >= 0)
 			fds[n++] = (struct pollfd){.fd = p->broker->sock,
 						   .events = POLLIN};
@@ -509,6 +498,7 @@ static int loop(struct vmproc *p, struct mote_err *err)
 			mote_vm_kill(p->vm);
 		}
 		ret = serve_ready(p, err);
+		meter_dispatch(&p->meter, false);
 	}
 	return ret;
 }
@@ -562,7 +552,7 @@ static void write_core(struct vmproc *p)
 	else
 		snprintf(line, sizeof(line),
 			 "dumpcore: dumping guest core to: %s/%s", dir, name);
-	log_line(p, 4, line);
+	launch_log_line(&p->log, 4, line);
 }
 
 static void tell_created(const struct vmproc *p)
@@ -588,9 +578,9 @@ static int create(struct vmproc *p, struct mote_err *err)
 		.console_in_fd = p->fds->console_in,
 		.console_out_fd = p->fds->console_out,
 		.seccomp = p->seccomp,
-		.log = log_line,
-		.log_opaque = p,
-		.log_level = log_level(opt->cfg),
+		.log = launch_log_line,
+		.log_opaque = &p->log,
+		.log_level = launch_log_level(opt->cfg),
 		.timeline = opt->timeline,
 		.devices = p->fds->devices,
 		.device_count = p->fds->device_count,
@@ -626,6 +616,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 		.fds = fds,
 		.broker = broker,
 		.jailed = jailed,
+		.log = {.cfg = opt->cfg, .fd = fds->log},
 		.seccomp = seccomp_mode(opt->cfg),
 	};
 	int ret = 0;
@@ -635,14 +626,18 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	control.handle = handle;
 	control.opaque = &p;
 	allow_lock(lock_bytes(opt->cfg));
+	if (opt->snapshot) /* for diffs, and to count changed pages */
+		p.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (jailed)
 		ret = enter_jail(&p, err);
 	mote_timeline_mark(opt->timeline, jailed ? "jail closed" : "no jail");
 	if (ret == 0)
 		ret = create(&p, err);
 	if (ret == 0) {
+		meter_init(&p.meter, opt->cfg, p.vm, broker, &p.log);
 		tell_created(&p);
 		ret = loop(&p, err);
+		meter_dispatch(&p.meter, true);
 	}
 	if (ret == 0) {
 		write_core(&p);

@@ -104,10 +104,29 @@ static int start_log(struct track *t, struct mote_err *err)
 	return ret;
 }
 
+int64_t track_count(struct track *t)
+{
+	cleanup_free uint64_t *bits = NULL;
+
+	/* What track_end is to forget must not get what changed after it. */
+	if (t->marked || t->mode == TRACK_NONE)
+		return -1;
+	if (t->mode == TRACK_LOG)
+		return dirty_harvest(&t->log, NULL) < 0
+			       ? -1
+			       : (int64_t)dirty_count(&t->log, DIRTY_CLASSES);
+	/* Opening the page map is not for a jail. */
+	bits = t->pagemap_fd < 0 ? NULL : track_bits(t);
+	if (!bits || track_diverged(t, bits, NULL) < 0)
+		return -1;
+	return (int64_t)bitmap_count(bits, track_pages(t));
+}
+
 int track_mark(struct track *t, uint64_t *bits, struct mote_err *err)
 {
 	int ret = 0;
 
+	t->marked = true;
 	if (bits && t->mode == TRACK_NONE)
 		return err_set(err, EINVAL,
 			       "what changed since then was not tracked");
@@ -126,6 +145,7 @@ int track_mark(struct track *t, uint64_t *bits, struct mote_err *err)
 
 void track_end(struct track *t, bool kept)
 {
+	t->marked = false;
 	if (kept && t->logging) {
 		dirty_reset(&t->log);
 		t->mode = TRACK_LOG;

@@ -6,7 +6,7 @@
  * Two ways.  RAM that is a private mapping of the reference's file needs
  * none of KVM: a page that left the file has changed (diverge.h).  From the
  * first save on the dirty log says it (dirty.h).  Threads: the VM thread,
- * vCPUs parked.
+ * vCPUs parked but for track_count.
  */
 #ifndef VMM_MEMORY_TRACK_H
 #define VMM_MEMORY_TRACK_H
@@ -28,6 +28,7 @@ struct track {
 	int pagemap_fd; /* owned; -1: opened when it is needed */
 	struct dirty_tracker log;
 	bool logging; /* the log runs; it counts once mode says so */
+	bool marked;  /* track_end is to come */
 };
 
 void track_init(struct track *t, struct memslot_table *slots);
@@ -45,6 +46,13 @@ uint64_t *track_bits(const struct track *t); /* zeroed, malloc'd */
 
 /* Add the bits of pages that left the mapped file. */
 int track_diverged(struct track *t, uint64_t *bits, struct mote_err *err);
+
+/*
+ * Pages that changed so far, vCPUs running or not; what the guest changes
+ * meanwhile is for the next call.  -1: not known, also while marked.  With
+ * the log on each call write-protects what it counts anew.
+ */
+int64_t track_count(struct track *t);
 
 /*
  * This moment is to become the reference: add what changed since the last

@@ -10,6 +10,7 @@
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -28,6 +29,7 @@ void gen_consts(void)
 {
 	CONST(CLOCK_MONOTONIC);
 	CONST(CLOCK_REALTIME);
+	CONST(RUSAGE_SELF);
 	NAMED("FD_BLOCK", ~63);	 /* HVT_FD_BLOCK numbers, aligned */
 	NAMED("SIGSET_SIZE", 8); /* the kernel's, not sizeof(sigset_t) */
 

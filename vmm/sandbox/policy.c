@@ -105,6 +105,9 @@ static const struct policy_rule control_rules[] = {
 	{"restart_syscall", ANY, ALL, RARE,
 	 "kernel: goes on with poll or a futex wait after SIGCONT"},
 
+	{"getrusage", {{0, NULL, "RUSAGE_SELF"}}, ALL, RARE,
+	 "launch/meter.c: page faults of this process, a metric"},
+
 	/* sockets: all of them exist or come by accept */
 	{"accept4", {{3, NULL, "ACCEPT_FLAGS"}}, ALL, RARE,
 	 "launch/control.c, console.c: a client of either socket"},

@@ -59,13 +59,15 @@ static int write_all(const struct snapshot *s, const struct memslot_table *t,
 {
 	struct manifest m = s->manifest; /* borrows its configuration */
 	struct snap_writer w;
+	uint64_t written;
 	int ret;
 
 	memset(m.parent, 0, sizeof(m.parent));
 	m.memory_length = memslot_total(t);
 	snap_writer_init(&w);
 	copy_sections(&w, s);
-	ret = ram_save(t, files->memory_fd, &w, &m.memory_digest, err);
+	ret = ram_save(t, files->memory_fd, &w, &m.memory_digest, &written,
+		       err);
 	if (ret == 0)
 		ret = snap_writer_finish(&w, err);
 	if (ret == 0)

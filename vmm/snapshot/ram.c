@@ -23,9 +23,15 @@ bool ram_is_zero(const void *p, size_t len)
 	return c[0] == 0 && memcmp(c, c + 1, len - 1) == 0;
 }
 
+/* The memory file, and how much was written into it. */
+struct ram_file {
+	int fd;
+	uint64_t written;
+};
+
 /* Write the pages of one chunk that are not zero, in runs. */
-static int write_chunk(int fd, const char *p, uint64_t off, uint64_t len,
-		       size_t page, struct mote_err *err)
+static int write_chunk(struct ram_file *f, const char *p, uint64_t off,
+		       uint64_t len, size_t page, struct mote_err *err)
 {
 	uint64_t at = 0;
 
@@ -39,17 +45,18 @@ static int write_chunk(int fd, const char *p, uint64_t off, uint64_t len,
 			at += page;
 			continue;
 		}
-		ret = fd_pwrite_full(fd, p + at, end - at, off + at);
+		ret = fd_pwrite_full(f->fd, p + at, end - at, off + at);
 		if (ret < 0)
 			return err_set_class(err, -ret, ERR_CLASS_IO,
 					     "write of the memory file: %s",
 					     strerror(-ret));
+		f->written += end - at;
 		at = end;
 	}
 	return 0;
 }
 
-static int save_slot(const struct memslot *s, int fd, uint64_t off,
+static int save_slot(const struct memslot *s, struct ram_file *f, uint64_t off,
 		     uint8_t *digests, struct mote_err *err)
 {
 	size_t page = host_page_size();
@@ -58,7 +65,7 @@ static int save_slot(const struct memslot *s, int fd, uint64_t off,
 		uint64_t len = num_min(RAM_CHUNK, s->ram.size - at);
 		const char *p = (const char *)s->ram.addr + at;
 		struct snap_digest d = snap_digest(p, len);
-		int ret = write_chunk(fd, p, off + at, len, page, err);
+		int ret = write_chunk(f, p, off + at, len, page, err);
 
 		if (ret < 0)
 			return ret;
@@ -73,8 +80,8 @@ uint64_t ram_chunks(uint64_t size)
 	return (size + RAM_CHUNK - 1) / RAM_CHUNK;
 }
 
-static int save_all(const struct memslot_table *slots, int fd, uint8_t *digests,
-		    struct mote_err *err)
+static int save_all(const struct memslot_table *slots, struct ram_file *f,
+		    uint8_t *digests, struct mote_err *err)
 {
 	uint64_t off = 0, chunk = 0;
 
@@ -84,13 +91,13 @@ static int save_all(const struct memslot_table *slots, int fd, uint8_t *digests,
 
 		if (!s->ram.addr)
 			continue;
-		ret = save_slot(s, fd, off, digests + 16 * chunk, err);
+		ret = save_slot(s, f, off, digests + 16 * chunk, err);
 		if (ret < 0)
 			return ret;
 		off += s->ram.size;
 		chunk += ram_chunks(s->ram.size);
 	}
-	if (ftruncate(fd, (off_t)off) < 0)
+	if (ftruncate(f->fd, (off_t)off) < 0)
 		return err_set_class(err, errno, ERR_CLASS_IO,
 				     "size of the memory file: %s",
 				     strerror(errno));
@@ -124,9 +131,11 @@ struct snap_digest ram_put_digests(struct snap_writer *w,
 }
 
 int ram_save(const struct memslot_table *slots, int fd, struct snap_writer *w,
-	     struct snap_digest *digest, struct mote_err *err)
+	     struct snap_digest *digest, uint64_t *written,
+	     struct mote_err *err)
 {
 	cleanup_free uint8_t *digests = NULL;
+	struct ram_file f = {.fd = fd};
 	uint64_t chunks = 0;
 	int ret;
 
@@ -135,7 +144,8 @@ int ram_save(const struct memslot_table *slots, int fd, struct snap_writer *w,
 	digests = calloc(chunks, 16);
 	if (!digests)
 		return err_set(err, ENOMEM, "digests of the memory");
-	ret = save_all(slots, fd, digests, err);
+	ret = save_all(slots, &f, digests, err);
+	*written = f.written;
 	if (ret < 0)
 		return ret;
 	snap_section_begin(w, SECTION, 0, VERSION, SNAP_REQUIRED);

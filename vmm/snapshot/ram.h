@@ -22,10 +22,12 @@ struct mote_err;
 
 /*
  * Write all RAM to fd (empty, at least readable by nobody else) and the
- * section to w; *digest is that of the chunks' digests.
+ * section to w; *digest is that of the chunks' digests, *written how many
+ * bytes went into the file: no holes.
  */
 int ram_save(const struct memslot_table *slots, int fd, struct snap_writer *w,
-	     struct snap_digest *digest, struct mote_err *err);
+	     struct snap_digest *digest, uint64_t *written,
+	     struct mote_err *err);
 
 /* The section, read: where the regions lie and the chunks' digests. */
 struct ram_index {

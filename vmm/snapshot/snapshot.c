@@ -79,24 +79,31 @@ static int find_changed(struct vm *vm, const struct snapshot_options *opt,
 	return *bits ? drop_same(vm, opt->from, *bits, err) : 0;
 }
 
-static int save_memory(struct vm *vm, const struct snapshot_options *opt,
-		       const uint64_t *bits, int fd, struct snap_writer *w,
-		       struct manifest *m, struct mote_err *err)
+/* bits: of a diff the pages that changed, else NULL. */
+static int save_memory(struct vm *vm, const uint64_t *bits, int fd,
+		       struct snap_writer *w, struct manifest *m,
+		       struct vm_save *s, struct mote_err *err)
 {
-	if (opt->diff) {
+	int ret;
+
+	s->pages = -1;
+	if (bits) {
+		s->pages = (int64_t)bitmap_count(bits, track_pages(&vm->track));
 		memcpy(m->parent, vm->reference.name, sizeof(m->parent));
 		memcpy(m->parent_digest.byte, vm->reference.digest,
 		       sizeof(m->parent_digest.byte));
-		return diff_save(&vm->slots, bits, fd, w, &m->memory_digest,
-				 &m->memory_length, err);
+		ret = diff_save(&vm->slots, bits, fd, w, &m->memory_digest,
+				&m->memory_length, err);
+		s->bytes = m->memory_length;
+		return ret;
 	}
 	m->memory_length = memslot_total(&vm->slots);
-	return ram_save(&vm->slots, fd, w, &m->memory_digest, err);
+	return ram_save(&vm->slots, fd, w, &m->memory_digest, &s->bytes, err);
 }
 
 static int save_state(struct vm *vm, const struct snapshot_options *opt,
 		      struct snap_writer *w, int memory_fd, struct manifest *m,
-		      struct mote_err *err)
+		      struct vm_save *s, struct mote_err *err)
 {
 	cleanup_free uint64_t *bits = NULL;
 	int ret = arch_vm_save(&vm->arch, w, err);
@@ -115,7 +122,7 @@ static int save_state(struct vm *vm, const struct snapshot_options *opt,
 	snap_section_end(w);
 	ret = find_changed(vm, opt, &bits, err);
 	if (ret == 0)
-		ret = save_memory(vm, opt, bits, memory_fd, w, m, err);
+		ret = save_memory(vm, bits, memory_fd, w, m, s, err);
 	if (ret == 0)
 		ret = snap_writer_finish(w, err);
 	return ret;
@@ -177,8 +184,9 @@ static void note_saving(struct vm *vm, const char *name,
 	memcpy(vm->saving.digest, m->digest.byte, sizeof(vm->saving.digest));
 }
 
-int snapshot_save(struct vm *vm, const struct snapshot_files *files,
-		  const struct snapshot_options *opt, struct mote_err *err)
+static int save(struct vm *vm, const struct snapshot_files *files,
+		const struct snapshot_options *opt, struct vm_save *s,
+		struct mote_err *err)
 {
 	struct manifest m = {0};
 	struct snap_writer w;
@@ -195,7 +203,7 @@ int snapshot_save(struct vm *vm, const struct snapshot_files *files,
 	snap_writer_init(&w);
 	ret = describe(vm, &m, err);
 	if (ret == 0)
-		ret = save_state(vm, opt, &w, files->memory_fd, &m, err);
+		ret = save_state(vm, opt, &w, files->memory_fd, &m, s, err);
 	if (ret == 0)
 		ret = snapshot_write(&m, &w, files, err);
 	note_saving(vm, opt->name, &m);
@@ -204,6 +212,25 @@ int snapshot_save(struct vm *vm, const struct snapshot_files *files,
 	snap_writer_fini(&w);
 	manifest_fini(&m);
 	return ret;
+}
+
+int snapshot_save(struct vm *vm, const struct snapshot_files *files,
+		  const struct snapshot_options *opt, struct mote_err *err)
+{
+	struct vm_snapshots *s = &vm->snapshots;
+	struct vm_save now = {.pause_ns = -1};
+	uint64_t began = timeline_now();
+	int ret = save(vm, files, opt, &now, err);
+
+	if (ret < 0) {
+		s->failed++;
+		return ret;
+	}
+	now.ns = timeline_now() - began;
+	s->taken++;
+	s->last = now;
+	s->in_this_pause = true;
+	return 0;
 }
 
 void snapshot_saved(struct vm *vm, bool kept)

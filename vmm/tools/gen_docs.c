@@ -163,6 +163,7 @@ static void fish(void)
 	for (size_t i = 1; i < OPTIONS; i++)
 		printf("complete -c mote -l %s%s\n", options[i] + 2,
 		       strcmp(options[i], "--json") &&
+				       strcmp(options[i], "--prometheus") &&
 				       strcmp(options[i], "--help")
 			       ? " -r"
 			       : "");
