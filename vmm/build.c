@@ -341,7 +341,8 @@ static int boot_mote(struct vm *vm, const struct elf_file *kernel,
 	boot.user_mode = img.note_flags & ELF_NOTE_RING3;
 	timeline_mark(vm->timeline, "image loaded");
 
-	ret = arch_boot_tables(&vm->arch, &vm->slots, vm->cfg, &fdt, err);
+	ret = arch_boot_tables(&vm->arch, &vm->slots, vm->cfg, boot.user_mode,
+			       &fdt, err);
 	if (ret == 0)
 		ret = write_boot_page(vm, fdt, err);
 	for (uint32_t i = 0; ret == 0 && i < vm->vcpus; i++)

@@ -154,7 +154,7 @@ bool machine_init(struct machine *m, int kvm_fd, uint64_t ring,
 	if (ret == 0)
 		ret = machine_vcpu(m, &err);
 	if (ret == 0)
-		ret = arch_boot_tables(&m->arch, &m->slots, &m->cfg, &fdt,
+		ret = arch_boot_tables(&m->arch, &m->slots, &m->cfg, false, &fdt,
 				       &err);
 	if (ret == 0)
 		ret = guest_write(&m->slots, arch_image_base(), guest, size);

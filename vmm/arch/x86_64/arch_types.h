@@ -9,6 +9,15 @@
 #include <stdint.h>
 
 struct kvm_cpuid2;
+struct kvm_run;
+struct x86_image;
+
+/* How much of the image is still to be set before the next run. */
+enum x86_late {
+	LATE_NONE,
+	LATE_CONFINED, /* what ring 3 can change */
+	LATE_ALL,
+};
 
 struct arch_vm {
 	int kvm_fd, vm_fd;
@@ -30,6 +39,10 @@ struct arch_vcpu {
 	bool held;
 	uint64_t held_tsc, held_deadline;
 	uint32_t held_apic_init, held_apic_count;
+	/* Of one that is rewound (kvm_rewind.c). */
+	struct x86_image *image;
+	struct kvm_run *run;
+	enum x86_late late;
 };
 
 #endif

@@ -22,7 +22,6 @@
 #include "snapshot/stream.h"
 
 #define SECTION_VM   "x86-vm"
-#define SECTION_VCPU "x86-vcpu"
 #define VERSION	     1
 #define XSAVE_MAX    65536u
 
@@ -171,19 +170,25 @@ static uint32_t xsave_size(struct arch_vcpu *v)
 						    : sizeof(struct kvm_xsave);
 }
 
+int get_xsave(struct arch_vcpu *v, uint8_t **buf, struct mote_err *err)
+{
+	uint32_t size = xsave_size(v);
+
+	*buf = calloc(1, size);
+	if (!*buf)
+		return err_set(err, ENOMEM, "XSAVE area");
+	if (size > sizeof(struct kvm_xsave))
+		return CALL(v, KVM_GET_XSAVE2, *buf, err);
+	return CALL(v, KVM_GET_XSAVE, *buf, err);
+}
+
 static int save_xsave(struct arch_vcpu *v, struct snap_writer *w,
 		      struct mote_err *err)
 {
 	uint32_t size = xsave_size(v);
-	cleanup_free uint8_t *buf = calloc(1, size);
-	int ret;
+	cleanup_free uint8_t *buf = NULL;
+	int ret = get_xsave(v, &buf, err);
 
-	if (!buf)
-		return err_set(err, ENOMEM, "XSAVE area");
-	if (size > sizeof(struct kvm_xsave))
-		ret = CALL(v, KVM_GET_XSAVE2, buf, err);
-	else
-		ret = CALL(v, KVM_GET_XSAVE, buf, err);
 	if (ret < 0)
 		return ret;
 	snap_put_u32(w, size);
@@ -354,9 +359,11 @@ int arch_vcpu_save(struct arch_vcpu *v, struct snap_writer *w,
 		save_lapic, save_msrs, save_events, save_debug,
 	};
 	struct kvm_mp_state mp;
-	/* First: it takes a pending INIT or SIPI, which changes the rest. */
-	int ret = CALL(v, KVM_GET_MP_STATE, &mp, err);
+	int ret = rewind_settle(v, err);
 
+	/* First: it takes a pending INIT or SIPI, which changes the rest. */
+	if (ret == 0)
+		ret = CALL(v, KVM_GET_MP_STATE, &mp, err);
 	if (ret < 0)
 		return ret;
 	v->mp_state = mp.mp_state;

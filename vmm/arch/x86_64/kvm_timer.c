@@ -166,7 +166,8 @@ int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err)
 
 	if (!v->held)
 		return 0;
-	if (v->held_apic_init)
+	ret = rewind_put(v, err);
+	if (ret == 0 && v->held_apic_init)
 		ret = start_timer(v, err);
 	if (ret == 0)
 		ret = start_tsc(v, err);
