@@ -75,7 +75,8 @@ static int machine_vcpu(struct machine *m, struct mote_err *err)
 	m->run = m->run_map.addr;
 	ret = kvm_unblock_in_run(m->vcpu_fd, VCPU_KICK_SIGNAL);
 	if (ret == 0)
-		ret = arch_vcpu_init(&m->vcpu, &m->arch, m->vcpu_fd, 0, err);
+		ret = arch_vcpu_init(&m->vcpu, &m->arch, m->vcpu_fd, m->run,
+				     0, err);
 	if (ret == 0)
 		ret = arch_vm_ready(&m->arch, err);
 	return ret;

@@ -75,9 +75,12 @@ int arch_vm_ready(struct arch_vm *a, struct mote_err *err);
 
 /* --- a vCPU ------------------------------------------------------------- */
 
-/* CPUID, features, firmware version, ...: before its first run. */
-int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd, uint32_t id,
-		   struct mote_err *err);
+/*
+ * CPUID, features, firmware version, ...: before its first run.  fd and run
+ * (its kvm_run) stay the caller's.
+ */
+int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd,
+		   struct kvm_run *run, uint32_t id, struct mote_err *err);
 void arch_vcpu_fini(struct arch_vcpu *v);
 
 enum arch_exit {
@@ -170,13 +173,12 @@ int arch_vcpu_load(struct arch_vcpu *v, struct snap_reader *r,
 
 /*
  * A vCPU that will be rewound (snapshot/rewind.h): after its load, remember
- * what is needed to bring the loaded state back with few calls; run is its
- * kvm_run.  Then arch_vcpu_rewind is arch_vcpu_load of the same section once
+ * what is needed to bring the loaded state back with few calls.  Then arch_vcpu_rewind is arch_vcpu_load of the same section once
  * more.  whole: the guest crashed, which may have changed more than it could
  * by running.
  */
-int arch_vcpu_remember(struct arch_vcpu *v, struct kvm_run *run,
-		       const struct memslot_table *slots, struct mote_err *err);
+int arch_vcpu_remember(struct arch_vcpu *v, const struct memslot_table *slots,
+		       struct mote_err *err);
 int arch_vcpu_rewind(struct arch_vcpu *v, struct snap_reader *r, bool whole,
 		     struct mote_err *err);
 void arch_vcpu_forget(struct arch_vcpu *v);

@@ -66,8 +66,8 @@ int rewind_init(struct rewind **out, struct vm *vm, const struct snapshot *s,
 		      ? map_anon(&r->base, memslot_total(&vm->slots), 0, err)
 		      : err_set(err, ENOMEM, "rewind");
 	for (uint32_t i = 0; ret == 0 && i < vm->vcpus; i++)
-		ret = arch_vcpu_remember(&vm->vcpu[i]->arch, vm->vcpu[i]->run,
-					 &vm->slots, err);
+		ret = arch_vcpu_remember(&vm->vcpu[i]->arch, &vm->slots,
+					 err);
 	if (ret < 0) {
 		rewind_fini(r);
 		return ret;

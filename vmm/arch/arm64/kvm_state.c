@@ -498,11 +498,10 @@ int arch_vm_commit(struct arch_vm *a, struct mote_err *err)
 }
 
 /* Loading it once more is all there is to it. */
-int arch_vcpu_remember(struct arch_vcpu *v, struct kvm_run *run,
-		       const struct memslot_table *slots, struct mote_err *err)
+int arch_vcpu_remember(struct arch_vcpu *v, const struct memslot_table *slots,
+		       struct mote_err *err)
 {
 	(void)v;
-	(void)run;
 	(void)slots;
 	(void)err;
 	return 0;

@@ -378,11 +378,10 @@ int arch_irq_load(struct arch_vm *a, struct snap_reader *r,
 }
 
 /* Loading it once more is all there is to it. */
-int arch_vcpu_remember(struct arch_vcpu *v, struct kvm_run *run,
-		       const struct memslot_table *slots, struct mote_err *err)
+int arch_vcpu_remember(struct arch_vcpu *v, const struct memslot_table *slots,
+		       struct mote_err *err)
 {
 	(void)v;
-	(void)run;
 	(void)slots;
 	(void)err;
 	return 0;

@@ -30,6 +30,7 @@ struct arch_vm {
 struct arch_vcpu {
 	struct arch_vm *vm;
 	int fd;
+	struct kvm_run *run;
 	uint32_t id;
 	uint32_t mp_state; /* during a save */
 	/*
@@ -41,7 +42,6 @@ struct arch_vcpu {
 	uint32_t held_apic_init, held_apic_count;
 	/* Of one that is rewound (kvm_rewind.c). */
 	struct x86_image *image;
-	struct kvm_run *run;
 	enum x86_late late;
 };
 

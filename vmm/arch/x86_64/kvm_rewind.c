@@ -51,8 +51,6 @@
 #define MSR_KVM_SYSTEM_TIME 0x12u
 #define MSR_KVM_TIME_NEW    0x4b564d01u
 
-#define SYNC (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
-
 struct x86_image {
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
@@ -227,8 +225,10 @@ static bool is_confined(const struct x86_image *m,
 
 static int note(struct arch_vcpu *v, struct x86_image *m, struct mote_err *err)
 {
-	int ret = CALL(v, KVM_GET_SREGS, &m->sregs, err);
+	int ret = sync_settle(v, err);
 
+	if (ret == 0)
+		ret = CALL(v, KVM_GET_SREGS, &m->sregs, err);
 	if (ret == 0 && kvm_check_extension(v->vm->vm_fd, KVM_CAP_XCRS) &&
 	    kvm_call(v->fd, KVM_GET_XCRS, &m->xcrs) < 0)
 		m->xcrs.nr_xcrs = 0;
@@ -249,8 +249,8 @@ static int note(struct arch_vcpu *v, struct x86_image *m, struct mote_err *err)
 	return ret;
 }
 
-int arch_vcpu_remember(struct arch_vcpu *v, struct kvm_run *run,
-		       const struct memslot_table *slots, struct mote_err *err)
+int arch_vcpu_remember(struct arch_vcpu *v, const struct memslot_table *slots,
+		       struct mote_err *err)
 {
 	struct x86_image *m = calloc(1, sizeof(*m));
 	int ret;
@@ -258,7 +258,6 @@ int arch_vcpu_remember(struct arch_vcpu *v, struct kvm_run *run,
 	if (!m)
 		return err_set(err, ENOMEM, "vCPU %u", v->id);
 	v->image = m;
-	v->run = run;
 	ret = note(v, m, err);
 	if (ret < 0) {
 		arch_vcpu_forget(v);
@@ -268,8 +267,7 @@ int arch_vcpu_remember(struct arch_vcpu *v, struct kvm_run *run,
 	m->deadline = v->held_deadline;
 	m->apic_init = v->held_apic_init;
 	m->apic_count = v->held_apic_count;
-	m->sync = (kvm_check_extension(v->vm->vm_fd, KVM_CAP_SYNC_REGS) &
-		   SYNC) == SYNC;
+	m->sync = sync_works(v, m->mp.mp_state);
 	m->confined = m->sync && is_confined(m, slots);
 	return 0;
 }
@@ -286,7 +284,7 @@ int arch_vcpu_rewind(struct arch_vcpu *v, struct snap_reader *r, bool whole,
 
 	if (ret < 0)
 		return ret;
-	v->run->kvm_dirty_regs = 0;
+	sync_drop(v);
 	v->late = whole || !m->confined ? LATE_ALL : LATE_CONFINED;
 	v->held = true;
 	v->held_tsc = m->tsc;
@@ -315,28 +313,9 @@ static int set_system(struct arch_vcpu *v, struct x86_image *m,
 	return ret;
 }
 
-/* Registers that wait in kvm_run for a run that did not come. */
-static int set_synced(struct arch_vcpu *v, struct mote_err *err)
-{
-	struct kvm_sync_regs *s = &v->run->s.regs;
-	uint64_t dirty = v->run->kvm_dirty_regs;
-	int ret = 0;
-
-	if (dirty & KVM_SYNC_X86_SREGS)
-		ret = CALL(v, KVM_SET_SREGS, &s->sregs, err);
-	if (ret == 0 && dirty & KVM_SYNC_X86_REGS)
-		ret = CALL(v, KVM_SET_REGS, &s->regs, err);
-	if (ret == 0 && dirty & KVM_SYNC_X86_EVENTS)
-		ret = CALL(v, KVM_SET_VCPU_EVENTS, &s->events, err);
-	if (ret == 0)
-		v->run->kvm_dirty_regs = 0;
-	return ret;
-}
-
 int rewind_put(struct arch_vcpu *v, struct mote_err *err)
 {
 	struct x86_image *m = v->image;
-	struct kvm_sync_regs *s;
 	int ret = 0;
 
 	if (v->late == LATE_NONE)
@@ -347,20 +326,17 @@ int rewind_put(struct arch_vcpu *v, struct mote_err *err)
 		ret = CALL(v, KVM_SET_XSAVE, m->xsave, err);
 	if (ret < 0)
 		return ret;
-	s = &v->run->s.regs;
-	s->regs = m->regs;
-	s->sregs = m->sregs;
-	s->events = m->events;
-	v->run->kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_EVENTS;
+	sync_regs(v, &m->regs);
+	sync_events(v, &m->events);
 	if (v->late == LATE_CONFINED)
-		v->run->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
+		sync_sregs(v, &m->sregs);
 	v->late = LATE_NONE;
-	return m->sync ? 0 : set_synced(v, err);
+	return m->sync ? 0 : sync_settle(v, err);
 }
 
 int rewind_settle(struct arch_vcpu *v, struct mote_err *err)
 {
 	int ret = rewind_put(v, err);
 
-	return ret < 0 || !v->image ? ret : set_synced(v, err);
+	return ret < 0 ? ret : sync_settle(v, err);
 }

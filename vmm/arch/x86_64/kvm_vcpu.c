@@ -120,12 +120,12 @@ static void set_apic_id(struct kvm_cpuid2 *cpuid, uint32_t id)
 	}
 }
 
-int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd, uint32_t id,
-		   struct mote_err *err)
+int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd,
+		   struct kvm_run *run, uint32_t id, struct mote_err *err)
 {
 	int ret;
 
-	*v = (struct arch_vcpu){.vm = a, .fd = fd, .id = id};
+	*v = (struct arch_vcpu){.vm = a, .fd = fd, .run = run, .id = id};
 	set_apic_id(a->cpuid, id);
 	ret = kvm_call(fd, KVM_SET_CPUID2, a->cpuid);
 	if (ret < 0)

@@ -6,6 +6,7 @@
 #ifndef VMM_ARCH_X86_64_STATE_PRIV_H
 #define VMM_ARCH_X86_64_STATE_PRIV_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct arch_vcpu;
@@ -26,6 +27,20 @@ int state_call(struct arch_vcpu *v, unsigned long request, void *arg,
 /* All of KVM_GET_XSAVE's or KVM_GET_XSAVE2's state, malloc'd; see kvm_state.c.
  */
 int get_xsave(struct arch_vcpu *v, uint8_t **buf, struct mote_err *err);
+
+/*
+ * kvm_sync.c: give the next KVM_RUN registers, take that back, or set them
+ * now (which is what happens where KVM can't: sync_works).
+ */
+struct kvm_regs;
+struct kvm_sregs;
+struct kvm_vcpu_events;
+bool sync_works(struct arch_vcpu *v, uint32_t mp_state);
+void sync_regs(struct arch_vcpu *v, const struct kvm_regs *regs);
+void sync_sregs(struct arch_vcpu *v, const struct kvm_sregs *sregs);
+void sync_events(struct arch_vcpu *v, const struct kvm_vcpu_events *events);
+void sync_drop(struct arch_vcpu *v);
+int sync_settle(struct arch_vcpu *v, struct mote_err *err);
 
 /* kvm_rewind.c: set what a rewind left to do; settle: also in KVM_RUN's area,
  * so that KVM's calls read it. */
