@@ -397,6 +397,7 @@ int mote_snapshot_config(const struct mote_snapshot *snap,
 	}
 	cfg->c.console.type = CONSOLE_STDIO;
 	cfg->c.snapshot.when = SNAPSHOT_NEVER;
+	forget(&cfg->c.snapshot.ready);
 	return instance_default(cfg, err);
 }
 
@@ -581,7 +582,7 @@ int mote_vm_poll(struct mote_vm *mv, struct pollfd *fds, int *timeout_ms)
 	struct vm *vm = mv->vm;
 	int n = 0;
 
-	*timeout_ms = vm->dispatch_again_ms;
+	*timeout_ms = vm_timeout(vm);
 	fds[n++] = (struct pollfd){.fd = vm->events.fd, .events = POLLIN};
 	if (!mv->input_ended && vm->state == VM_RUNNING &&
 	    chardev_wants_input(&vm->console))
@@ -721,6 +722,14 @@ void mote_vm_kill(struct mote_vm *mv)
 	vm_kill(mv->vm);
 }
 
+bool mote_vm_snapshot_due(struct mote_vm *mv)
+{
+	bool due = mv->vm->due;
+
+	mv->vm->due = false;
+	return due;
+}
+
 int mote_vm_snapshot(struct mote_vm *mv,
 		     const struct mote_snapshot_files *files,
 		     const struct mote_snapshot_options *opt,
@@ -737,6 +746,12 @@ int mote_vm_snapshot(struct mote_vm *mv,
 	if (opt) {
 		o.name = opt->name;
 		o.diff = opt->diff;
+	}
+	if (mv->vm->state == VM_ENDED) {
+		int ret = vm_settle(mv->vm, err);
+
+		if (ret < 0)
+			return ret;
 	}
 	return snapshot_save(mv->vm, &f, &o, err);
 }

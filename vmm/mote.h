@@ -360,6 +360,13 @@ MOTE_API int mote_vm_console_attach(struct mote_vm *vm, int in_fd, int out_fd);
 MOTE_API void mote_vm_ask_stop(struct mote_vm *vm);
 MOTE_API void mote_vm_kill(struct mote_vm *vm);
 
+/*
+ * With [snapshot] when=ready: has the moment come that [snapshot] ready
+ * names?  The guest waits there to be paused, for a second at most; ask
+ * after each mote_vm_dispatch.  Once it was true it is false again.
+ */
+MOTE_API bool mote_vm_snapshot_due(struct mote_vm *vm);
+
 struct mote_snapshot_options {
 	size_t size; /* sizeof(struct mote_snapshot_options) */
 	/* What its directory will be called: later diffs name it as parent. */
@@ -369,7 +376,9 @@ struct mote_snapshot_options {
 };
 
 /*
- * Write a snapshot; the VM must be paused, and may be resumed right after.
+ * Write a snapshot; the VM must be paused, and may be resumed right after;
+ * or its guest have ended by itself with [snapshot] when=exit (-ESRCH where it
+ * ended otherwise: its last instruction may be half done).
  * Then make the files durable, give the directory its name (a diff's lies
  * beside its parent's) and say by mote_vm_snapshot_end whether that worked:
  * if not, the next diff is still to the parent that it had.

@@ -32,8 +32,12 @@ static void next_count(const struct vmtest *t, char next[32])
 	snprintf(next, 32, "count %d\n", atoi(last + strlen("count ")) + 1);
 }
 
-/* A counter that was saved after its third count or a later one. */
-static void setup(struct rewound *w, const char *args)
+/*
+ * A counter that was saved after its third count or a later one; loaded with
+ * [snapshot] when, ready at the text "count 59".
+ */
+static void setup_when(struct rewound *w, const char *args,
+		       enum snapshot_when when)
 {
 	struct vmtest t;
 
@@ -47,9 +51,19 @@ static void setup(struct rewound *w, const char *args)
 	vmtest_save(&t, &w->s);
 	vmtest_init(&w->t, args);
 	vmtest_fini(&t);
+	if (when != SNAPSHOT_NEVER) {
+		w->t.cfg.snapshot.when = when;
+		free(w->t.cfg.snapshot.ready);
+		w->t.cfg.snapshot.ready = strdup("console:count 59");
+	}
 	vmtest_load(&w->t, &w->s);
 	cr_assert_eq(rewind_init(&w->r, w->t.vm, w->t.from, &w->t.err), 0, "%s",
 		     w->t.err.msg);
+}
+
+static void setup(struct rewound *w, const char *args)
+{
+	setup_when(w, args, SNAPSHOT_NEVER);
 }
 
 static void teardown(struct rewound *w)
@@ -65,8 +79,7 @@ static uint64_t go_back(struct rewound *w)
 {
 	uint64_t pages = 0;
 
-	cr_assert_eq(rewind_vm(w->r, &pages, &w->t.err), 0, "%s",
-		     w->t.err.msg);
+	cr_assert_eq(rewind_vm(w->r, &pages, &w->t.err), 0, "%s", w->t.err.msg);
 	cr_assert_eq(w->t.vm->state, VM_PAUSED);
 	vmtest_drain(&w->t);
 	w->t.out_len = 0;
@@ -103,6 +116,42 @@ Test(vm_rewind, an_ended_guest_runs_again)
 			     strstr(w.t.out, w.next), "%d: %s", i, w.t.out);
 		cr_assert_gt(go_back(&w), 0);
 		cr_assert_eq(w.t.vm->end, VM_END_NONE);
+		resume(&w);
+	}
+	teardown(&w);
+}
+
+Test(vm_rewind, an_ended_guest_runs_again_after_it_was_saved)
+{
+	struct vmtest_snapshot end;
+	struct rewound w;
+
+	setup_when(&w, "until=60 step_ms=1", SNAPSHOT_EXIT);
+	cr_assert_eq(vm_start(w.t.vm, false, &w.t.err), 0, "%s", w.t.err.msg);
+	for (int i = 0; i < 3; i++) {
+		vmtest_wait_end(&w.t);
+		cr_assert_not_null(strstr(w.t.out, "done at 60\n"), "%d: %s", i,
+				   w.t.out);
+		cr_assert_eq(vm_settle(w.t.vm, &w.t.err), 0, "%s", w.t.err.msg);
+		vmtest_save(&w.t, &end);
+		vmtest_remove(&end);
+		go_back(&w);
+		resume(&w);
+	}
+	teardown(&w);
+}
+
+Test(vm_rewind, the_moment_of_ready_comes_again)
+{
+	struct rewound w;
+
+	setup_when(&w, "step_ms=1", SNAPSHOT_READY);
+	cr_assert_eq(vm_start(w.t.vm, false, &w.t.err), 0, "%s", w.t.err.msg);
+	for (int i = 0; i < 3; i++) {
+		vmtest_wait_for(&w.t, "count 60\n");
+		cr_expect(w.t.vm->due, "%d", i);
+		go_back(&w);
+		cr_expect_not(w.t.vm->due, "%d", i);
 		resume(&w);
 	}
 	teardown(&w);

@@ -95,7 +95,7 @@ int save_lapic(struct arch_vcpu *v, struct snap_writer *w, struct mote_err *err)
 int load_lapic(struct arch_vcpu *v, struct snap_section *r,
 	       struct mote_err *err)
 {
-	struct kvm_lapic_state apic;
+	struct kvm_lapic_state apic = {0};
 
 	snap_get_bytes(r, apic.regs, sizeof(apic.regs));
 	if (r->error)
