@@ -191,9 +191,9 @@ for when in ready signal exit; do
 	refused 65 "$tmp/..: expected the path of a directory to be made" $when "$tmp/.."
 	refused 65 "$tmp/$long: expected the path" $when "$tmp/$long"
 	if [ "$(id -u)" -ne 0 ]; then
-		refused 77 "write to $tmp/shut: Permission denied" $when "$tmp/shut/snap"
+		refused 77 "no place for $tmp/shut/snap: Permission denied" $when "$tmp/shut/snap"
 	elif command -v setpriv >/dev/null; then
-		refused 77 "write to $tmp/shut: Permission denied" $when "$tmp/shut/snap" \
+		refused 77 "no place for $tmp/shut/snap: Permission denied" $when "$tmp/shut/snap" \
 			setpriv --bounding-set -dac_override,-dac_read_search
 	else
 		echo "skip when=$when without permission: no setpriv"
