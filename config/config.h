@@ -176,7 +176,7 @@ struct vm_config {
 		char *from;
 		enum restore_memory memory;
 		enum restore_verify verify;
-		bool resume;
+		bool resume, allow_shared_identity;
 	} restore;
 	struct {
 		bool enable;

@@ -312,8 +312,10 @@ static const struct key keys[] = {
 	KEY("restore", "resume", YESNO, "", "", "yes", ANY,
 	    "run the guest after restoring it", .kind = KEY_BOOL,
 	    .flags = KEY_QUIET, AT(restore.resume)),
-	LATER("restore", "allow_shared_identity", YESNO, "", "", "no", ANY,
-	      "allow clones that can't tell that they are clones"),
+	KEY("restore", "allow_shared_identity", YESNO, "", "", "no", ANY,
+	    "allow clones that can't tell that they are clones",
+	    .kind = KEY_BOOL, .flags = KEY_QUIET,
+	    AT(restore.allow_shared_identity)),
 
 	KEY("sandbox", "enable", YESNO, "", "", "yes", ANY,
 	    "jail the process that runs the guest", .kind = KEY_BOOL,

@@ -339,6 +339,11 @@ char *mote_snapshot_describe(struct mote_snapshot *snap, bool json,
 	return NULL;
 }
 
+bool mote_snapshot_has_identity(const struct mote_snapshot *snap)
+{
+	return strcmp(snap->s.manifest.identity, "none") != 0;
+}
+
 static void forget(char **s)
 {
 	free(*s);

@@ -18,7 +18,7 @@ function layer(f) {
 	if (f ~ /^(vm|build|build_hvt|core)\.[ch]$/) return 5
 	if (f ~ /^doctor(_uapi|_machine)?\.[ch]$/) return 5
 	if (f ~ /^snapshot\//) return 6
-	if (f ~ /^mote\.[ch]$/) return 7
+	if (f ~ /^(mote|pool)\.[ch]$/) return 7
 	if (f ~ /^launch\//) return 8
 	if (f ~ /^(cli|oci|tools)\//) return 9
 	return ""
