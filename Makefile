@@ -72,7 +72,7 @@ CLI_SRC := $(wildcard cli/*.c)
 OCI_SRC := $(wildcard oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-GUESTS := hello counter walk touch $(if $(filter x86_64 arm64,$(ARCH)),smp hostile) $(if $(filter x86_64,$(ARCH)),noop exits echo simd simdavx apic) \
+GUESTS := hello counter walk touch $(if $(filter x86_64 arm64,$(ARCH)),smp hostile) $(if $(filter x86_64,$(ARCH)),noop exits echo serve simd simdavx apic) \
 	$(if $(filter arm64,$(ARCH)),psci) $(if $(filter ppc64le,$(ARCH)),hpt)
 HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo many)
 GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf) $(HVT_GUESTS:%=$(B)/guests/hvt-%.elf)
@@ -155,7 +155,7 @@ GUEST_LINK := -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-
 guests: $(GUEST_ELF) ## build the sample and test guests
 
 # Ring 3: there a KVM that interprets ring 0 runs vector code natively.
-$(B)/guests/simd.elf $(B)/guests/touch.elf: GUEST_CFLAGS += -DNOTE_FLAGS=1
+$(B)/guests/simd.elf $(B)/guests/touch.elf $(B)/guests/serve.elf: GUEST_CFLAGS += -DNOTE_FLAGS=1
 $(B)/guests/noop.elf: guests/noop/noop.S
 $(B)/guests/exits.elf: guests/exits/exits.S
 $(B)/guests/noop.elf $(B)/guests/exits.elf: guests/lib/note.S $(GUEST_LD)
@@ -228,6 +228,17 @@ demo: ## install what is missing, build, run a guest from an INI file
 	@tests/deps.sh
 	@$(MAKE) --no-print-directory $(B)/mote guests
 	@tests/demo.sh $(B)
+
+$(B)/requests: tools/requests.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) $(WERROR) -o $@ $<
+
+.PHONY: demo-serverless
+demo-serverless: ## the same, and requests that are answered by VMs nobody used before
+	@tests/deps.sh
+	@$(MAKE) --no-print-directory $(B)/mote guests $(B)/requests
+	@tests/demo-serverless.sh $(B)
 
 # --- bench --------------------------------------------------------------------
 # --wrap: inproc.c sees when the library enters KVM_RUN, restore.c counts its

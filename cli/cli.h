@@ -23,6 +23,7 @@ int cmd_inspect(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_compat(int argc, char **argv);
 int cmd_merge(int argc, char **argv);
+int cmd_pool(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 
 /*

@@ -40,7 +40,10 @@ static const struct command {
 	 "can this host restore it, and if not, why"},
 	{"merge", cmd_merge, "merge DIFF OUT",
 	 "fold a diff and its parents into one full snapshot"},
-	{"pool", NULL, "pool SNAPSHOT", "parked clones, one per connection"},
+	{"pool", cmd_pool,
+	 "pool SNAPSHOT --size N --listen unix:PATH|tcp:ADDRESS:PORT\n"
+	 "     [--max N] [--rewind] [--set SECTION.KEY=VALUE]...",
+	 "parked clones, one per connection"},
 	{"doctor", cmd_doctor, "doctor [--uapi] [--json]",
 	 "what this host offers, what each lack costs, how to get it"},
 	{"fork", NULL, "fork SOCKET", "children of a running VM"},

@@ -223,6 +223,7 @@ static int launch(struct mote_config *cfg)
 		.no_stdin = true,
 		.kernel_fd = -1,
 		.netns_fd = -1,
+		.claim_fd = -1,
 		.created_fd = -1,
 	};
 	struct launch_result res = {0};

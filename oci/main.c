@@ -138,6 +138,7 @@ monitor(struct bundle *b, int created_fd, bool paused)
 		.paused = paused,
 		.no_stdin = false,
 		.netns_fd = b->netns_fd,
+		.claim_fd = -1,
 		.created_fd = created_fd,
 	};
 	struct launch_result res = {0};

@@ -604,10 +604,14 @@ int mote_vm_dispatch(struct mote_vm *mv, const struct pollfd *fds, int n)
 {
 	struct vm *vm = mv->vm;
 
-	for (int i = 0; i < n; i++)
-		if (fds[i].fd == vm->console.in_fd && fds[i].revents &&
-		    (fds[i].events & POLLIN) && !chardev_fill(&vm->console))
+	for (int i = 0; i < n; i++) {
+		if (fds[i].fd != vm->console.in_fd || !fds[i].revents ||
+		    !(fds[i].events & POLLIN))
+			continue;
+		if (!chardev_fill(&vm->console))
 			mv->input_ended = true;
+		vm_nudge(vm); /* a guest that waits may look for it */
+	}
 	vm_dispatch(vm);
 	return 0;
 }

@@ -304,6 +304,12 @@ void vm_rewind_end(struct vm *vm, const struct mote_err *failed)
 	trigger_rearm(vm->env.trigger);
 }
 
+void vm_nudge(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->vcpus; i++)
+		vcpu_nudge(vm->vcpu[i]);
+}
+
 void vm_ask_stop(struct vm *vm)
 {
 	if (vm->state == VM_ENDED)
@@ -313,8 +319,7 @@ void vm_ask_stop(struct vm *vm)
 		return;
 	}
 	event_device_raise(vm->event_device, MOTE_EVENT_STOP);
-	for (uint32_t i = 0; i < vm->vcpus; i++)
-		vcpu_nudge(vm->vcpu[i]);
+	vm_nudge(vm);
 }
 
 /* Why, and where the vCPU that it ended stands. */

@@ -145,6 +145,9 @@ void vm_rewind_end(struct vm *vm, const struct mote_err *failed);
 /* Other descriptors for the console: chardev_attach. */
 void vm_console_attach(struct vm *vm, int in_fd, int out_fd);
 
+/* Wake vCPUs that sleep in the guest's WAIT. */
+void vm_nudge(struct vm *vm);
+
 /* Tell the guest to end (docs/GUEST-ABI.md, STOP). */
 void vm_ask_stop(struct vm *vm);
 

@@ -26,6 +26,12 @@ struct launch_options {
 	 * machine is built, or the error's text.  Closed in either case.
 	 */
 	int created_fd;
+	/*
+	 * -1, or a socket on which the parked machine waits for who becomes its
+	 * console (claim.h); rewind: and then for the next one.
+	 */
+	int claim_fd;
+	bool rewind;
 	/* Told the name of the console's terminal, where it has one. */
 	void (*console)(void *opaque, const char *name);
 	void *opaque;

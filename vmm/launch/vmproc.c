@@ -23,6 +23,7 @@
 #include "base/timeline.h"
 #include "launch/autosnap.h"
 #include "launch/broker.h"
+#include "launch/claim.h"
 #include "launch/console.h"
 #include "launch/control.h"
 #include "launch/launch.h"
@@ -32,7 +33,7 @@
 
 #define GUEST_ABORTED 255 /* status of solo5_abort */
 #define KEEP_DEVICES  126 /* disks and networks of a configuration */
-#define POLL_MAX      (MOTE_VM_POLL_MAX + CONTROL_CLIENTS + CONSOLE_POLL_MAX + 3)
+#define POLL_MAX      (MOTE_VM_POLL_MAX + CONTROL_CLIENTS + CONSOLE_POLL_MAX + CLAIM_POLL_MAX + 3)
 
 struct vmproc {
 	const struct launch_options *opt;
@@ -45,6 +46,7 @@ struct vmproc {
 	struct mote_vm *vm;
 	struct control *control;
 	struct console console;
+	struct claim claim;
 	int pagemap; /* of this process, when one is restored; -1 */
 	struct launch_log log;
 	struct meter meter;
@@ -123,7 +125,7 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 	const int keep[] = {
 		f->log,		f->kvm,	    f->kernel,	    f->console_in,
 		f->console_out, f->control, f->console_pty, f->console_listen,
-		p->broker->sock};
+		p->broker->sock, p->opt->claim_fd};
 	const struct mote_jail_options jail = {
 		.size = sizeof(jail),
 		.require = launch_is(cfg, "sandbox.require", "yes"),
@@ -460,23 +462,35 @@ static bool finished(const struct vmproc *p)
 	struct mote_status st;
 
 	mote_vm_status(p->vm, &st, NULL);
-	return st.state == MOTE_ENDED &&
-	       (st.console_pending == 0 || p->stopped_by_us);
+	return p->claim.hung ||
+	       (st.state == MOTE_ENDED &&
+		(st.console_pending == 0 || p->stopped_by_us));
+}
+
+/* A clone of a pool that is rewound waits for the next client. */
+static bool again(struct vmproc *p)
+{
+	bool yes = !p->stopping && claim_again(&p->claim);
+
+	p->ran &= !yes;
+	return yes;
 }
 
 static int loop(struct vmproc *p, struct mote_err *err)
 {
 	int ret = 0;
 
-	while (ret == 0 && !finished(p)) {
+	while (ret == 0 && (!finished(p) || again(p))) {
 		struct pollfd fds[POLL_MAX];
-		int timeout, vm, ctl, con, n;
+		int timeout, vm, ctl, con, claim, n;
 
 		vm = n = mote_vm_poll(p->vm, fds, &timeout);
 		ctl = control_poll(p->control, fds + n);
 		n += ctl;
 		con = console_poll(&p->console, fds + n, &timeout);
 		n += con;
+		claim = claim_poll(&p->claim, fds + n, &timeout);
+		n += claim;
 		meter_poll(&p->meter, &timeout);
 		if (p->broker->sock >= 0)
 			fds[n++] = (struct pollfd){.fd = p->broker->sock,
@@ -489,7 +503,9 @@ static int loop(struct vmproc *p, struct mote_err *err)
 			return err_set(err, errno, "poll: %s", strerror(errno));
 		mote_vm_dispatch(p->vm, fds, vm);
 		console_dispatch(&p->console, fds + vm + ctl, con);
-		for (int i = vm + ctl + con; i < n; i++) {
+		p->ran |= claim_dispatch(&p->claim, fds + vm + ctl + con,
+					 claim);
+		for (int i = vm + ctl + con + claim; i < n; i++) {
 			if (!fds[i].revents)
 				continue;
 			if (fds[i].fd == p->broker->sock)
@@ -587,6 +603,7 @@ static int create(struct vmproc *p, struct mote_err *err)
 		.console_in_fd = p->fds->console_in,
 		.console_out_fd = p->fds->console_out,
 		.seccomp = p->seccomp,
+		.rewind = opt->rewind,
 		.log = launch_log_line,
 		.log_opaque = &p->log,
 		.log_level = launch_log_level(opt->cfg),
@@ -595,7 +612,7 @@ static int create(struct vmproc *p, struct mote_err *err)
 		.device_count = p->fds->device_count,
 	};
 	bool paused =
-		opt->paused ||
+		opt->paused || opt->claim_fd >= 0 ||
 		(opt->snapshot && launch_is(opt->cfg, "restore.resume", "no"));
 	int ret = mote_vm_create(&vo, &p->vm, err);
 
@@ -607,6 +624,7 @@ static int create(struct vmproc *p, struct mote_err *err)
 		fd_close(p->fds->devices[i].fd);
 	console_init(&p->console, p->vm, p->fds->console_listen,
 		     p->fds->console_pty);
+	claim_init(&p->claim, opt->claim_fd, opt->rewind, p->vm);
 	if (ret == 0)
 		ret = mote_vm_start(p->vm, paused, err);
 	if (ret == 0 && p->jailed)
@@ -633,6 +651,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 
 	control_init(&control, fds->control, fds->owner_uid);
 	console_init(&p.console, NULL, -1, -1);
+	claim_init(&p.claim, -1, false, NULL);
 	control.handle = handle;
 	control.opaque = &p;
 	autosnap_init(&p.autosnap, opt->cfg, broker, fds->snapshot_name);
@@ -650,6 +669,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	if (ret == 0) {
 		meter_init(&p.meter, opt->cfg, p.vm, broker, &p.log);
 		tell_created(&p);
+		claim_parked(&p.claim);
 		ret = loop(&p, err);
 		meter_dispatch(&p.meter, true);
 	}
@@ -674,6 +694,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	control_fini(&control);
 	mote_vm_destroy(p.vm);
 	console_fini(&p.console); /* the VM borrows its descriptor */
+	claim_fini(&p.claim);	  /* likewise */
 	free(p.missing);
 	return ret;
 }
