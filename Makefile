@@ -218,10 +218,10 @@ deps: ## install what is missing (Debian 12)
 
 test: ## install what is missing, build, run the tests
 	@tests/deps.sh
-	@$(MAKE) --no-print-directory all bench-bin docs $(B)/unit-tests $(FAKE_BIN)
+	@$(MAKE) --no-print-directory all bench-bin docs $(B)/requests $(B)/unit-tests $(FAKE_BIN)
 	@tests/run.sh $(B)
 
-unit-test: all $(B)/unit-tests $(FAKE_BIN)
+unit-test: all $(B)/requests $(B)/unit-tests $(FAKE_BIN)
 	@tests/run.sh $(B)
 
 demo: ## install what is missing, build, run a guest from an INI file
