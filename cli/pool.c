@@ -203,14 +203,8 @@ static int configure(struct request *r, int argc, char **argv)
 		   "null") != 0)
 		return fail(ERR_CLASS_DATA, "console.type: the connection is "
 					    "a clone's console: expected null");
-	if (!mote_snapshot_has_identity(r->snap) &&
-	    strcmp(mote_config_get(r->cfg, "restore.allow_shared_identity", buf,
-				   sizeof(buf)),
-		   "yes") != 0)
-		return fail(ERR_CLASS_DATA,
-			    "restore.allow_shared_identity: no: the guest's "
-			    "contract does not tell clones that they are "
-			    "clones; expected yes, if that does no harm");
+	if (mote_snapshot_may_clone(r->snap, r->cfg, &err) < 0)
+		return fail_err(&err);
 	return 0;
 }
 

@@ -339,6 +339,24 @@ char *mote_snapshot_describe(struct mote_snapshot *snap, bool json,
 	return NULL;
 }
 
+static int no_identity(struct mote_err *err)
+{
+	return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+			     "restore.allow_shared_identity: no: the guest's "
+			     "contract does not tell clones that they are "
+			     "clones (identities and random numbers may "
+			     "repeat); expected yes, if that does no harm");
+}
+
+int mote_snapshot_may_clone(const struct mote_snapshot *snap,
+			    const struct mote_config *cfg, struct mote_err *err)
+{
+	return mote_snapshot_has_identity(snap) ||
+			       cfg->c.restore.allow_shared_identity
+		       ? 0
+		       : no_identity(err);
+}
+
 bool mote_snapshot_has_identity(const struct mote_snapshot *snap)
 {
 	return strcmp(snap->s.manifest.identity, "none") != 0;
@@ -688,6 +706,8 @@ int mote_vm_metrics(struct mote_vm *mv, struct mote_metrics *m)
 
 int mote_vm_pause(struct mote_vm *mv, struct mote_err *err)
 {
+	if (mv->vm->state == VM_RUNNING)
+		snapshot_prepare(mv->vm); /* most are paused to be saved */
 	return vm_pause(mv->vm, err);
 }
 
@@ -785,6 +805,35 @@ int mote_vm_core(struct mote_vm *mv, int fd, struct mote_err *err)
 	if (mv->vm->state == VM_RUNNING)
 		return err_set(err, EBUSY, "the VM is running: pause it first");
 	return core_write(mv->vm, fd, err);
+}
+
+int mote_vm_fork(struct mote_vm *mv, struct mote_snapshot **out,
+		 struct mote_err *err)
+{
+	struct mote_snapshot *snap;
+	bool rebased = false;
+	int ret;
+
+	*out = NULL;
+	if (!mv->vm->event_device &&
+	    !mv->cfg->c.restore.allow_shared_identity)
+		return no_identity(err);
+	snap = calloc(1, sizeof(*snap));
+	if (!snap)
+		return err_set(err, ENOMEM, "fork");
+	ref_init(&snap->ref);
+	ret = snapshot_fork(&snap->s, mv->vm, mv->from ? &mv->from->s : NULL,
+			    &rebased, err);
+	if (ret < 0) {
+		free(snap);
+		return ret;
+	}
+	if (rebased) { /* only a VM that came from nowhere is */
+		ref_get(&snap->ref);
+		mv->from = snap;
+	}
+	*out = snap;
+	return 0;
 }
 
 void mote_vm_destroy(struct mote_vm *mv)

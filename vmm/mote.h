@@ -122,8 +122,15 @@ MOTE_API int mote_snapshot_verify(struct mote_snapshot *snap,
 MOTE_API int mote_snapshot_compat(struct mote_snapshot *snap,
 				  struct mote_err *err);
 
-/* Do clones of it learn that they are clones (a generation page)? */
+/*
+ * Do clones of it learn that they are clones (a generation page)?  And may
+ * there be more than one: else -EINVAL, unless restore.allow_shared_identity
+ * of cfg says yes.
+ */
 MOTE_API bool mote_snapshot_has_identity(const struct mote_snapshot *snap);
+MOTE_API int mote_snapshot_may_clone(const struct mote_snapshot *snap,
+				     const struct mote_config *cfg,
+				     struct mote_err *err);
 
 /*
  * What the manifest says, one "key = value" a line (malloc'd), or as JSON.
@@ -411,6 +418,20 @@ MOTE_API int mote_vm_core(struct mote_vm *vm, int fd, struct mote_err *err);
  * lost: dispatch until it is not.
  */
 MOTE_API void mote_vm_destroy(struct mote_vm *vm);
+
+/*
+ * Where children of a VM begin: a snapshot of it in memory, without a file.
+ * It is closed as any other; children are made of it by mote_vm_create (their
+ * configuration: mote_snapshot_config) or by a pool, as many as are wanted.
+ * A VM that runs stands still meanwhile: as long as its state and the pages
+ * take that it wrote since it was restored or forked (memory mapped from a
+ * snapshot, or memory.shared=yes, which is a file of its own from then on);
+ * else as long as a copy of all its memory takes.  Refused for a guest without
+ * clone identity unless restore.allow_shared_identity says yes.  Before
+ * mote_jail_lock.
+ */
+MOTE_API int mote_vm_fork(struct mote_vm *vm, struct mote_snapshot **out,
+			  struct mote_err *err);
 
 /* --- a pool of clones ---------------------------------------------------- */
 

@@ -124,26 +124,12 @@ static int start_thread(struct mote_pool *p, struct mote_err *err)
 
 static int check(const struct mote_pool_options *opt, struct mote_err *err)
 {
-	char buf[8];
-	const char *shared;
-
 	if (!opt || opt->size != sizeof(*opt) || !opt->vm.snapshot ||
 	    !opt->vm.config || opt->clones == 0)
 		return err_set(err, EINVAL,
 			       "mote_pool_options: bad size, no snapshot, no "
 			       "configuration or no clones");
-	shared = mote_config_get(opt->vm.config,
-				 "restore.allow_shared_identity", buf,
-				 sizeof(buf));
-	if (!mote_snapshot_has_identity(opt->vm.snapshot) &&
-	    (!shared || strcmp(shared, "yes") != 0))
-		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
-				     "restore.allow_shared_identity: no: the "
-				     "guest's contract does not tell clones "
-				     "that they are clones (identities and "
-				     "random numbers may repeat); expected "
-				     "yes, if that does no harm");
-	return 0;
+	return mote_snapshot_may_clone(opt->vm.snapshot, opt->vm.config, err);
 }
 
 int mote_pool_fill(struct mote_pool *p, struct mote_err *err)

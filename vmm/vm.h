@@ -78,6 +78,7 @@ struct vm {
 	struct track track;
 	struct vm_reference reference; /* what track counts from */
 	struct vm_reference saving;    /* ... once it is kept */
+	char cpu_model[64]; /* for manifests; "": not asked for yet */
 	struct vm_snapshots snapshots;
 	struct bus bus;
 	struct event_queue events;

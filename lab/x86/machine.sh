@@ -6,7 +6,7 @@
 ARCH=x86_64
 CROSS_COMPILE=
 build=build/lab-x86
-limit=100
+limit=240
 
 # shellcheck source=lab/x86/qemu.sh
 . "$top/lab/x86/qemu.sh"

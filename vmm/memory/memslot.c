@@ -7,6 +7,7 @@
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/bitmap.h"
 #include "base/cleanup.h"
@@ -150,6 +151,50 @@ int memslot_remove(struct memslot_table *t, int id, struct mote_err *err)
 }
 
 /* The first failure is told; the other slots are switched all the same. */
+int memslot_count(const struct memslot_table *t)
+{
+	int n = 0;
+
+	for (int i = 0; i < MEMSLOT_MAX; i++)
+		n += t->slot[i].ram.addr != NULL;
+	return n;
+}
+
+/* What the host's page tables keep the guest from writing, once more. */
+static int protect_again(const struct memslot_table *t, const struct memslot *s)
+{
+	for (int i = 0; i < t->readonlys; i++) {
+		uint64_t off = t->readonly[i].gpa - s->gpa;
+
+		if (mprotect((char *)s->ram.addr + off,
+			     t->readonly[i].end - t->readonly[i].gpa,
+			     PROT_READ) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+int memslot_freeze(struct memslot_table *t, struct mote_err *err)
+{
+	struct memslot *only = NULL;
+	int ret;
+
+	for (int i = 0; i < MEMSLOT_MAX; i++)
+		if (t->slot[i].ram.addr)
+			only = &t->slot[i];
+	if (memslot_count(t) != 1 || only->fd < 0 || t->huge)
+		return err_set(err, EINVAL, "memory: not shared, or not whole");
+	if (mmap(only->ram.addr, only->ram.size, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, only->fd,
+		 0) == MAP_FAILED)
+		return err_set(err, errno, "memory: %s", strerror(errno));
+	ret = protect_again(t, only);
+	if (ret < 0)
+		return err_set(err, -ret, "memory: %s", strerror(-ret));
+	ret = t->lock ? map_lock(&only->ram, err) : 0;
+	return ret < 0 ? ret : only->fd;
+}
+
 static int set_flags(struct memslot_table *t, uint32_t flags,
 		     struct mote_err *err)
 {

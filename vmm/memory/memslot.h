@@ -62,6 +62,13 @@ int memslot_add(struct memslot_table *t, uint64_t gpa, uint64_t size,
 int memslot_add_map(struct memslot_table *t, uint64_t gpa, struct map *ram,
 		    struct mote_err *err);
 
+/*
+ * Shared RAM of one slot stays as it is now: what its memfd holds is for
+ * others to map, and this machine goes on in pages of its own.  The memfd
+ * (the slot's), or -EINVAL where RAM is not shared, or not one slot.
+ */
+int memslot_freeze(struct memslot_table *t, struct mote_err *err);
+
 /* Remove the slot from KVM first, then unmap its memory. */
 int memslot_remove(struct memslot_table *t, int id, struct mote_err *err);
 
@@ -76,6 +83,9 @@ int memslot_log_dirty(struct memslot_table *t, bool on, struct mote_err *err);
  * how many follow it in the same slot, itself included; NULL past the last.
  */
 void *memslot_page(const struct memslot_table *t, uint64_t page, uint64_t *n);
+
+/* Slots in use. */
+int memslot_count(const struct memslot_table *t);
 
 /* Bytes of guest RAM over all slots. */
 uint64_t memslot_total(const struct memslot_table *t);

@@ -31,14 +31,16 @@ void track_fini(struct track *t)
 void track_file(struct track *t, int pagemap_fd)
 {
 	t->mode = TRACK_FILE;
+	t->mapped = true;
 	t->pagemap_fd = pagemap_fd;
 }
 
-void track_rewound(struct track *t)
+void track_rebase(struct track *t)
 {
 	if (t->logging)
 		dirty_stop(&t->log, NULL);
 	t->logging = false;
+	t->mapped = true;
 	t->mode = TRACK_FILE;
 }
 

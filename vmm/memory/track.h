@@ -26,6 +26,7 @@ struct track {
 	struct memslot_table *slots;
 	enum track_mode mode;
 	int pagemap_fd; /* owned; -1: opened when it is needed */
+	bool mapped;	/* RAM is a private mapping of a file, whatever mode */
 	struct dirty_tracker log;
 	bool logging; /* the log runs; it counts once mode says so */
 	bool marked;  /* track_end is to come */
@@ -37,8 +38,11 @@ void track_fini(struct track *t);
 /* RAM was mapped from its reference; pagemap_fd (or -1) is taken over. */
 void track_file(struct track *t, int pagemap_fd);
 
-/* The machine is again as its file has it, but for pages that left it. */
-void track_rewound(struct track *t);
+/*
+ * The reference is the file that RAM is mapped from (again): after a rewind,
+ * or when the mapping has just become one.
+ */
+void track_rebase(struct track *t);
 
 /* Pages over all slots, and 64-bit words for a bit each. */
 uint64_t track_pages(const struct track *t);

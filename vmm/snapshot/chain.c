@@ -81,12 +81,24 @@ static void note_name(struct snapshot *s, const char *path)
 		strcpy(s->name, name);
 }
 
+static int read_manifest(struct snapshot *s, struct mote_err *err)
+{
+	cleanup_free char *text = NULL;
+	size_t len = 0;
+	int ret = read_file(s->fds.manifest_fd, MANIFEST_MAX, &text, &len, err);
+
+	if (ret == 0) {
+		ret = manifest_parse(&s->manifest, text, len, err);
+		if (ret < 0)
+			err_wrap(err, ret, "manifest");
+	}
+	return ret;
+}
+
 /* One folder, without its parents; *dir is the caller's to close. */
 static int open_one(struct snapshot *s, int dirfd, const char *path, int *dir,
 		    struct mote_err *err)
 {
-	cleanup_free char *text = NULL;
-	size_t len = 0;
 	int ret;
 
 	memset(s, 0, sizeof(*s));
@@ -102,14 +114,15 @@ static int open_one(struct snapshot *s, int dirfd, const char *path, int *dir,
 	note_name(s, path);
 	ret = open_files(s, *dir, err);
 	if (ret == 0)
-		ret = read_file(s->fds.manifest_fd, MANIFEST_MAX, &text, &len,
-				err);
-	if (ret == 0) {
-		ret = manifest_parse(&s->manifest, text, len, err);
-		if (ret < 0)
-			err_wrap(err, ret, "manifest");
-	}
+		ret = read_manifest(s, err);
 	return ret < 0 ? err_wrap(err, ret, "snapshot %s", path) : 0;
+}
+
+static int too_deep(struct mote_err *err)
+{
+	return err_set_class(err, ELOOP, ERR_CLASS_DATA,
+			     "more than %d diffs on each other: merge some",
+			     SNAPSHOT_DEPTH_MAX);
 }
 
 /* The parents of a diff lie beside it, and are those that it names. */
@@ -125,10 +138,7 @@ static int open_parents(struct snapshot *s, int dir, struct mote_err *err)
 		int ret;
 
 		if (++s->depth > SNAPSHOT_DEPTH_MAX)
-			return err_set_class(err, ELOOP, ERR_CLASS_DATA,
-					     "more than %d diffs on each "
-					     "other: merge some",
-					     SNAPSHOT_DEPTH_MAX);
+			return too_deep(err);
 		child->parent = calloc(1, sizeof(*child->parent));
 		if (!child->parent)
 			return err_set(err, ENOMEM, "snapshot");
@@ -160,6 +170,55 @@ int snapshot_open(struct snapshot *s, int dirfd, const char *path,
 	}
 	if (ret < 0)
 		snapshot_close(s);
+	return ret;
+}
+
+int snapshot_adopt(struct snapshot *s, const struct snapshot_files *fds,
+		   struct snapshot *parent, struct mote_err *err)
+{
+	int ret;
+
+	memset(s, 0, sizeof(*s));
+	s->fds = *fds;
+	s->parent = parent;
+	s->depth = parent ? parent->depth + 1 : 0;
+	ret = read_manifest(s, err);
+	if (ret == 0 && s->depth > SNAPSHOT_DEPTH_MAX)
+		ret = too_deep(err);
+	if (ret < 0)
+		snapshot_close(s);
+	return ret;
+}
+
+int snapshot_dup(const struct snapshot *s, struct snapshot **out,
+		 struct mote_err *err)
+{
+	struct snapshot_files fds = {
+		fcntl(s->fds.manifest_fd, F_DUPFD_CLOEXEC, 3),
+		fcntl(s->fds.state_fd, F_DUPFD_CLOEXEC, 3),
+		fcntl(s->fds.memory_fd, F_DUPFD_CLOEXEC, 3)};
+	struct snapshot *parent = NULL;
+	int ret = 0;
+
+	*out = calloc(1, sizeof(**out));
+	if (!*out)
+		ret = err_set(err, ENOMEM, "snapshot");
+	else if (fds.memory_fd < 0)
+		ret = err_set(err, errno, "dup: %s", strerror(errno));
+	else if (s->parent)
+		ret = snapshot_dup(s->parent, &parent, err);
+	if (ret == 0) {
+		ret = snapshot_adopt(*out, &fds, parent, err);
+		memcpy((*out)->name, s->name, sizeof(s->name));
+	} else {
+		fd_clear(&fds.manifest_fd);
+		fd_clear(&fds.state_fd);
+		fd_clear(&fds.memory_fd);
+	}
+	if (ret < 0) {
+		free(*out);
+		*out = NULL;
+	}
 	return ret;
 }
 

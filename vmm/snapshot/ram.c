@@ -130,6 +130,25 @@ struct snap_digest ram_put_digests(struct snap_writer *w,
 	return snap_digest(digests, len);
 }
 
+/* Zeroed, for every chunk. */
+static uint8_t *new_digests(const struct memslot_table *slots, uint64_t *chunks)
+{
+	*chunks = 0;
+	for (int i = 0; i < MEMSLOT_MAX; i++)
+		*chunks += ram_chunks(slots->slot[i].ram.size);
+	return calloc(*chunks, 16);
+}
+
+static void put_section(const struct memslot_table *slots,
+			struct snap_writer *w, const uint8_t *digests,
+			uint64_t chunks, struct snap_digest *digest)
+{
+	snap_section_begin(w, SECTION, 0, VERSION, SNAP_REQUIRED);
+	ram_put_regions(w, slots);
+	*digest = ram_put_digests(w, digests, chunks * 16);
+	snap_section_end(w);
+}
+
 int ram_save(const struct memslot_table *slots, int fd, struct snap_writer *w,
 	     struct snap_digest *digest, uint64_t *written,
 	     struct mote_err *err)
@@ -139,19 +158,25 @@ int ram_save(const struct memslot_table *slots, int fd, struct snap_writer *w,
 	uint64_t chunks = 0;
 	int ret;
 
-	for (int i = 0; i < MEMSLOT_MAX; i++)
-		chunks += ram_chunks(slots->slot[i].ram.size);
-	digests = calloc(chunks, 16);
+	digests = new_digests(slots, &chunks);
 	if (!digests)
 		return err_set(err, ENOMEM, "digests of the memory");
 	ret = save_all(slots, &f, digests, err);
 	*written = f.written;
-	if (ret < 0)
-		return ret;
-	snap_section_begin(w, SECTION, 0, VERSION, SNAP_REQUIRED);
-	ram_put_regions(w, slots);
-	*digest = ram_put_digests(w, digests, chunks * 16);
-	snap_section_end(w);
+	if (ret == 0)
+		put_section(slots, w, digests, chunks, digest);
+	return ret;
+}
+
+int ram_describe(const struct memslot_table *slots, struct snap_writer *w,
+		 struct snap_digest *digest, struct mote_err *err)
+{
+	uint64_t chunks = 0;
+	cleanup_free uint8_t *digests = new_digests(slots, &chunks);
+
+	if (!digests)
+		return err_set(err, ENOMEM, "digests of the memory");
+	put_section(slots, w, digests, chunks, digest);
 	return 0;
 }
 

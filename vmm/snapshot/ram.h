@@ -42,6 +42,10 @@ struct ram_index {
 	const uint8_t *digests; /* 16 bytes a chunk, inside the state */
 };
 
+/* The section of RAM that others map as it is: its digests are zeros. */
+int ram_describe(const struct memslot_table *slots, struct snap_writer *w,
+		 struct snap_digest *digest, struct mote_err *err);
+
 /* Check the section against itself and the manifest's digest. */
 int ram_index_load(struct ram_index *ri, struct snap_reader *r,
 		   const struct snap_digest *digest, struct mote_err *err);

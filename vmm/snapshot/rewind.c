@@ -197,7 +197,7 @@ int rewind_vm(struct rewind *r, uint64_t *pages, struct mote_err *err)
 			*err = own;
 		return ret;
 	}
-	track_rewound(&r->vm->track);
+	track_rebase(&r->vm->track);
 	snapshot_note_reference(r->vm, r->from);
 	return 0;
 }

@@ -60,6 +60,13 @@ static int find_changed(struct vm *vm, const struct snapshot_options *opt,
 	int ret;
 
 	*bits = NULL;
+	if (opt->fork && (!opt->from || !vm->track.mapped))
+		return 0;
+	if (opt->fork) {
+		*bits = track_bits(&vm->track);
+		return *bits ? track_diverged(&vm->track, *bits, err)
+			     : err_set(err, ENOMEM, "changed pages");
+	}
 	if (opt->diff && !vm->reference.name[0])
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
 				     "diff: there is no snapshot that it could "
@@ -79,25 +86,41 @@ static int find_changed(struct vm *vm, const struct snapshot_options *opt,
 	return *bits ? drop_same(vm, opt->from, *bits, err) : 0;
 }
 
+/* What the manifest names as its parent. */
+static void name_parent(const struct vm *vm, const struct snapshot_options *opt,
+			struct manifest *m)
+{
+	if (opt->fork) { /* its folder, if it has one, is not looked for */
+		strcpy(m->parent, opt->from->name[0] ? opt->from->name
+						     : "parent");
+		m->parent_digest = opt->from->manifest.digest;
+		return;
+	}
+	memcpy(m->parent, vm->reference.name, sizeof(m->parent));
+	memcpy(m->parent_digest.byte, vm->reference.digest,
+	       sizeof(m->parent_digest.byte));
+}
+
 /* bits: of a diff the pages that changed, else NULL. */
-static int save_memory(struct vm *vm, const uint64_t *bits, int fd,
-		       struct snap_writer *w, struct manifest *m,
-		       struct vm_save *s, struct mote_err *err)
+static int save_memory(struct vm *vm, const struct snapshot_options *opt,
+		       const uint64_t *bits, int fd, struct snap_writer *w,
+		       struct manifest *m, struct vm_save *s,
+		       struct mote_err *err)
 {
 	int ret;
 
 	s->pages = -1;
 	if (bits) {
 		s->pages = (int64_t)bitmap_count(bits, track_pages(&vm->track));
-		memcpy(m->parent, vm->reference.name, sizeof(m->parent));
-		memcpy(m->parent_digest.byte, vm->reference.digest,
-		       sizeof(m->parent_digest.byte));
+		name_parent(vm, opt, m);
 		ret = diff_save(&vm->slots, bits, fd, w, &m->memory_digest,
 				&m->memory_length, err);
 		s->bytes = m->memory_length;
 		return ret;
 	}
 	m->memory_length = memslot_total(&vm->slots);
+	if (opt->frozen)
+		return ram_describe(&vm->slots, w, &m->memory_digest, err);
 	return ram_save(&vm->slots, fd, w, &m->memory_digest, &s->bytes, err);
 }
 
@@ -122,7 +145,7 @@ static int save_state(struct vm *vm, const struct snapshot_options *opt,
 	snap_section_end(w);
 	ret = find_changed(vm, opt, &bits, err);
 	if (ret == 0)
-		ret = save_memory(vm, bits, memory_fd, w, m, s, err);
+		ret = save_memory(vm, opt, bits, memory_fd, w, m, s, err);
 	if (ret == 0)
 		ret = snap_writer_finish(w, err);
 	return ret;
@@ -159,16 +182,38 @@ int snapshot_write(struct manifest *m, const struct snap_writer *w,
 	return ret;
 }
 
+void snapshot_prepare(struct vm *vm)
+{
+	if (!vm->cpu_model[0])
+		arch_cpu_model(vm->cpu_model, sizeof(vm->cpu_model));
+}
+
+/* A child has its RAM for itself, whatever its parent began with. */
+static char *describe_child(const struct vm_config *from)
+{
+	struct vm_config cfg;
+	char *text = NULL;
+
+	if (config_copy(&cfg, from) == 0) {
+		cfg.memory.shared = false;
+		text = config_describe(&cfg);
+		config_fini(&cfg);
+	}
+	return text;
+}
+
 /* What the manifest says of the machine. */
-static int describe(struct vm *vm, struct manifest *m, struct mote_err *err)
+static int describe(struct vm *vm, bool child, struct manifest *m,
+		    struct mote_err *err)
 {
 	snprintf(m->arch, sizeof(m->arch), "%s", arch_name);
 	snprintf(m->identity, sizeof(m->identity), "%s",
 		 vm->event_device ? "generation-page" : "none");
-	arch_cpu_model(m->cpu, sizeof(m->cpu));
+	snapshot_prepare(vm);
+	memcpy(m->cpu, vm->cpu_model, sizeof(m->cpu));
 	m->page_size = (uint32_t)host_page_size();
 	m->vcpus = vm->vcpus;
-	m->config = config_describe(vm->cfg);
+	m->config = child ? describe_child(vm->cfg) : config_describe(vm->cfg);
 	if (!m->config)
 		return err_set(err, ENOMEM, "manifest");
 	m->config_length = strlen(m->config);
@@ -201,14 +246,16 @@ static int save(struct vm *vm, const struct snapshot_files *files,
 	/* What the guest has said is out before the state is taken. */
 	chardev_flush(&vm->console, false);
 	snap_writer_init(&w);
-	ret = describe(vm, &m, err);
+	ret = describe(vm, opt->fork, &m, err);
 	if (ret == 0)
 		ret = save_state(vm, opt, &w, files->memory_fd, &m, s, err);
 	if (ret == 0)
 		ret = snapshot_write(&m, &w, files, err);
-	note_saving(vm, opt->name, &m);
-	if (ret < 0)
-		track_end(&vm->track, false);
+	if (!opt->fork) {
+		note_saving(vm, opt->name, &m);
+		if (ret < 0)
+			track_end(&vm->track, false);
+	}
 	snap_writer_fini(&w);
 	manifest_fini(&m);
 	return ret;

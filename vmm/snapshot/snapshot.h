@@ -37,7 +37,16 @@ struct snapshot_options {
 	bool diff;
 	/* What the machine was loaded from, or NULL. */
 	const struct snapshot *from;
+	/*
+	 * Of children (fork.c), no diff: what changed since from where RAM is
+	 * mapped from that, or, frozen, RAM is the memory file; and no
+	 * reference of later diffs.
+	 */
+	bool fork, frozen;
 };
+
+/* What is the same for every save, ahead of the first: it takes a while. */
+void snapshot_prepare(struct vm *vm);
 
 /*
  * Write the three files.  The VM must be paused (or not started); it may run
@@ -86,6 +95,26 @@ int snapshot_verify(struct snapshot *s, struct mote_err *err);
  * refused by name, before a VM exists.
  */
 int snapshot_compat(struct snapshot *s, struct mote_err *err);
+
+/*
+ * The same for files that are open already, of which nothing is checked but
+ * the manifest: fds and parent (NULL: none) are taken over, also by a failure.
+ */
+int snapshot_adopt(struct snapshot *s, const struct snapshot_files *fds,
+		   struct snapshot *parent, struct mote_err *err);
+
+/* Another one of the same files, with the same parents; *out is malloc'd. */
+int snapshot_dup(const struct snapshot *s, struct snapshot **out,
+		 struct mote_err *err);
+
+/*
+ * Where children of a machine begin: a snapshot of it in memory.  A machine
+ * that runs is paused meanwhile.  from: what its RAM is mapped from, or NULL.
+ * *rebased: from now on its RAM is mapped from s.
+ */
+int snapshot_fork(struct snapshot *s, struct vm *vm,
+		  const struct snapshot *from, bool *rebased,
+		  struct mote_err *err);
 
 /*
  * Build a machine from opt (its memory fields are set here) and load it.

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fork.c - children of a running machine: a snapshot of it in memory.
+ *
+ * RAM that is mapped from a snapshot needs only the pages that left it: the
+ * children map the same file and put those over it.  Shared RAM is a memfd,
+ * which children map as it is from then on, while the machine goes on in
+ * pages of its own (copy on write for all of them).  Other RAM is copied.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "snapshot/snapshot.h"
+#include "vm.h"
+
+static int make_files(struct snapshot_files *f, struct mote_err *err)
+{
+	*f = (struct snapshot_files){
+		memfd_create("mote-manifest", MFD_CLOEXEC),
+		memfd_create("mote-state", MFD_CLOEXEC),
+		memfd_create("mote-memory", MFD_CLOEXEC)};
+	return f->memory_fd < 0 ? err_set(err, errno, "memfd: %s",
+					  strerror(errno))
+				: 0;
+}
+
+static void close_files(struct snapshot_files *f)
+{
+	fd_clear(&f->manifest_fd);
+	fd_clear(&f->state_fd);
+	fd_clear(&f->memory_fd);
+}
+
+/* Can RAM itself become what the children map? */
+static bool can_freeze(const struct vm *vm)
+{
+	return vm->slots.shared && !vm->track.mapped;
+}
+
+/* Replace the empty memory file by the machine's own RAM. */
+static int freeze(struct vm *vm, struct snapshot_files *f, struct mote_err *err)
+{
+	int fd = memslot_freeze(&vm->slots, err);
+
+	if (fd < 0)
+		return fd;
+	fd = dup3(fd, f->memory_fd, O_CLOEXEC);
+	if (fd < 0)
+		return err_set(err, errno, "dup: %s", strerror(errno));
+	vm->reference.name[0] = 0; /* no diff on disk can be to it */
+	track_rebase(&vm->track);
+	return 0;
+}
+
+/* Parked: the state and what has to be copied; *rebased as in snapshot.h. */
+static int save(struct vm *vm, struct snapshot_files *f,
+		const struct snapshot *from, bool *rebased,
+		struct mote_err *err)
+{
+	struct snapshot_options opt = {
+		.fork = true, .from = vm->track.mapped ? from : NULL};
+	int ret;
+
+	opt.frozen = can_freeze(vm) && memslot_count(&vm->slots) == 1;
+	ret = snapshot_save(vm, f, &opt, err);
+	if (ret == 0 && opt.frozen) {
+		ret = freeze(vm, f, err);
+		*rebased = ret == 0;
+	}
+	return ret;
+}
+
+int snapshot_fork(struct snapshot *s, struct vm *vm,
+		  const struct snapshot *from, bool *rebased,
+		  struct mote_err *err)
+{
+	bool running = vm->state == VM_RUNNING;
+	struct snapshot *parent = NULL;
+	struct snapshot_files f;
+	int ret = make_files(&f, err);
+
+	*rebased = false;
+	/* Before the pause: what needs none. */
+	snapshot_prepare(vm);
+	if (ret == 0 && from && vm->track.mapped)
+		ret = snapshot_dup(from, &parent, err);
+	if (ret == 0 && running)
+		ret = vm_pause(vm, err);
+	if (ret == 0) {
+		ret = save(vm, &f, from, rebased, err);
+		if (running && vm_resume(vm, ret < 0 ? NULL : err) < 0 &&
+		    ret == 0)
+			ret = -EIO;
+	}
+	if (ret < 0) {
+		close_files(&f);
+		if (parent)
+			snapshot_close(parent);
+		free(parent);
+		return ret;
+	}
+	ret = snapshot_adopt(s, &f, parent, err);
+	return ret < 0 ? err_wrap(err, ret, "fork") : 0;
+}
