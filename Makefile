@@ -243,8 +243,8 @@ demo-serverless: ## the same, and requests that are answered by VMs nobody used 
 # --- bench --------------------------------------------------------------------
 # --wrap: inproc.c sees when the library enters KVM_RUN, restore.c counts its
 # other calls of KVM; neither changes anything.
-BENCH_HDR := bench/measure.h bench/trace.h bench/floor_vm.h
-BENCH_SRC := bench/measure.c bench/launch.c bench/inproc.c bench/restore.c bench/report.c
+BENCH_HDR := bench/measure.h bench/saved.h bench/trace.h bench/floor_vm.h
+BENCH_SRC := bench/measure.c bench/launch.c bench/inproc.c bench/restore.c bench/clones.c bench/report.c
 BENCH_LD := -Wl,--wrap=kvm_run,--wrap=kvm_call,--wrap=kvm_call_value
 BENCH_BIN := $(B)/bench/floor $(B)/bench/floor-nolibc $(B)/bench/floor-jail $(B)/bench/jail-only $(B)/bench/bench
 $(B)/bench/floor: bench/floor.c bench/floor_vm.h

@@ -4,6 +4,8 @@
  * a guest: 16 MiB, one vCPU, ring 3, one OUT; then give it all back in
  * order.  Its system calls are pinned in floor.expected.
  *
+ * With a file (restore.c makes it) it restores a 128 MiB guest from that.
+ *
  * Built twice: statically with the C library, and (FLOOR_NOLIBC) without.
  */
 #include <asm/unistd.h>
@@ -66,8 +68,11 @@ void _start(void)
 	__builtin_unreachable();
 }
 #else
-int main(void)
+/* With a file: restored from it, its memory mapped copy on write. */
+int main(int argc, char **argv)
 {
+	if (argc > 1)
+		do_exit(floor_restore_main(argv[1]));
 	do_exit(floor_main());
 }
 #endif

@@ -171,4 +171,20 @@ static inline int floor_main(void)
 	return bad;
 }
 
+#define FLOOR_RESTORE_RAM (128ul << 20)
+
+static inline int floor_restore_main(const char *path)
+{
+	struct floor_vm f = {0};
+	long file = do_open(path, O_RDONLY | O_CLOEXEC);
+	int bad;
+
+	f.kvm = do_open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	bad = floor_vm_shell(&f, FLOOR_RESTORE_RAM, file) ||
+	      floor_regs(f.vcpu) || floor_vm_run(&f);
+	floor_vm_close(&f);
+	do_close(file);
+	return bad;
+}
+
 #endif

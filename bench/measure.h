@@ -14,7 +14,7 @@
 
 #define RUNS_MIN    50
 #define RUNS_MAX    5000
-#define METRICS_MAX 64
+#define METRICS_MAX 96
 
 struct metric {
 	char name[64], note[80];
@@ -77,6 +77,7 @@ void bench_memory(const struct place *p);
 void bench_peers(const struct place *p, int runs);
 void bench_inproc(const struct place *p, int runs);
 void bench_restore(const struct place *p, int runs);
+void bench_clones(const struct place *p, int runs);
 
 /* inproc.c: when the library's KVM_RUN came back first since the reset. */
 void seen_reset(void);

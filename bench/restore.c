@@ -15,23 +15,15 @@
 #include <unistd.h>
 
 #include "floor_vm.h"
-#include "measure.h"
-#include "vmm/mote.h"
+#include "saved.h"
 
-#define RAM	(128ul << 20)
 #define REWINDS 5
 
 static const char *const files[] = {"manifest", "state", "memory"};
 
 /* --- a snapshot to restore ------------------------------------------------ */
 
-struct saved {
-	char dir[64];
-	struct mote_snapshot *snap;
-	struct mote_config *cfg; /* what restores it */
-};
-
-static bool failed(const char *what, const struct mote_err *err)
+bool failed(const char *what, const struct mote_err *err)
 {
 	fprintf(stderr, "bench: %s: %s\n", what, err->msg);
 	return false;
@@ -47,7 +39,7 @@ static void turn(struct mote_vm *vm)
 	mote_vm_dispatch(vm, fds, n);
 }
 
-static bool run_to_end(struct mote_vm *vm)
+bool run_to_end(struct mote_vm *vm)
 {
 	struct mote_status st = {.size = sizeof(st)};
 
@@ -59,31 +51,43 @@ static bool run_to_end(struct mote_vm *vm)
 	}
 }
 
+bool saved_files(const char *dir, struct mote_snapshot_files *f)
+{
+	int fd[3];
+
+	for (int i = 0; i < 3; i++) {
+		char path[96];
+
+		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
+		fd[i] = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	}
+	*f = (struct mote_snapshot_files){
+		.manifest_fd = fd[0], .state_fd = fd[1], .memory_fd = fd[2]};
+	return fd[0] >= 0 && fd[1] >= 0 && fd[2] >= 0;
+}
+
+void saved_close(const struct mote_snapshot_files *f)
+{
+	close(f->manifest_fd);
+	close(f->state_fd);
+	close(f->memory_fd);
+}
+
 static bool save_at_ready(struct mote_vm *vm, const char *dir,
 			  struct mote_err *err)
 {
 	struct mote_status st = {.size = sizeof(st)};
 	struct mote_snapshot_files f;
-	int fd[3];
 	bool ok;
 
 	while (!st.ready && st.state != MOTE_ENDED) {
 		turn(vm);
 		mote_vm_status(vm, &st, NULL);
 	}
-	if (mote_vm_pause(vm, err) < 0)
+	if (mote_vm_pause(vm, err) < 0 || !saved_files(dir, &f))
 		return false;
-	for (int i = 0; i < 3; i++) {
-		char path[96];
-
-		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
-		fd[i] = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	}
-	f = (struct mote_snapshot_files){
-		.manifest_fd = fd[0], .state_fd = fd[1], .memory_fd = fd[2]};
 	ok = mote_vm_snapshot(vm, &f, NULL, err) == 0;
-	for (int i = 0; i < 3; i++)
-		close(fd[i]);
+	saved_close(&f);
 	return ok;
 }
 
@@ -103,7 +107,7 @@ static struct mote_config *config_of(const char *build, const char *args)
 	return NULL;
 }
 
-static void drop(struct saved *s)
+void saved_drop(struct saved *s)
 {
 	char path[96];
 
@@ -117,8 +121,7 @@ static void drop(struct saved *s)
 	*s = (struct saved){.dir = ""};
 }
 
-/* Boot the guest with these arguments and save it where it is ready. */
-static bool save(struct saved *s, const char *build, const char *args)
+bool saved_make(struct saved *s, const char *build, const char *args)
 {
 	struct mote_config *cfg = config_of(build, args);
 	struct mote_vm_options opt = MOTE_VM_OPTIONS_INIT;
@@ -139,7 +142,7 @@ static bool save(struct saved *s, const char *build, const char *args)
 	     mote_snapshot_config(s->snap, s->cfg, &err) == 0 &&
 	     mote_config_set(s->cfg, "bench", "restore.verify=off", NULL) == 0;
 	if (!ok) {
-		drop(s);
+		saved_drop(s);
 		return failed("snapshot", &err);
 	}
 	return true;
@@ -147,7 +150,7 @@ static bool save(struct saved *s, const char *build, const char *args)
 
 /* --- restored in process -------------------------------------------------- */
 
-static bool restore(const struct saved *s, bool rewind, struct mote_vm **vm,
+bool saved_restore(const struct saved *s, bool rewind, struct mote_vm **vm,
 		    struct mote_err *err)
 {
 	struct mote_vm_options opt = MOTE_VM_OPTIONS_INIT;
@@ -170,7 +173,7 @@ static bool restore_once(const struct saved *s, double *first, double *whole)
 	bool ok;
 
 	seen_reset();
-	if (!restore(s, false, &vm, &err))
+	if (!saved_restore(s, false, &vm, &err))
 		return failed("restore", &err);
 	ok = mote_vm_start(vm, false, &err) == 0 && run_to_end(vm);
 	*first = (double)(seen_first_exit() - start) / 1e3;
@@ -179,17 +182,16 @@ static bool restore_once(const struct saved *s, double *first, double *whole)
 	return ok;
 }
 
-/* A file that the floor's guest can be restored from: its tables and code. */
-static int floor_file(void)
+int floor_file(char path[64])
 {
-	char path[] = "/tmp/mote-bench-XXXXXX";
-	int fd = mkstemp(path);
 	uint8_t *ram;
+	int fd;
 
+	strcpy(path, "/tmp/mote-bench-XXXXXX");
+	fd = mkstemp(path);
 	if (fd < 0)
 		return -1;
-	unlink(path);
-	ram = ftruncate(fd, RAM) == 0 ? mmap(NULL, FLOOR_RAM,
+	ram = ftruncate(fd, SAVED_RAM) == 0 ? mmap(NULL, FLOOR_RAM,
 					     PROT_READ | PROT_WRITE, MAP_SHARED,
 					     fd, 0)
 				      : MAP_FAILED;
@@ -209,15 +211,14 @@ static bool floor_restore(int file, double *us)
 	bool ok;
 
 	f.kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	ok = floor_vm_shell(&f, RAM, file) == 0 && floor_regs(f.vcpu) == 0 &&
+	ok = floor_vm_shell(&f, SAVED_RAM, file) == 0 && floor_regs(f.vcpu) == 0 &&
 	     floor_vm_run(&f) == 0;
 	*us = (double)(now_ns() - start) / 1e3;
 	floor_vm_close(&f);
 	return ok;
 }
 
-/* Median of a over that of b, with the 10th and 90th percentile of a. */
-static void add(const char *name, double *a, double *b, int runs)
+void add_medians(const char *name, double *a, double *b, int runs)
 {
 	char note[80];
 	double m;
@@ -231,24 +232,49 @@ static void add(const char *name, double *a, double *b, int runs)
 			  a[runs * 9 / 10] / m, note);
 }
 
+/* The process: mote restore, from its start to reaped, and the floor's. */
+static void first_insn_process(const struct place *p, const struct saved *s,
+			       const char *file, int runs)
+{
+	const char *const off[] = {"restore",
+				   s->dir,
+				   "--set",
+				   "sandbox.enable=no",
+				   "--set",
+				   "restore.verify=off",
+				   NULL};
+	const char *const base[] = {file, NULL};
+	struct subject *m = subject_new("mote restore", p->dir, "mote", off);
+	struct subject *f = subject_new("floor", p->dir, "bench/floor", base);
+	struct subject *both[] = {f, m};
+
+	if (subject_works(f) && subject_works(m) && measure(both, 2, runs))
+		add_ratio("restore.first_insn.process.ratio_floor", m,
+			  median_us(f, runs), runs);
+}
+
 static void first_insn(const struct place *p, int runs)
 {
 	static double mote[RUNS_MAX], base[RUNS_MAX];
 	struct saved s;
-	int file = floor_file();
+	char path[64];
+	int file = floor_file(path);
 	double whole;
-	bool ok = file >= 0 && save(&s, p->dir, "pages=0");
+	bool ok = file >= 0 && saved_make(&s, p->dir, "pages=0");
 
 	if (!ok)
 		return;
 	for (int i = 0; i < runs && ok; i++)
 		ok = floor_restore(file, &base[i]) &&
 		     restore_once(&s, &mote[i], &whole);
+	if (ok) {
+		add_medians("restore.first_insn.inprocess.ratio_floor", mote,
+			    base, runs);
+		first_insn_process(p, &s, path, runs);
+	}
 	close(file);
-	drop(&s);
-	if (ok)
-		add("restore.first_insn.inprocess.ratio_floor", mote, base,
-		    runs);
+	unlink(path);
+	saved_drop(&s);
 }
 
 /* --- rewound -------------------------------------------------------------- */
@@ -303,20 +329,20 @@ static bool rewound_open(struct rewound *r, const char *build, int pages,
 	char args[64];
 
 	snprintf(args, sizeof(args), "pages=%d run=64 stride=%d", pages, stride);
-	if (!save(&r->s, build, args))
+	if (!saved_make(&r->s, build, args))
 		return false;
-	if (restore(&r->s, true, &r->vm, &err) &&
+	if (saved_restore(&r->s, true, &r->vm, &err) &&
 	    mote_vm_start(r->vm, false, &err) == 0 && run_to_end(r->vm))
 		return true;
 	mote_vm_destroy(r->vm);
-	drop(&r->s);
+	saved_drop(&r->s);
 	return failed("restore", &err);
 }
 
 static void rewound_close(struct rewound *r)
 {
 	mote_vm_destroy(r->vm);
-	drop(&r->s);
+	saved_drop(&r->s);
 }
 
 /* 512 pages in runs of 64; some of one, then as many of the other. */
@@ -336,7 +362,7 @@ static void against_restore(const struct place *p, int runs)
 	if (!ok)
 		return;
 	rewound_close(&r);
-	add("rewind.512p.speedup_restore", anew, again, runs);
+	add_medians("rewind.512p.speedup_restore", anew, again, runs);
 }
 
 /* 1: out %al, $0x10; jmp 1b */

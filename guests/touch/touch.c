@@ -4,7 +4,7 @@
  * it says that it is ready and waits to be a new generation; then it writes
  * to pages=N pages (0), in groups of run=N (1) whose starts are stride=N
  * pages apart (1), from 16 MiB on, and to the word at poke=ADDRESS, and
- * exits.  On x86_64 in ring 3.
+ * exits; stay=1: it waits.  On x86_64 in ring 3.
  */
 #include "guest.h"
 
@@ -46,5 +46,9 @@ int guest_main(const struct mote_boot *boot)
 	touch(boot->ram[0].base + START, pages, run, stride);
 	if (poke)
 		*(volatile uint64_t *)(uintptr_t)poke = 1;
+	while (guest_arg_u64("stay", 0) && !(*events & MOTE_EVENT_STOP)) {
+		reg_write(boot, MOTE_REG_EVENTS, MOTE_EVENT_NEWGEN);
+		reg_write(boot, MOTE_REG_WAIT, 1000);
+	}
 	return 0;
 }

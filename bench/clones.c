@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * clones.c - many machines from one snapshot: a pool's claim against a
+ * restore, a thousand alive, the pause of a snapshot and of a fork, and a
+ * request that is answered by a machine that nobody used before.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "floor_vm.h"
+#include "saved.h"
+
+#define CLONES	1000
+#define TENTH	(CLONES / 10)
+#define PAGE_KB 4
+
+extern char **environ;
+
+/* --- a pool's claim ------------------------------------------------------- */
+
+static bool claim_once(struct mote_pool *pool, double *first)
+{
+	struct mote_err err = {0};
+	struct mote_vm *vm;
+	uint64_t start;
+	bool ok;
+
+	if (mote_pool_fill(pool, &err) < 0)
+		return failed("pool", &err);
+	seen_reset();
+	start = now_ns();
+	if (mote_pool_claim(pool, &vm, &err) < 0)
+		return failed("claim", &err);
+	ok = mote_vm_resume(vm, &err) == 0 && run_to_end(vm);
+	*first = (double)(seen_first_exit() - start) / 1e3;
+	mote_vm_destroy(vm);
+	return ok;
+}
+
+static bool unpooled_once(const struct saved *s, double *first)
+{
+	struct mote_err err = {0};
+	struct mote_vm *vm;
+	uint64_t start = now_ns();
+	bool ok;
+
+	seen_reset();
+	if (!saved_restore(s, false, &vm, &err))
+		return failed("restore", &err);
+	ok = mote_vm_start(vm, false, &err) == 0 && run_to_end(vm);
+	*first = (double)(seen_first_exit() - start) / 1e3;
+	mote_vm_destroy(vm);
+	return ok;
+}
+
+static void pooled(const struct saved *s, int runs)
+{
+	static double claim[RUNS_MAX], anew[RUNS_MAX];
+	struct mote_pool_options opt = {.size = sizeof(opt),
+					.vm = MOTE_VM_OPTIONS_INIT,
+					.clones = 1};
+	struct mote_err err = {0};
+	struct mote_pool *pool;
+	bool ok = true;
+
+	opt.vm.config = s->cfg;
+	opt.vm.snapshot = s->snap;
+	if (mote_pool_create(&opt, &pool, &err) < 0) {
+		failed("pool", &err);
+		return;
+	}
+	for (int i = 0; i < runs && ok; i++)
+		ok = claim_once(pool, &claim[i]) && unpooled_once(s, &anew[i]);
+	mote_pool_destroy(pool);
+	if (ok)
+		add_medians("restore.first_insn.pooled.ratio_unpooled", claim,
+			    anew, runs);
+}
+
+/* --- a thousand alive ----------------------------------------------------- */
+
+/* A number in KiB of a file of "Name:  N kB" lines; -1. */
+static double kib_of(const char *path, const char *name)
+{
+	FILE *f = fopen(path, "re");
+	char line[160];
+	double v = -1;
+
+	while (f && v < 0 && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, strlen(name)))
+			v = strtod(line + strlen(name), NULL);
+	if (f)
+		fclose(f);
+	return v;
+}
+
+struct density {
+	double available, anon; /* KiB each */
+	double tail;		/* median time of the last tenth over the first */
+	double own;		/* KiB of pages of guests, each */
+};
+
+static double median_of(const double *v, int n)
+{
+	static double copy[CLONES];
+
+	memcpy(copy, v, (size_t)n * sizeof(*v));
+	sort_doubles(copy, n);
+	return copy[n / 2];
+}
+
+static void density_begin(struct density *d)
+{
+	*d = (struct density){
+		.available = kib_of("/proc/meminfo", "MemAvailable:"),
+		.anon = kib_of("/proc/self/smaps_rollup", "Anonymous:")};
+}
+
+static void density_end(struct density *d, const double *us)
+{
+	d->available -= kib_of("/proc/meminfo", "MemAvailable:");
+	d->available /= CLONES;
+	d->anon = kib_of("/proc/self/smaps_rollup", "Anonymous:") - d->anon;
+	d->anon /= CLONES;
+	d->tail = median_of(us + CLONES - TENTH, TENTH) / median_of(us, TENTH);
+}
+
+static bool mote_alive(const struct saved *s, struct density *d)
+{
+	static struct mote_vm *vm[CLONES];
+	static double us[CLONES];
+	struct mote_err err = {0};
+	double pages = 0;
+	int n = 0;
+
+	density_begin(d);
+	for (; n < CLONES; n++) {
+		struct mote_metrics m = {.size = sizeof(m)};
+		uint64_t start = now_ns();
+
+		if (!saved_restore(s, false, &vm[n], &err) ||
+		    mote_vm_start(vm[n], false, &err) < 0 ||
+		    !run_to_end(vm[n]))
+			break;
+		us[n] = (double)(now_ns() - start) / 1e3;
+		mote_vm_metrics(vm[n], &m);
+		pages += m.dirty_pages > 0 ? (double)m.dirty_pages : 0;
+	}
+	d->own = pages * PAGE_KB / CLONES;
+	density_end(d, us);
+	for (int i = 0; i < CLONES && vm[i]; i++)
+		mote_vm_destroy(vm[i]);
+	return n == CLONES || failed("clone", &err);
+}
+
+static bool floor_alive(int file, struct density *d)
+{
+	static struct floor_vm vm[CLONES];
+	static double us[CLONES];
+	int n = 0;
+
+	density_begin(d);
+	for (; n < CLONES; n++) {
+		struct floor_vm *f = &vm[n];
+		uint64_t start = now_ns();
+
+		f->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+		if (floor_vm_shell(f, SAVED_RAM, file) || floor_regs(f->vcpu) ||
+		    floor_vm_run(f))
+			break;
+		us[n] = (double)(now_ns() - start) / 1e3;
+	}
+	density_end(d, us);
+	for (int i = 0; i < n; i++)
+		floor_vm_close(&vm[i]);
+	return n == CLONES;
+}
+
+/* Each in a child, so that neither finds what the other left behind. */
+static bool in_child(const struct saved *s, int file, struct density *shared,
+		     struct density *d)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(!(s ? mote_alive(s, shared) : floor_alive(file, shared)));
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+		return false;
+	*d = *shared;
+	return true;
+}
+
+static void thousand(const struct saved *s)
+{
+	struct density *shared =
+		mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct density m, f;
+	char path[64], note[80];
+	int file = floor_file(path);
+
+	if (shared == MAP_FAILED || file < 0)
+		return;
+	if (in_child(s, file, shared, &m) && in_child(NULL, file, shared, &f)) {
+		snprintf(note, sizeof(note), "MemAvailable; the floor %.0f KiB",
+			 f.available);
+		metric_add("clones.1000.kib_each", m.available, note);
+		metric_add("clones.1000.ratio_floor", m.available / f.available,
+			   "one process, hot set off");
+		snprintf(note, sizeof(note), "the floor %.2f", f.tail);
+		metric_add("clones.1000.tail_ratio", m.tail, note);
+		snprintf(note, sizeof(note),
+			 "anonymous memory less %.0f KiB of the guest", m.own);
+		metric_add("clones.private_kib", m.anon - m.own, note);
+	} else {
+		fprintf(stderr, "bench: a thousand clones failed\n");
+	}
+	close(file);
+	unlink(path);
+	munmap(shared, sizeof(*shared));
+}
+
+/* --- the pause of a snapshot and of a fork -------------------------------- */
+
+/* A restored machine whose guest has written that many pages, paused. */
+static bool dirty_one(struct saved *s, const char *build, int pages,
+		      struct mote_vm **vm)
+{
+	struct mote_err err = {0};
+	char args[64];
+
+	snprintf(args, sizeof(args), "pages=%d run=64 stride=64 stay=1", pages);
+	if (!saved_make(s, build, args))
+		return false;
+	if (!saved_restore(s, false, vm, &err) ||
+	    mote_vm_start(*vm, false, &err) < 0)
+		return failed("restore", &err);
+	usleep(200000);
+	return mote_vm_pause(*vm, &err) == 0 || failed("pause", &err);
+}
+
+/* How long a diff takes whose guest stands still, files in place. */
+static bool diff_once(struct mote_vm *vm, const char *dir, double *us,
+		      double *kib)
+{
+	struct mote_snapshot_options opt = {
+		.size = sizeof(opt), .name = "diff", .diff = true};
+	struct mote_snapshot_files f;
+	struct mote_err err = {0};
+	uint64_t start;
+	bool ok;
+
+	if (!saved_files(dir, &f))
+		return false;
+	start = now_ns();
+	ok = mote_vm_snapshot(vm, &f, &opt, &err) == 0;
+	*us = (double)(now_ns() - start) / 1e3;
+	mote_vm_snapshot_end(vm, false);
+	*kib = (double)(lseek(f.memory_fd, 0, SEEK_END) +
+			lseek(f.state_fd, 0, SEEK_END) +
+			lseek(f.manifest_fd, 0, SEEK_END)) /
+	       1024;
+	saved_close(&f);
+	return ok || failed("diff", &err);
+}
+
+/* Write as many pages from memory that is there, and no more. */
+static bool bare_write(const char *dir, int pages, double *us)
+{
+	struct mote_snapshot_files f;
+	size_t len = (size_t)pages * PAGE_KB * 1024;
+	char *buf = malloc(len);
+	uint64_t start;
+	bool ok;
+
+	if (!buf || !saved_files(dir, &f))
+		return false;
+	memset(buf, 1, len);
+	start = now_ns();
+	ok = write(f.memory_fd, buf, len) == (ssize_t)len;
+	*us = (double)(now_ns() - start) / 1e3;
+	saved_close(&f);
+	free(buf);
+	return ok;
+}
+
+static bool pause_of(const char *build, int pages, int runs, double *mote,
+		     double *bare, double *over_kib)
+{
+	char dir[] = "/tmp/mote-bench-XXXXXX";
+	struct mote_vm *vm = NULL;
+	struct saved s, out;
+	double kib = 0;
+	bool ok = mkdtemp(dir) && dirty_one(&s, build, pages, &vm);
+
+	if (!ok)
+		return false;
+	for (int i = 0; i < runs && ok; i++)
+		ok = diff_once(vm, dir, &mote[i], &kib) &&
+		     bare_write(dir, pages, &bare[i]);
+	*over_kib = kib - pages * PAGE_KB;
+	mote_vm_destroy(vm);
+	saved_drop(&s);
+	out = (struct saved){.dir = ""};
+	snprintf(out.dir, sizeof(out.dir), "%s", dir);
+	saved_drop(&out);
+	return ok;
+}
+
+static void pauses(const struct place *p, int runs)
+{
+	static double small[RUNS_MAX], large[RUNS_MAX], bare[RUNS_MAX],
+		bare_large[RUNS_MAX];
+	double kib, ignored;
+
+	if (!pause_of(p->dir, 512, runs, small, bare, &kib))
+		return;
+	add_medians("snapshot.pause_2m.ratio_floor", small, bare, runs);
+	metric_add("snapshot.diff_overhead_kib", kib,
+		   "2 MiB dirty; all files less those pages");
+	if (pause_of(p->dir, 16384, RUNS_MIN, large, bare_large, &ignored))
+		add_medians("snapshot.pause_64m.ratio_2m", large, small,
+			    RUNS_MIN);
+}
+
+/* fork(2) of this process, which is gone at once; from the parent's view. */
+static bool bare_fork(double *us)
+{
+	uint64_t start = now_ns();
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(0);
+	*us = (double)(now_ns() - start) / 1e3;
+	return pid > 0 && waitpid(pid, &status, 0) == pid;
+}
+
+static void fork_pause(const struct place *p, int runs)
+{
+	static double pause[RUNS_MAX], bare[RUNS_MAX];
+	struct mote_err err = {0};
+	struct mote_vm *vm;
+	struct saved s;
+	bool ok = dirty_one(&s, p->dir, 64, &vm) &&
+		  mote_vm_resume(vm, &err) == 0;
+
+	for (int i = 0; i < runs && ok; i++) {
+		struct mote_metrics m = {.size = sizeof(m)};
+		struct mote_snapshot *snap;
+
+		ok = bare_fork(&bare[i]) && mote_vm_fork(vm, &snap, &err) == 0;
+		if (!ok)
+			break;
+		mote_vm_metrics(vm, &m);
+		pause[i] = (double)m.snapshot_pause_ns / 1e3;
+		mote_snapshot_close(snap);
+	}
+	if (ok)
+		add_medians("fork.pause.ratio_fork2", pause, bare, runs);
+	else
+		failed("fork", &err);
+	mote_vm_destroy(vm);
+	saved_drop(&s);
+}
+
+void bench_clones(const struct place *p, int runs)
+{
+	struct saved s;
+
+	if (saved_make(&s, p->dir, "pages=0")) {
+		pooled(&s, runs);
+		thousand(&s);
+		saved_drop(&s);
+	}
+	pauses(p, runs);
+	fork_pause(p, runs);
+}
