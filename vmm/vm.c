@@ -44,12 +44,18 @@ static int new_generation(struct vm *vm, struct mote_err *err)
 	struct mote_generation gen;
 	struct timespec now;
 	uint64_t wall;
-	int ret = guest_read(&vm->slots, arch_generation_page(), &gen,
-			     sizeof(gen));
+	int ret = 0;
+	uint8_t *page = guest_map_write(&vm->slots, arch_generation_page(),
+					sizeof(gen));
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	wall = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	if (!page)
+		ret = -EFAULT;
 	if (ret == 0) {
+		/* A write first: one that follows a read is two faults. */
+		__atomic_fetch_or(page, 0, __ATOMIC_RELAXED);
+		memcpy(&gen, page, sizeof(gen));
 		gen.count++;
 		gen.wall_delta_ns =
 			vm->loaded ? (int64_t)(wall - gen.wall_clock_ns) : 0;
@@ -58,8 +64,7 @@ static int new_generation(struct vm *vm, struct mote_err *err)
 		    getrandom(gen.seed, sizeof(gen.seed), 0) < 0)
 			return err_set(err, errno, "getrandom: %s",
 				       strerror(errno));
-		ret = guest_write(&vm->slots, arch_generation_page(), &gen,
-				  sizeof(gen));
+		memcpy(page, &gen, sizeof(gen));
 		explicit_bzero(&gen, sizeof(gen));
 	}
 	if (ret < 0)

@@ -54,13 +54,18 @@ static int map_aligned(struct map *m, int flags, int fd, uint64_t off,
 
 	if (fd < 0)
 		flags |= MAP_ANONYMOUS;
-	if (align <= host_page_size()) {
-		p = mmap(NULL, size, prot, flags, fd, (off_t)off);
-		if (p == MAP_FAILED)
-			return err_set(err, errno, "mmap of %zu bytes: %s",
-				       size, strerror(errno));
+	p = mmap(NULL, size, prot, flags, fd, (off_t)off);
+	if (p == MAP_FAILED)
+		return err_set(err, errno, "mmap of %zu bytes: %s", size,
+			       strerror(errno));
+	/*
+	 * Large ones are aligned by the kernel since Linux 6.7, and of files
+	 * where these can have huge pages; what is unmapped costs a call to
+	 * each VM of the process.
+	 */
+	if (align <= host_page_size() || (uintptr_t)p % align == 0)
 		return map_take(m, p, size, p, size);
-	}
+	munmap(p, size);
 
 	if (!num_add(size, align, &total))
 		return err_set(err, ENOMEM, "mmap of %zu bytes: too large",
