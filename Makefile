@@ -181,7 +181,7 @@ $(B)/guests/%.elf: guests/%/*.c $(GUEST_LIB) $(GUEST_HDR) $(GUEST_LD) Makefile
 TEST_DIRS := tests/base tests/config tests/kvm tests/kvm/$(ARCH) tests/memory \
 	tests/arch tests/arch/$(ARCH) tests/snapshot tests/sandbox \
 	tests/devices tests/vcpu tests/launch tests/cli tests/oci
-TEST_SRC := $(wildcard $(TEST_DIRS:%=%/*.c))
+TEST_SRC := $(filter-out tests/cli/trip.c,$(wildcard $(TEST_DIRS:%=%/*.c)))
 FAKE_SRC := $(wildcard tests/fake/*.c) tests/base/stress.c
 TEST_INC := -Itests
 TEST_LIBS := -lcriterion
@@ -197,6 +197,13 @@ FAKE_BIN := $(if $(filter x86_64,$(ARCH)),$(B)/fake-tests)
 $(B)/fake-tests: $(call obj,$(FAKE_TESTS) $(FAKE_SRC)) $(call obj,$(filter-out vmm/kvm/kvm.c,$(LIB_SRC)))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) -no-pie $(LDPATH) -o $@ $^ $(LIBS) $(TEST_LIBS)
+
+# Makes a process stumble at a system call; for tests/cli/crash.sh.
+TRIP := $(if $(filter x86_64,$(ARCH)),$(B)/trip)
+$(B)/trip: tests/cli/trip.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) -o $@ $<
 
 $(B)/obj/tests/%.o: CPPFLAGS += $(TEST_INC)
 $(B)/lab/tests/%.o: tests/%.c Makefile
@@ -218,10 +225,10 @@ deps: ## install what is missing (Debian 12)
 
 test: ## install what is missing, build, run the tests
 	@tests/deps.sh
-	@$(MAKE) --no-print-directory all bench-bin docs $(B)/unit-tests $(FAKE_BIN)
+	@$(MAKE) --no-print-directory all bench-bin docs $(B)/unit-tests $(FAKE_BIN) $(TRIP)
 	@tests/run.sh $(B)
 
-unit-test: all $(B)/unit-tests $(FAKE_BIN)
+unit-test: all $(B)/unit-tests $(FAKE_BIN) $(TRIP)
 	@tests/run.sh $(B)
 
 demo: ## install what is missing, build, run a guest from an INI file
