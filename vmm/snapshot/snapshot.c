@@ -159,6 +159,23 @@ int snapshot_write(struct manifest *m, const struct snap_writer *w,
 	return ret;
 }
 
+/*
+ * The configuration as the manifest holds it: the machine's, and nothing of
+ * the run that it was saved in (paths of sockets, folders, disks).
+ */
+static char *describe_config(const struct vm_config *cfg)
+{
+	struct vm_config own;
+	char *text = NULL;
+
+	if (config_copy(&own, cfg) < 0)
+		return NULL;
+	if (config_forget_run(&own) == 0)
+		text = config_describe(&own);
+	config_fini(&own);
+	return text;
+}
+
 /* What the manifest says of the machine. */
 static int describe(struct vm *vm, struct manifest *m, struct mote_err *err)
 {
@@ -168,7 +185,7 @@ static int describe(struct vm *vm, struct manifest *m, struct mote_err *err)
 	arch_cpu_model(m->cpu, sizeof(m->cpu));
 	m->page_size = (uint32_t)host_page_size();
 	m->vcpus = vm->vcpus;
-	m->config = config_describe(vm->cfg);
+	m->config = describe_config(vm->cfg);
 	if (!m->config)
 		return err_set(err, ENOMEM, "manifest");
 	m->config_length = strlen(m->config);
