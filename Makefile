@@ -182,7 +182,7 @@ TEST_DIRS := tests/base tests/config tests/kvm tests/kvm/$(ARCH) tests/memory \
 	tests/arch tests/arch/$(ARCH) tests/snapshot tests/sandbox \
 	tests/devices tests/vcpu tests/launch tests/cli tests/oci
 TEST_SRC := $(filter-out tests/cli/trip.c,$(wildcard $(TEST_DIRS:%=%/*.c)))
-FAKE_SRC := $(wildcard tests/fake/*.c) tests/base/stress.c
+FAKE_SRC := $(wildcard tests/fake/*.c) tests/base/stress.c tests/snapshot/golden.c
 TEST_INC := -Itests
 TEST_LIBS := -lcriterion
 

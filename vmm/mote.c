@@ -255,7 +255,9 @@ int mote_snapshot_compat(struct mote_snapshot *snap, struct mote_err *err)
 {
 	int ret = snapshot_compat(&snap->s, err);
 
-	return ret < 0 ? ret : snapshot_read_state(&snap->s, err);
+	if (ret == 0)
+		ret = snapshot_read_state(&snap->s, err);
+	return ret < 0 ? ret : snapshot_host(&snap->s, -1, err);
 }
 
 static void describe_text(FILE *f, const struct snapshot *s)

@@ -22,6 +22,7 @@ struct kvm_run;
 struct memslot_table;
 struct mote_err;
 struct snap_reader;
+struct snap_section;
 struct snap_writer;
 struct solo5_image;
 struct vm_config;
@@ -166,6 +167,13 @@ int arch_vcpu_load(struct arch_vcpu *v, struct snap_reader *r,
 		   struct mote_err *err);
 int arch_vm_commit(struct arch_vm *a, struct mote_err *err);
 int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err);
+
+/*
+ * Does this KVM (its device) have what a section of a snapshot needs?  -ENOTSUP
+ * by name, before there is a VM.  What only a VM can tell, its load tells.
+ */
+int arch_host_check(int kvm_fd, const struct snap_section *s,
+		    struct mote_err *err);
 
 /*
  * One line that names the CPU for the manifest ("EPYC family 25 ..."),

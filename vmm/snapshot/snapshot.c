@@ -324,15 +324,18 @@ int snapshot_load_state(struct vm *vm, const struct snapshot *s,
 	return ret < 0 ? err_wrap(err, ret, "state") : 0;
 }
 
-static int check(struct snapshot *s, const struct vm_config *cfg,
+static int check(struct snapshot *s, const struct build_options *opt,
 		 struct mote_err *err)
 {
+	const struct vm_config *cfg = opt->cfg;
 	int ret = snapshot_compat(s, err);
 
 	if (ret == 0)
 		ret = snapshot_read_state(s, err);
 	if (ret == 0)
 		ret = check_shape(s, cfg, err);
+	if (ret == 0)
+		ret = snapshot_host(s, opt->kvm_fd, err);
 	if (ret == 0 && cfg->restore.verify == VERIFY_EAGER)
 		ret = snapshot_verify(s, err);
 	return ret;
@@ -362,7 +365,7 @@ int snapshot_load(struct snapshot *s, struct build_options *opt,
 		  struct vm **out, struct mote_err *err)
 {
 	struct vm *vm = NULL;
-	int ret = check(s, opt->cfg, err);
+	int ret = check(s, opt, err);
 
 	timeline_mark(opt->timeline, "snapshot checked");
 	if (ret < 0)
