@@ -72,7 +72,7 @@ CLI_SRC := $(wildcard vmm/cli/*.c)
 OCI_SRC := $(wildcard vmm/oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-GUESTS := hello counter walk touch $(if $(filter x86_64 arm64,$(ARCH)),smp hostile) $(if $(filter x86_64,$(ARCH)),noop exits echo simd simdavx apic) \
+GUESTS := hello counter walk touch sum $(if $(filter x86_64 arm64,$(ARCH)),smp hostile) $(if $(filter x86_64,$(ARCH)),noop exits echo simd simdavx apic) \
 	$(if $(filter arm64,$(ARCH)),psci) $(if $(filter ppc64le,$(ARCH)),hpt)
 HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo many)
 GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf) $(HVT_GUESTS:%=$(B)/guests/hvt-%.elf)
@@ -155,7 +155,7 @@ GUEST_LINK := -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-
 guests: $(GUEST_ELF) ## build the sample and test guests
 
 # Ring 3: there a KVM that interprets ring 0 runs vector code natively.
-$(B)/guests/simd.elf $(B)/guests/touch.elf: GUEST_CFLAGS += -DNOTE_FLAGS=1
+$(B)/guests/simd.elf $(B)/guests/touch.elf $(B)/guests/sum.elf: GUEST_CFLAGS += -DNOTE_FLAGS=1
 $(B)/guests/noop.elf: guests/noop/noop.S
 $(B)/guests/exits.elf: guests/exits/exits.S
 $(B)/guests/noop.elf $(B)/guests/exits.elf: guests/lib/note.S $(GUEST_LD)
@@ -211,7 +211,7 @@ $(B)/lab/tests/%.o: tests/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/runner $(TEST_INC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-LAB_TEST_SRC := $(TEST_SRC) $(wildcard tests/vfio/*.c) tests/runner/runner.c
+LAB_TEST_SRC := $(TEST_SRC) $(wildcard tests/vfio/*.c) tests/golden/print.c tests/runner/runner.c
 LAB_B := $(if $(filter $(HOST_ARCH),$(ARCH)),build/lab-x86,$(B))
 LABVFIO_SRC :=
 $(LAB_B)/lab-tests: $(patsubst tests/%.c,$(B)/lab/tests/%.o,$(LAB_TEST_SRC)) $(call obj,$(LAUNCH_SRC)) $(B)/libmote-int.a

@@ -32,6 +32,10 @@ test-long: guests $(B)/mote $(B)/unit-tests $(TRIP) ## the stress tests at full 
 		build/tsan$(SAN_CC)/run-unit-tests
 	@tests/long.sh $(B) build/tsan$(SAN_CC) "$(LONG)"
 
+.PHONY: golden
+golden: $(B)/mote $(FAKE_BIN) guests ## new golden snapshots, for a new format; GOLDEN=arm64 or ppc64: by that lab
+	@tests/golden/make.sh $(B) $(GOLDEN)
+
 # Criterion's arena and ThreadSanitizer want the same addresses: the runner
 # of the labs takes its place.
 run_obj = $(patsubst tests/%.c,$(B)/lab/tests/%.o,$(1) tests/runner/runner.c)
