@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # long.sh BUILD TSAN_BUILD [FILTER] - the stress tests at full length, one
-# after the other, then writers of snapshots that crash, then the tests of
-# references under ThreadSanitizer.  FILTER: these stress tests only, or
+# after the other, then writers of snapshots that crash and snapshots that are
+# damaged, by the command line, then the tests of references under ThreadSanitizer.  FILTER: these stress tests only, or
 # "crash".  The last line is "N passed, N failed, N skipped".
 set -u
 
@@ -45,14 +45,23 @@ if [ "$only" != crash ]; then
 	[ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
 fi
 
-if [ -z "${3:-}" ] || [ "$only" = crash ]; then
-	tests/cli/crash.sh >"$log/out" 2>&1 || [ "$(grep -c '^FAIL ' "$log/out")" -gt 0 ] ||
+# A script that prints "ok NAME", "FAIL NAME" or "skip NAME: reason".
+script()
+{
+	tests/cli/"$1".sh >"$log/out" 2>&1 || grep -q '^FAIL ' "$log/out" ||
 		failed=$((failed + 1))
-	sed 's/^ok /crash: /' "$log/out"
+	sed "s/^ok /$1: /" "$log/out"
 	passed=$((passed + $(grep -c '^ok ' "$log/out")))
 	failed=$((failed + $(grep -c '^FAIL ' "$log/out")))
 	skipped=$((skipped + $(grep -c '^skip ' "$log/out")))
-fi
+}
+
+case $only in
+crash | 'stress_*/*')
+	script crash
+	script damage
+	;;
+esac
 
 if [ -z "${3:-}" ]; then
 	TSAN_OPTIONS=log_path=$log/report:second_deadlock_stack=1
