@@ -68,8 +68,8 @@ ifeq ($(ARCH),x86_64)
 LIB_SRC := $(filter-out vmm/arch/common/fdt.c,$(LIB_SRC))
 endif
 LAUNCH_SRC := $(wildcard vmm/launch/*.c)
-CLI_SRC := $(wildcard vmm/cli/*.c)
-OCI_SRC := $(wildcard vmm/oci/*.c)
+CLI_SRC := $(wildcard cli/*.c)
+OCI_SRC := $(wildcard oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
 GUESTS := hello counter walk touch sum $(if $(filter x86_64 arm64,$(ARCH)),smp hostile) $(if $(filter x86_64,$(ARCH)),noop exits echo simd simdavx apic) \
@@ -124,16 +124,16 @@ $(B)/libmote.so.0: $(patsubst %.c,$(B)/pic/%.o,$(LIB_SRC)) vmm/mote.map
 
 # --- tools: static, not PIE: no ld.so and no relocation at start ----------------
 STATIC := -static -no-pie -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack
-NOEH := -Wl,-T,vmm/tools/noeh.ld
-$(B)/mote: $(call obj,$(CLI_SRC) $(LAUNCH_SRC)) $(B)/libmote-int.a vmm/tools/noeh.ld
+NOEH := -Wl,-T,tools/noeh.ld
+$(B)/mote: $(call obj,$(CLI_SRC) $(LAUNCH_SRC)) $(B)/libmote-int.a tools/noeh.ld
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(if $(SAN),,$(STATIC) $(NOEH)) $(LDPATH) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
-# The same program under the name of Solo5's tender (vmm/cli/solo5.c).
+# The same program under the name of Solo5's tender (cli/solo5.c).
 $(B)/solo5-hvt: $(B)/mote
 	@ln -sf mote $@
 
-$(B)/mote-oci: $(call obj,$(OCI_SRC) $(LAUNCH_SRC)) $(B)/libmote-int.a vmm/tools/noeh.ld
+$(B)/mote-oci: $(call obj,$(OCI_SRC) $(LAUNCH_SRC)) $(B)/libmote-int.a tools/noeh.ld
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(if $(SAN),,$(STATIC) $(NOEH)) $(LDPATH) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
@@ -237,10 +237,11 @@ demo: ## install what is missing, build, run a guest from an INI file
 	@tests/demo.sh $(B)
 
 # --- bench --------------------------------------------------------------------
-# --wrap: inproc.c sees when the library enters KVM_RUN (and changes nothing).
+# --wrap: inproc.c sees when the library enters KVM_RUN, restore.c counts its
+# other calls of KVM; neither changes anything.
 BENCH_HDR := bench/measure.h bench/trace.h bench/floor_vm.h
 BENCH_SRC := bench/measure.c bench/launch.c bench/inproc.c bench/restore.c bench/report.c
-BENCH_LD := -Wl,--wrap=kvm_run
+BENCH_LD := -Wl,--wrap=kvm_run,--wrap=kvm_call,--wrap=kvm_call_value
 BENCH_BIN := $(B)/bench/floor $(B)/bench/floor-nolibc $(B)/bench/floor-jail $(B)/bench/jail-only $(B)/bench/bench
 $(B)/bench/floor: bench/floor.c bench/floor_vm.h
 	$(call say,CC,$@)
@@ -259,7 +260,7 @@ $(B)/bench/floor-nolibc: bench/floor.c bench/floor_vm.h
 		-no-pie -nostdlib -ffreestanding -fno-stack-protector \
 		-Wl,--build-id=none -o $@ $<
 
-$(B)/bench/jail-only: bench/jail_only.c $(B)/obj/vmm/tools/slim.o $(B)/libmote-int.a
+$(B)/bench/jail-only: bench/jail_only.c $(B)/obj/tools/slim.o $(B)/libmote-int.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(STATIC) $(LDPATH) -o $@ $^ $(LIBS)
@@ -270,7 +271,7 @@ bench-kit: $(B)/bench-kit ## the benchmark as one file to run elsewhere
 $(B)/bench/kit/mote: $(B)/mote
 	@mkdir -p $(@D)
 	$(Q)$(STRIP) -o $@ $<
-$(B)/bench-kit: bench/kit.c bench/kit_data.S $(BENCH_SRC) $(BENCH_HDR) $(B)/obj/vmm/tools/slim.o $(B)/libmote-int.a \
+$(B)/bench-kit: bench/kit.c bench/kit_data.S $(BENCH_SRC) $(BENCH_HDR) $(B)/obj/tools/slim.o $(B)/libmote-int.a \
 		$(B)/bench/kit/mote $(filter-out %/bench,$(BENCH_BIN)) $(filter %/noop.elf %/exits.elf %/counter.elf,$(GUEST_ELF))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wa,-I$(B)/bench/kit,-I$(B) $(STATIC) $(BENCH_LD) $(LDPATH) -o $@ $(filter %.c %.S %.o %.a,$^) $(LIBS)
@@ -313,7 +314,7 @@ lint: all bench-bin docs ## layers, headers, sizes, symbols, clang-tidy, cppchec
 
 # --- documents out of the key table ---------------------------------------------
 DOCS := $(B)/man/mote.ini.5 $(B)/completion/mote.bash $(B)/completion/_mote $(B)/completion/mote.fish
-$(B)/gen_docs: $(B)/obj/vmm/tools/gen_docs.o $(B)/libmote-int.a
+$(B)/gen_docs: $(B)/obj/tools/gen_docs.o $(B)/libmote-int.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) -no-pie $(LDPATH) -o $@ $^ $(LIBS)
 

@@ -18,7 +18,8 @@
 #include "measure.h"
 #include "vmm/mote.h"
 
-#define RAM	   (128ul << 20)
+#define RAM	(128ul << 20)
+#define REWINDS 5
 
 static const char *const files[] = {"manifest", "state", "memory"};
 
@@ -157,7 +158,10 @@ static bool restore(const struct saved *s, bool rewind, struct mote_vm **vm,
 	return mote_vm_create(&opt, vm, err) == 0;
 }
 
-/* *first: to the first exit; *whole: to the guest's end.  Microseconds. */
+/*
+ * *first: to the first exit; *whole: to the guest's end, and the machine
+ * destroyed, as one that can't be rewound has to be.  Microseconds.
+ */
 static bool restore_once(const struct saved *s, double *first, double *whole)
 {
 	struct mote_err err = {0};
@@ -169,9 +173,9 @@ static bool restore_once(const struct saved *s, double *first, double *whole)
 	if (!restore(s, false, &vm, &err))
 		return failed("restore", &err);
 	ok = mote_vm_start(vm, false, &err) == 0 && run_to_end(vm);
-	*whole = (double)(now_ns() - start) / 1e3;
 	*first = (double)(seen_first_exit() - start) / 1e3;
 	mote_vm_destroy(vm);
+	*whole = (double)(now_ns() - start) / 1e3;
 	return ok;
 }
 
@@ -249,16 +253,39 @@ static void first_insn(const struct place *p, int runs)
 
 /* --- rewound -------------------------------------------------------------- */
 
-/* One rewind, and from there to the end of the guest's working set. */
+/* The library's calls of KVM but KVM_RUN, as inproc.c sees kvm_run. */
+static int kvm_calls;
+
+int __real_kvm_call(int fd, unsigned long request, void *arg);
+int __wrap_kvm_call(int fd, unsigned long request, void *arg);
+int __wrap_kvm_call(int fd, unsigned long request, void *arg)
+{
+	kvm_calls++;
+	return __real_kvm_call(fd, request, arg);
+}
+
+int __real_kvm_call_value(int fd, unsigned long request, unsigned long value);
+int __wrap_kvm_call_value(int fd, unsigned long request, unsigned long value);
+int __wrap_kvm_call_value(int fd, unsigned long request, unsigned long value)
+{
+	kvm_calls++;
+	return __real_kvm_call_value(fd, request, value);
+}
+
+/*
+ * One rewind, to where the guest runs again (some state is set only there),
+ * and from its beginning to the end of the guest's working set.
+ */
 static bool rewind_once(struct mote_vm *vm, double *rewind, double *whole)
 {
 	struct mote_err err = {0};
 	uint64_t start = now_ns();
 
-	if (mote_vm_rewind(vm, NULL, &err) < 0)
+	kvm_calls = 0;
+	if (mote_vm_rewind(vm, NULL, &err) < 0 || mote_vm_resume(vm, &err) < 0)
 		return failed("rewind", &err);
 	*rewind = (double)(now_ns() - start) / 1e3;
-	if (mote_vm_resume(vm, &err) < 0 || !run_to_end(vm))
+	if (!run_to_end(vm))
 		return failed("rewound guest", &err);
 	*whole = (double)(now_ns() - start) / 1e3;
 	return true;
@@ -292,25 +319,97 @@ static void rewound_close(struct rewound *r)
 	drop(&r->s);
 }
 
-/* 512 pages in runs of 64. */
+/* 512 pages in runs of 64; some of one, then as many of the other. */
 static void against_restore(const struct place *p, int runs)
 {
-	static double anew[RUNS_MAX], again[RUNS_MAX];
+	static double anew[RUNS_MAX + REWINDS], again[RUNS_MAX];
 	struct rewound r;
 	double part;
 	bool ok = rewound_open(&r, p->dir, 512, 512);
 
-	for (int i = 0; i < runs && ok; i++)
-		ok = restore_once(&r.s, &part, &anew[i]) &&
-		     rewind_once(r.vm, &part, &again[i]);
+	for (int i = 0; i < runs && ok; i++) {
+		if (i % REWINDS == 0)
+			for (int k = i; k < i + REWINDS && ok; k++)
+				ok = restore_once(&r.s, &part, &anew[k]);
+		ok = ok && rewind_once(r.vm, &part, &again[i]);
+	}
 	if (!ok)
 		return;
 	rewound_close(&r);
 	add("rewind.512p.speedup_restore", anew, again, runs);
 }
 
+/* 1: out %al, $0x10; jmp 1b */
+static const uint8_t out_code[] = {0xe6, 0x10, 0xeb, 0xfc};
+
+/* From one exit for a port to the next, with nothing done about it. */
+static bool pio_roundtrip(double *us)
+{
+	static double t[RUNS_MAX];
+	struct floor_vm f = {0};
+	bool ok = !floor_vm_open(&f, out_code, sizeof(out_code)) &&
+		  !floor_vm_run(&f);
+
+	for (int i = 0; i < RUNS_MAX && ok; i++) {
+		uint64_t start = now_ns();
+
+		ok = !floor_vm_run(&f);
+		t[i] = (double)(now_ns() - start) / 1e3;
+	}
+	floor_vm_close(&f);
+	sort_doubles(t, RUNS_MAX);
+	*us = t[RUNS_MAX / 2];
+	return ok;
+}
+
+/* Median of rewinding n pages, in runs of 64. */
+static bool rewind_median(const char *build, int pages, int runs, double *us)
+{
+	static double t[RUNS_MAX];
+	struct rewound r;
+	double whole;
+	bool ok = rewound_open(&r, build, pages, 512);
+
+	if (!ok)
+		return false;
+	for (int i = 0; i < runs && ok; i++)
+		ok = rewind_once(r.vm, &t[i], &whole);
+	rewound_close(&r);
+	sort_doubles(t, runs);
+	*us = t[runs / 2];
+	return ok;
+}
+
+/*
+ * A line over 0 to 2,048 pages: its start is what no page takes, its slope
+ * the least squares' through that point.
+ */
+static void rewind_line(const struct place *p, int runs)
+{
+	double fixed, us, pio, xx = 0, xy = 0;
+	char note[80];
+
+	if (!rewind_median(p->dir, 0, runs, &fixed))
+		return;
+	for (int pages = 128; pages <= 2048; pages += 128) {
+		if (!rewind_median(p->dir, pages, runs, &us))
+			return;
+		xx += (double)pages * pages;
+		xy += pages * (us - fixed);
+	}
+	metric_add("rewind.us_fixed", fixed, "no page written by the guest");
+	metric_add("rewind.us_per_page", xy / xx, "up to 2,048 in runs of 64");
+	if (!rewind_median(p->dir, 16, runs, &us) || !pio_roundtrip(&pio))
+		return;
+	snprintf(note, sizeof(note), "%.1f us, a round trip %.1f us", us, pio);
+	metric_add("rewind.16p.pio_roundtrips", us / pio, note);
+	metric_add("rewind.kvm_ioctls", kvm_calls,
+		   "but KVM_RUN; a guest in ring 3");
+}
+
 void bench_restore(const struct place *p, int runs)
 {
 	first_insn(p, runs);
 	against_restore(p, runs);
+	rewind_line(p, runs);
 }

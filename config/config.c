@@ -58,6 +58,7 @@ static void forget_files(struct vm_config *c)
 	forget(&c->vm.core);
 	forget(&c->console.path);
 	forget(&c->snapshot.dir);
+	forget(&c->snapshot.ready);
 	forget(&c->restore.from);
 	forget(&c->sandbox.user);
 	forget(&c->sandbox.group);
@@ -80,8 +81,6 @@ int config_forget_run(struct vm_config *c)
 	if (ret < 0)
 		return ret;
 	forget_files(c);
-	/* The defaults of a path and of a user are none. */
-	forget_files(&def);
 	c->console = def.console;
 	c->snapshot = def.snapshot;
 	c->restore = def.restore;
@@ -89,6 +88,10 @@ int config_forget_run(struct vm_config *c)
 	c->control = def.control;
 	c->metrics = def.metrics;
 	c->log = def.log;
+	/* Its strings are ours now. */
+	def.console.path = def.snapshot.dir = def.snapshot.ready = NULL;
+	def.restore.from = def.sandbox.user = def.sandbox.group = NULL;
+	def.control.socket = def.metrics.file = def.log.file = NULL;
 	config_fini(&def);
 	return 0;
 }

@@ -45,6 +45,13 @@ enum snapshot_when {
 	SNAPSHOT_EXIT,
 };
 
+enum snapshot_ready {
+	READY_MARK,
+	READY_IDLE,
+	READY_CONSOLE,
+	READY_AFTER,
+};
+
 enum snapshot_durability {
 	DURABILITY_FULL, /* files, directory and parent are on disk */
 	DURABILITY_FILE, /* file contents are on disk */
@@ -162,13 +169,14 @@ struct vm_config {
 	struct {
 		char *dir;
 		enum snapshot_when when;
+		char *ready; /* config_parse_ready */
 		enum snapshot_durability durability;
 	} snapshot;
 	struct {
 		char *from;
 		enum restore_memory memory;
 		enum restore_verify verify;
-		bool resume;
+		bool resume, allow_shared_identity;
 	} restore;
 	struct {
 		bool enable;
@@ -297,5 +305,15 @@ const struct config_key_info *config_key(size_t i);
 int config_parse_size(const char *s, uint64_t *out);
 int config_parse_time_ms(const char *s, uint64_t *out);
 int config_parse_u64(const char *s, uint64_t *out);
+
+/* What snapshot.ready says; NULL is "mark".  0 or -EINVAL. */
+#define READY_TEXT_MAX	256 /* bytes */
+#define READY_AFTER_MAX 3600000u
+struct config_ready {
+	enum snapshot_ready on;
+	const char *text; /* of READY_CONSOLE, in s; else NULL */
+	uint64_t ms;	  /* of READY_AFTER */
+};
+int config_parse_ready(const char *s, struct config_ready *out);
 
 #endif

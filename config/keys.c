@@ -119,8 +119,8 @@ static const struct choice disk_types[] = {
 static const struct choice whens[] = {
 	{"never", SNAPSHOT_NEVER, ANY, false},
 	{"ready", SNAPSHOT_READY, ANY, false},
-	{"signal", SNAPSHOT_SIGNAL, ANY, true},
-	{"exit", SNAPSHOT_EXIT, ANY, true},
+	{"signal", SNAPSHOT_SIGNAL, ANY, false},
+	{"exit", SNAPSHOT_EXIT, ANY, false},
 	{0},
 };
 
@@ -288,8 +288,10 @@ static const struct key keys[] = {
 	KEY("snapshot", "when", "never|ready|signal|exit", "", "", "never", ANY,
 	    "when a snapshot is taken by itself", .kind = KEY_CHOICE,
 	    AT(snapshot.when), .choices = whens),
-	LATER("snapshot", "ready", "mark|idle|console:TEXT|after:TIME", "", "",
-	      "mark", ANY, "what counts as ready"),
+	KEY("snapshot", "ready", "mark|idle|console:TEXT|after:TIME", "",
+	    "TEXT of 1 to 256 bytes, TIME of up to 60m", "mark", ANY,
+	    "what counts as ready", .kind = KEY_READY, .flags = KEY_QUIET,
+	    AT(snapshot.ready)),
 	KEY("snapshot", "durability", "full|file|none", "", "", "full", ANY,
 	    "what is on disk when the snapshot is done", .kind = KEY_CHOICE,
 	    AT(snapshot.durability), .choices = durabilities),
@@ -310,8 +312,10 @@ static const struct key keys[] = {
 	KEY("restore", "resume", YESNO, "", "", "yes", ANY,
 	    "run the guest after restoring it", .kind = KEY_BOOL,
 	    .flags = KEY_QUIET, AT(restore.resume)),
-	LATER("restore", "allow_shared_identity", YESNO, "", "", "no", ANY,
-	      "allow clones that can't tell that they are clones"),
+	KEY("restore", "allow_shared_identity", YESNO, "", "", "no", ANY,
+	    "allow clones that can't tell that they are clones",
+	    .kind = KEY_BOOL, .flags = KEY_QUIET,
+	    AT(restore.allow_shared_identity)),
 
 	KEY("sandbox", "enable", YESNO, "", "", "yes", ANY,
 	    "jail the process that runs the guest", .kind = KEY_BOOL,

@@ -61,6 +61,33 @@ int config_parse_u64(const char *s, uint64_t *out)
 	return read_with_unit(s, units, out);
 }
 
+int config_parse_ready(const char *s, struct config_ready *out)
+{
+	static const char console[] = "console:", after[] = "after:";
+
+	*out = (struct config_ready){.on = READY_MARK};
+	if (!s || !strcmp(s, "mark"))
+		return 0;
+	if (!strcmp(s, "idle")) {
+		out->on = READY_IDLE;
+		return 0;
+	}
+	if (!strncmp(s, console, strlen(console))) {
+		out->on = READY_CONSOLE;
+		out->text = s + strlen(console);
+		return *out->text && strlen(out->text) <= READY_TEXT_MAX
+			       ? 0
+			       : -EINVAL;
+	}
+	if (strncmp(s, after, strlen(after)) != 0)
+		return -EINVAL;
+	out->on = READY_AFTER;
+	if (config_parse_time_ms(s + strlen(after), &out->ms) < 0 ||
+	    out->ms > READY_AFTER_MAX)
+		return -EINVAL;
+	return 0;
+}
+
 int config_parse_size(const char *s, uint64_t *out)
 {
 	static const struct unit units[] = {{"", 1},	       {"K", KIB},

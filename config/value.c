@@ -289,6 +289,7 @@ static bool is_interface(const char *s, size_t max)
 
 static int check_string(const struct key *k, const char *text, struct why *why)
 {
+	struct config_ready ready;
 	size_t len = strlen(text);
 
 	if (k->kind == KEY_NAME && !is_name(text, "._-", k->max))
@@ -296,6 +297,8 @@ static int check_string(const struct key *k, const char *text, struct why *why)
 	if (k->kind == KEY_ACCOUNT && !is_account(text, k->max))
 		return value_unexpected(why, k, text);
 	if (k->kind == KEY_IFNAME && !is_interface(text, k->max))
+		return value_unexpected(why, k, text);
+	if (k->kind == KEY_READY && config_parse_ready(text, &ready) < 0)
 		return value_unexpected(why, k, text);
 	if (k->kind == KEY_PATH && len == 0)
 		return value_unexpected(why, k, text);
@@ -349,6 +352,7 @@ int value_set(void *at, const struct key *k, const char *text, const char *dir,
 	case KEY_ACCOUNT:
 	case KEY_PATH:
 	case KEY_IFNAME:
+	case KEY_READY:
 		return set_string(at, k, text, dir, why);
 	case KEY_SIZE:
 	case KEY_SIZE32:
@@ -447,6 +451,7 @@ const char *value_text(const void *at, const struct key *k, char *buf,
 	case KEY_ACCOUNT:
 	case KEY_PATH:
 	case KEY_IFNAME:
+	case KEY_READY:
 		return *(char *const *)p;
 	case KEY_SIZE:
 	case KEY_SIZE32:
@@ -483,6 +488,7 @@ char **value_string(void *at, const struct key *k)
 	case KEY_ACCOUNT:
 	case KEY_PATH:
 	case KEY_IFNAME:
+	case KEY_READY:
 		return field(at, k);
 	default:
 		return NULL;

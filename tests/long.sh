@@ -3,8 +3,9 @@
 #
 # long.sh BUILD TSAN_BUILD [FILTER] - the stress tests at full length, one
 # after the other, then writers of snapshots that crash and snapshots that are
-# damaged, by the command line, then the tests of references under ThreadSanitizer.  FILTER: these stress tests only, or
-# "crash".  The last line is "N passed, N failed, N skipped".
+# damaged, by the command line, then the tests of references under
+# ThreadSanitizer.  FILTER: these stress tests only, or "crash" (both by the
+# command line).  The last line is "N passed, N failed, N skipped".
 set -u
 
 build=$1 tsan=$2 only=${3:-'stress_*/*'}

@@ -138,7 +138,7 @@ static int build_devices(struct vm *vm, struct mote_err *err)
 			.slots = &vm->slots,
 			.console = &vm->console,
 			.boot_page = arch_boot_page(),
-			.hold_ready = vm->cfg->snapshot.when == SNAPSHOT_READY,
+			.trigger = vm->env.trigger,
 		};
 		struct device *dev;
 		int ret = device_create(&dev, ad[i].model, 0, &cfg, &vm->bus,
@@ -171,6 +171,30 @@ static int check_sections(const struct vm_config *c, struct mote_err *err)
 	return 0;
 }
 
+/* [snapshot] when and ready: who tells the moment. */
+static int build_trigger(struct vm *vm, struct mote_err *err)
+{
+	static const enum trigger_on on[] = {
+		[READY_MARK] = TRIGGER_MARK,
+		[READY_IDLE] = TRIGGER_IDLE,
+		[READY_CONSOLE] = TRIGGER_CONSOLE,
+		[READY_AFTER] = TRIGGER_NEVER,
+	};
+	struct config_ready ready;
+
+	vm->env.finish = vm->cfg->snapshot.when == SNAPSHOT_EXIT;
+	if (vm->cfg->snapshot.when != SNAPSHOT_READY)
+		return 0;
+	if (config_parse_ready(vm->cfg->snapshot.ready, &ready) < 0)
+		return err_set(err, EINVAL, "snapshot.ready");
+	trigger_init(&vm->trigger, on[ready.on], ready.text, &vm->events);
+	vm->after_ms = ready.on == READY_AFTER ? (int64_t)ready.ms : -1;
+	vm->env.trigger = &vm->trigger;
+	if (ready.on == READY_CONSOLE)
+		vm->console.trigger = &vm->trigger;
+	return 0;
+}
+
 static int build_parts(struct vm *vm, const struct build_options *opt,
 		       struct mote_err *err)
 {
@@ -185,6 +209,8 @@ static int build_parts(struct vm *vm, const struct build_options *opt,
 		ret = chardev_init(&vm->console, opt->console_in_fd,
 				   opt->console_out_fd, &vm->events,
 				   &vm->env.pace, err);
+	if (ret == 0)
+		ret = build_trigger(vm, err);
 	/* Whoever reads these comes when he likes. */
 	vm->console.keep = vm->cfg->console.type == CONSOLE_PTY ||
 			   vm->cfg->console.type == CONSOLE_SOCKET;
@@ -341,7 +367,8 @@ static int boot_mote(struct vm *vm, const struct elf_file *kernel,
 	boot.user_mode = img.note_flags & ELF_NOTE_RING3;
 	timeline_mark(vm->timeline, "image loaded");
 
-	ret = arch_boot_tables(&vm->arch, &vm->slots, vm->cfg, &fdt, err);
+	ret = arch_boot_tables(&vm->arch, &vm->slots, vm->cfg, boot.user_mode,
+			       &fdt, err);
 	if (ret == 0)
 		ret = write_boot_page(vm, fdt, err);
 	for (uint32_t i = 0; ret == 0 && i < vm->vcpus; i++)

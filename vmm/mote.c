@@ -341,6 +341,11 @@ char *mote_snapshot_describe(struct mote_snapshot *snap, bool json,
 	return NULL;
 }
 
+bool mote_snapshot_has_identity(const struct mote_snapshot *snap)
+{
+	return strcmp(snap->s.manifest.identity, "none") != 0;
+}
+
 int mote_snapshot_config(const struct mote_snapshot *snap,
 			 struct mote_config *cfg, struct mote_err *err)
 {
@@ -545,7 +550,7 @@ int mote_vm_poll(struct mote_vm *mv, struct pollfd *fds, int *timeout_ms)
 	struct vm *vm = mv->vm;
 	int n = 0;
 
-	*timeout_ms = vm->dispatch_again_ms;
+	*timeout_ms = vm_timeout(vm);
 	fds[n++] = (struct pollfd){.fd = vm->events.fd, .events = POLLIN};
 	if (!mv->input_ended && vm->state == VM_RUNNING &&
 	    chardev_wants_input(&vm->console))
@@ -685,6 +690,14 @@ void mote_vm_kill(struct mote_vm *mv)
 	vm_kill(mv->vm);
 }
 
+bool mote_vm_snapshot_due(struct mote_vm *mv)
+{
+	bool due = mv->vm->due;
+
+	mv->vm->due = false;
+	return due;
+}
+
 int mote_vm_snapshot(struct mote_vm *mv,
 		     const struct mote_snapshot_files *files,
 		     const struct mote_snapshot_options *opt,
@@ -701,6 +714,12 @@ int mote_vm_snapshot(struct mote_vm *mv,
 	if (opt) {
 		o.name = opt->name;
 		o.diff = opt->diff;
+	}
+	if (mv->vm->state == VM_ENDED) {
+		int ret = vm_settle(mv->vm, err);
+
+		if (ret < 0)
+			return ret;
 	}
 	return snapshot_save(mv->vm, &f, &o, err);
 }

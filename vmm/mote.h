@@ -122,6 +122,9 @@ MOTE_API int mote_snapshot_verify(struct mote_snapshot *snap,
 MOTE_API int mote_snapshot_compat(struct mote_snapshot *snap,
 				  struct mote_err *err);
 
+/* Do clones of it learn that they are clones (a generation page)? */
+MOTE_API bool mote_snapshot_has_identity(const struct mote_snapshot *snap);
+
 /*
  * What the manifest says, one "key = value" a line (malloc'd), or as JSON.
  * deep: also what the state's sections say.
@@ -360,6 +363,13 @@ MOTE_API int mote_vm_console_attach(struct mote_vm *vm, int in_fd, int out_fd);
 MOTE_API void mote_vm_ask_stop(struct mote_vm *vm);
 MOTE_API void mote_vm_kill(struct mote_vm *vm);
 
+/*
+ * With [snapshot] when=ready: has the moment come that [snapshot] ready
+ * names?  The guest waits there to be paused, for a second at most; ask
+ * after each mote_vm_dispatch.  Once it was true it is false again.
+ */
+MOTE_API bool mote_vm_snapshot_due(struct mote_vm *vm);
+
 struct mote_snapshot_options {
 	size_t size; /* sizeof(struct mote_snapshot_options) */
 	/* What its directory will be called: later diffs name it as parent. */
@@ -369,7 +379,9 @@ struct mote_snapshot_options {
 };
 
 /*
- * Write a snapshot; the VM must be paused, and may be resumed right after.
+ * Write a snapshot; the VM must be paused, and may be resumed right after;
+ * or its guest have ended by itself with [snapshot] when=exit (-ESRCH where it
+ * ended otherwise: its last instruction may be half done).
  * Then make the files durable, give the directory its name (a diff's lies
  * beside its parent's) and say by mote_vm_snapshot_end whether that worked:
  * if not, the next diff is still to the parent that it had.
@@ -399,6 +411,52 @@ MOTE_API int mote_vm_core(struct mote_vm *vm, int fd, struct mote_err *err);
  * lost: dispatch until it is not.
  */
 MOTE_API void mote_vm_destroy(struct mote_vm *vm);
+
+/* --- a pool of clones ---------------------------------------------------- */
+
+/*
+ * Clones of one snapshot, restored and parked before their first instruction.
+ * What a claim leaves to do is a new generation, the clocks and a wake.
+ * Threads: any thread may call; a clone belongs to who claimed it.  All of
+ * them live in this process: they belong to one trust domain.
+ */
+struct mote_pool;
+
+struct mote_pool_options {
+	size_t size; /* sizeof(struct mote_pool_options) */
+	/* As for mote_vm_create; what it points to outlives the pool.  Without
+	 * console descriptors: a clone gets its own when it is claimed. */
+	struct mote_vm_options vm;
+	unsigned int clones; /* how many are kept ready */
+	bool refill;	     /* a thread of the pool replaces what was taken */
+};
+
+/*
+ * Fill a new pool.  A guest whose contract has no clone identity is refused
+ * unless restore.allow_shared_identity says yes.
+ */
+MOTE_API int mote_pool_create(const struct mote_pool_options *opt,
+			      struct mote_pool **out, struct mote_err *err);
+
+/*
+ * A clone, paused, never run: mote_vm_console_attach, mote_vm_resume.  Where
+ * none is ready it is made here, which takes as long as a restore.
+ */
+MOTE_API int mote_pool_claim(struct mote_pool *pool, struct mote_vm **vm,
+			     struct mote_err *err);
+
+/*
+ * Give a claimed one back: rewound and parked again if vm.rewind was set and
+ * there is room, else destroyed.
+ */
+MOTE_API void mote_pool_give_back(struct mote_pool *pool, struct mote_vm *vm);
+
+/* Make what is missing, in this thread; how many are ready. */
+MOTE_API int mote_pool_fill(struct mote_pool *pool, struct mote_err *err);
+MOTE_API unsigned int mote_pool_parked(struct mote_pool *pool);
+
+/* Destroys what is parked; claimed ones live on.  NULL is fine. */
+MOTE_API void mote_pool_destroy(struct mote_pool *pool);
 
 /* --- the host ------------------------------------------------------------ */
 

@@ -13,12 +13,15 @@
 
 #include "base/fd.h"
 #include "base/guest_abi.h"
+#include "base/num.h"
 #include "base/timeline.h"
 #include "devices/event.h"
 #include "devices/hvt.h"
 #include "memory/guestmem.h"
 
 #define PARTIAL_LINE_MS 2 /* how long a line without its end may wait */
+#define NS_PER_MS	1000000u
+#define TIMEOUT_MAX_MS	60000
 
 struct vcpu *vm_vcpu_get(struct vm *vm, uint32_t id)
 {
@@ -81,6 +84,9 @@ static int commit(struct vm *vm, struct mote_err *err)
 	if (ret == 0 && vm->event_device)
 		ret = new_generation(vm, err);
 	vm->committed = ret == 0;
+	if (ret == 0 && vm->env.trigger && vm->after_ms >= 0)
+		vm->due_at_ns =
+			timeline_now() + (uint64_t)vm->after_ms * NS_PER_MS;
 	return ret;
 }
 
@@ -153,6 +159,7 @@ int vm_pause(struct vm *vm, struct mote_err *err)
 		return err_set(err, ESRCH, "the guest has ended");
 	vm->snapshots.paused_at = timeline_now();
 	park_all(vm);
+	trigger_release(vm->env.trigger);
 	/* It ended meanwhile, and the event is still to be taken. */
 	if (atomic_load(&vm->events.over))
 		return err_set(err, ESRCH, "the guest has ended");
@@ -292,6 +299,9 @@ void vm_rewind_end(struct vm *vm, const struct mote_err *failed)
 	vm->exit_code = 0;
 	vm->ready = vm->committed = vm->console_blocked = false;
 	vm->dispatch_again_ms = -1;
+	vm->due = false;
+	vm->due_at_ns = 0;
+	trigger_rearm(vm->env.trigger);
 }
 
 void vm_ask_stop(struct vm *vm)
@@ -371,6 +381,43 @@ static void dispatch_console(struct vm *vm, unsigned int events)
 		vm->console_blocked = chardev_flush(&vm->console, false);
 }
 
+int vm_timeout(const struct vm *vm)
+{
+	uint64_t now, left;
+
+	if (!vm->due_at_ns)
+		return vm->dispatch_again_ms;
+	now = timeline_now();
+	left = vm->due_at_ns > now ? vm->due_at_ns - now : 0;
+	left = num_min((left + NS_PER_MS - 1) / NS_PER_MS, TIMEOUT_MAX_MS);
+	if (vm->dispatch_again_ms >= 0)
+		left = num_min(left, (uint64_t)vm->dispatch_again_ms);
+	return (int)left;
+}
+
+/* Has the moment of [snapshot] ready come? */
+static void dispatch_due(struct vm *vm, unsigned int events)
+{
+	bool over = vm->due_at_ns && timeline_now() >= vm->due_at_ns;
+
+	if (over)
+		vm->due_at_ns = 0;
+	if (over || (events & EVENT_TRIGGER))
+		vm->due = true;
+}
+
+int vm_settle(struct vm *vm, struct mote_err *err)
+{
+	assert(vm->state == VM_ENDED);
+	if (!vm->env.finish || vm->end != VM_END_EXIT)
+		return err_set(err, ESRCH, "the guest has ended");
+	if (vm->env.keep) /* it may be rewound after it */
+		park_all(vm);
+	else
+		stop_vcpus(vm);
+	return 0;
+}
+
 void vm_dispatch(struct vm *vm)
 {
 	unsigned int events = event_take(&vm->events);
@@ -382,6 +429,7 @@ void vm_dispatch(struct vm *vm)
 			timeline_mark(vm->timeline, "guest ready");
 		vm->ready = true;
 	}
+	dispatch_due(vm, events);
 	if (vm->state != VM_ENDED && (events & EVENT_EXIT))
 		set_ended(vm, VM_END_EXIT);
 	else if (vm->state != VM_ENDED && (events & EVENT_RESET))

@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/event.h"
 #include "base/log.h"
+#include "base/trigger.h"
 #include "devices/chardev.h"
 #include "devices/device.h"
 #include "memory/bus.h"
@@ -81,6 +82,7 @@ struct vm {
 	struct bus bus;
 	struct event_queue events;
 	struct chardev console;
+	struct trigger trigger; /* of [snapshot] ready; env.trigger, or none */
 	struct vcpu_env env;
 
 	pthread_mutex_t table_lock; /* the vCPU table */
@@ -100,6 +102,9 @@ struct vm {
 	int exit_code;
 	struct mote_err err;   /* why it crashed */
 	bool ready;	       /* the mark was written */
+	bool due;	       /* the moment of [snapshot] ready has come */
+	int64_t after_ms;      /* ... comes so long after the start; -1 */
+	uint64_t due_at_ns;    /* ... at that time; 0: not known yet */
 	bool threads;	       /* vCPU threads exist */
 	bool committed;	       /* clocks and generation page are live */
 	bool loaded;	       /* from a snapshot */
@@ -147,8 +152,18 @@ void vm_ask_stop(struct vm *vm);
 void vm_kill(struct vm *vm);
 
 /*
+ * Of a guest that has ended: every vCPU is out of it for good, with whole
+ * registers.  -ESRCH unless [snapshot] when is exit and it ended by itself:
+ * the last instruction of another may be half done.
+ */
+int vm_settle(struct vm *vm, struct mote_err *err);
+
+/* When vm_dispatch wants to run again, ms from now; -1: it does not. */
+int vm_timeout(const struct vm *vm);
+
+/*
  * Take what vCPUs and devices posted; call when events.fd is readable or
- * the time in dispatch_again_ms is over.
+ * the time of vm_timeout is over.
  */
 void vm_dispatch(struct vm *vm);
 

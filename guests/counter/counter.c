@@ -3,7 +3,8 @@
  * counter.c - count in memory and say so, until told to stop.
  *
  * Arguments: until=N ends with code 0 after N (default: never), step_ms=N
- * between two counts (20), quiet=1 prints only what is not a count.
+ * between two counts (20), quiet=1 prints only what is not a count, nap=N
+ * exits once at N with code 7 and goes on where the exit returns.
  * A restored or cloned counter goes on from where it was and says that its
  * generation is new.
  */
@@ -34,6 +35,7 @@ static void say_generation(void)
 int guest_main(const struct mote_boot *boot)
 {
 	uint64_t until = guest_arg_u64("until", UINT64_MAX);
+	uint64_t nap = guest_arg_u64("nap", UINT64_MAX);
 	uint32_t step = (uint32_t)guest_arg_u64("step_ms", 20);
 	int quiet = guest_arg_u64("quiet", 0) != 0;
 
@@ -54,6 +56,8 @@ int guest_main(const struct mote_boot *boot)
 		count++;
 		if (!quiet)
 			say("count", count);
+		if (count == nap)
+			reg_write(boot, MOTE_REG_EXIT, 7);
 		reg_write(boot, MOTE_REG_WAIT, step);
 	}
 	say("done at", count);

@@ -3,7 +3,8 @@
  * touch.c - a guest with a working set: fill=1 writes all its memory, then
  * it says that it is ready and waits to be a new generation; then it writes
  * to pages=N pages (0), in groups of run=N (1) whose starts are stride=N
- * pages apart (1), from 16 MiB on, and exits.  On x86_64 in ring 3.
+ * pages apart (1), from 16 MiB on, and to the word at poke=ADDRESS, and
+ * exits.  On x86_64 in ring 3.
  */
 #include "guest.h"
 
@@ -31,6 +32,8 @@ int guest_main(const struct mote_boot *boot)
 {
 	uint64_t pages = guest_arg_u64("pages", 0);
 	uint64_t run = guest_arg_u64("run", 1);
+	const volatile uint32_t *events = &boot->events;
+	uint64_t poke = guest_arg_u64("poke", 0);
 	uint64_t stride = guest_arg_u64("stride", 1);
 
 	if (run == 0)
@@ -38,8 +41,10 @@ int guest_main(const struct mote_boot *boot)
 	if (guest_arg_u64("fill", 0))
 		fill(boot);
 	reg_write(boot, MOTE_REG_READY, 1);
-	while (!(reg_read(boot, MOTE_REG_EVENTS) & MOTE_EVENT_NEWGEN))
+	while (!(*events & MOTE_EVENT_NEWGEN)) /* no exit is needed to look */
 		reg_write(boot, MOTE_REG_WAIT, 1000);
 	touch(boot->ram[0].base + START, pages, run, stride);
+	if (poke)
+		*(volatile uint64_t *)(uintptr_t)poke = 1;
 	return 0;
 }

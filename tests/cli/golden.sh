@@ -93,12 +93,13 @@ wait "$pid" 2>/dev/null
 pid=
 
 # --- a disk that is missing --------------------------------------------------------
+# A socket of its own: a killed one is answered until its VM process is gone.
 "$mote" run --kernel "$MOTE_GUESTS/hvt-disk.elf" --memory 4M \
-	--disk from="$tmp/from" --disk to="$tmp/to" --set control.socket="$tmp/s" \
+	--disk from="$tmp/from" --disk to="$tmp/to" --set control.socket="$tmp/s2" \
 	>/dev/null 2>"$tmp/err" &
 pid=$!
-until_ok "$mote" ctl "$tmp/s" status
-"$mote" snapshot "$tmp/s" "$tmp/d/disk"
+until_ok "$mote" ctl "$tmp/s2" status
+"$mote" snapshot "$tmp/s2" "$tmp/d/disk"
 check "a guest with disks is saved" 0 $?
 kill -9 "$pid"
 wait "$pid" 2>/dev/null
@@ -115,9 +116,9 @@ if [ -x "$trip" ]; then
 	check "before there could be a VM" 0 "$(grep -c '^[0-9]* 16 ' "$tmp/trip")"
 fi
 "$mote" restore "$tmp/d/disk" --disk from="$tmp/from" --disk to="$tmp/to" \
-	--set control.socket="$tmp/s" >/dev/null 2>"$tmp/err" &
+	--set control.socket="$tmp/s3" >/dev/null 2>"$tmp/err" &
 pid=$!
-until_ok "$mote" ctl "$tmp/s" status
-"$mote" ctl "$tmp/s" status >"$tmp/out"
+until_ok "$mote" ctl "$tmp/s3" status
+"$mote" ctl "$tmp/s3" status >"$tmp/out"
 has "with it, it runs" "state: running" "$tmp/out"
 exit "$failed"

@@ -175,6 +175,7 @@ static inline bool same_config(const struct vm_config *a,
 	       same_text(a->console.path, b->console.path) &&
 	       same_text(a->snapshot.dir, b->snapshot.dir) &&
 	       a->snapshot.when == b->snapshot.when &&
+	       same_text(a->snapshot.ready, b->snapshot.ready) &&
 	       a->snapshot.durability == b->snapshot.durability &&
 	       same_text(a->restore.from, b->restore.from) &&
 	       a->restore.memory == b->restore.memory &&

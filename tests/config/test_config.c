@@ -466,16 +466,16 @@ Test(config, what_belongs_to_a_run_is_forgotten)
 		"[vm]\nkernel = /k\ncmdline = a b\nmemory = 8M\n"
 		"[disk.d]\nreadonly = yes\n[net.n]\nmtu = 1400\n";
 	static const char *const run[] = {
-		"vm.core=/c",		"console.type=file",
-		"console.path=/p",	"disk.d.path=/d",
-		"net.n.tap=tap0",	"snapshot.dir=/s",
-		"snapshot.when=ready",	"snapshot.durability=none",
-		"restore.from=/f",	"restore.memory=copy",
-		"restore.verify=eager", "sandbox.enable=no",
-		"sandbox.user=me",	"sandbox.group=us",
-		"control.socket=/o",	"metrics.file=/m",
-		"log.level=debug",	"log.file=/l",
-		"log.format=json",
+		"vm.core=/c",	       "console.type=file",
+		"console.path=/p",     "disk.d.path=/d",
+		"net.n.tap=tap0",      "snapshot.dir=/s",
+		"snapshot.when=ready", "snapshot.durability=none",
+		"snapshot.ready=idle", "restore.from=/f",
+		"restore.memory=copy", "restore.verify=eager",
+		"sandbox.enable=no",   "sandbox.user=me",
+		"sandbox.group=us",    "control.socket=/o",
+		"metrics.file=/m",     "log.level=debug",
+		"log.file=/l",	       "log.format=json",
 	};
 	AUTO_PARSED a = parse(machine);
 	AUTO_PARSED b = parse(machine);

@@ -293,7 +293,6 @@ Test(keys, words_of_later_are_refused_by_name)
 		"vm.protocol=pvh",	    "vm.protocol=linux",
 		"vm.protocol=multiboot",    "restore.verify=lazy",
 		"memory.dirty_tracking=wp", "memory.dirty_tracking=ring",
-		"snapshot.when=signal",	    "snapshot.when=exit",
 		"restore.memory=uffd",	    "restore.verify=once",
 	};
 
@@ -308,6 +307,44 @@ Test(keys, words_of_later_are_refused_by_name)
 		cr_assert_eq(p.ret, -EINVAL);
 		cr_assert_str_eq(msg(&p, 0), want);
 	}
+}
+
+Test(keys, snapshot_ready_has_four_forms)
+{
+	static const struct {
+		const char *text;
+		enum snapshot_ready on;
+		const char *words;
+		uint64_t ms;
+	} good[] = {
+		{"mark", READY_MARK, NULL, 0},
+		{"idle", READY_IDLE, NULL, 0},
+		{"console:up: yes", READY_CONSOLE, "up: yes", 0},
+		{"console:after:1s", READY_CONSOLE, "after:1s", 0},
+		{"after:2s", READY_AFTER, NULL, 2000},
+		{"after:0", READY_AFTER, NULL, 0},
+		{"after:60m", READY_AFTER, NULL, 3600000},
+	};
+	static const char *const bad[] = {
+		"",	  "marks",     "console", "console:", "after:",
+		"after:", "after:61m", "after:1", "Idle",     "after: 1s"};
+	struct config_ready r;
+
+	cr_assert_eq(config_parse_ready(NULL, &r), 0);
+	cr_assert_eq(r.on, READY_MARK);
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		cr_assert_eq(config_parse_ready(good[i].text, &r), 0, "%s",
+			     good[i].text);
+		cr_expect_eq(r.on, good[i].on, "%s", good[i].text);
+		cr_expect_eq(r.ms, good[i].ms, "%s", good[i].text);
+		if (good[i].words)
+			cr_expect_str_eq(r.text, good[i].words);
+		else
+			cr_expect_null(r.text);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		cr_expect_eq(config_parse_ready(bad[i], &r), -EINVAL, "%s",
+			     bad[i]);
 }
 
 static void set_number(const struct key *k, uint64_t v, int want)

@@ -18,10 +18,26 @@ struct rewound {
 	struct vmtest t;
 	struct vmtest_snapshot s;
 	struct rewind *r;
+	char next[32]; /* what it counts first after a restore */
 };
 
-/* A counter that was saved after its third count and ends at until. */
-static void setup(struct rewound *w, const char *args)
+/* The line after the last count that t said. */
+static void next_count(const struct vmtest *t, char next[32])
+{
+	const char *last = NULL, *p = t->out;
+
+	while ((p = strstr(p, "count ")))
+		last = p++;
+	cr_assert_not_null(last, "%s", t->out);
+	snprintf(next, 32, "count %d\n", atoi(last + strlen("count ")) + 1);
+}
+
+/*
+ * A counter that was saved after its third count or a later one; loaded with
+ * [snapshot] when, ready at the text "count 59".
+ */
+static void setup_when(struct rewound *w, const char *args,
+		       enum snapshot_when when)
 {
 	struct vmtest t;
 
@@ -30,12 +46,24 @@ static void setup(struct rewound *w, const char *args)
 	vmtest_wait_for(&t, "count 3\n");
 	cr_assert_eq(vm_pause(t.vm, &t.err), 0, "%s", t.err.msg);
 	vm_dispatch(t.vm);
+	vmtest_drain(&t);
+	next_count(&t, w->next);
 	vmtest_save(&t, &w->s);
 	vmtest_init(&w->t, args);
 	vmtest_fini(&t);
+	if (when != SNAPSHOT_NEVER) {
+		w->t.cfg.snapshot.when = when;
+		free(w->t.cfg.snapshot.ready);
+		w->t.cfg.snapshot.ready = strdup("console:count 59");
+	}
 	vmtest_load(&w->t, &w->s);
 	cr_assert_eq(rewind_init(&w->r, w->t.vm, w->t.from, &w->t.err), 0, "%s",
 		     w->t.err.msg);
+}
+
+static void setup(struct rewound *w, const char *args)
+{
+	setup_when(w, args, SNAPSHOT_NEVER);
 }
 
 static void teardown(struct rewound *w)
@@ -51,8 +79,7 @@ static uint64_t go_back(struct rewound *w)
 {
 	uint64_t pages = 0;
 
-	cr_assert_eq(rewind_vm(w->r, &pages, &w->t.err), 0, "%s",
-		     w->t.err.msg);
+	cr_assert_eq(rewind_vm(w->r, &pages, &w->t.err), 0, "%s", w->t.err.msg);
 	cr_assert_eq(w->t.vm->state, VM_PAUSED);
 	vmtest_drain(&w->t);
 	w->t.out_len = 0;
@@ -78,17 +105,53 @@ Test(vm_rewind, an_ended_guest_runs_again)
 {
 	struct rewound w;
 
-	setup(&w, "until=6 step_ms=1");
+	setup(&w, "until=60 step_ms=1");
 	cr_assert_eq(vm_start(w.t.vm, false, &w.t.err), 0, "%s", w.t.err.msg);
 	for (int i = 0; i < 20; i++) {
 		vmtest_wait_end(&w.t);
 		cr_assert_eq(w.t.vm->end, VM_END_EXIT);
-		cr_assert_not_null(strstr(w.t.out, "done at 6\n"), "%d: %s", i,
+		cr_assert_not_null(strstr(w.t.out, "done at 60\n"), "%d: %s", i,
 				   w.t.out);
-		cr_assert_null(strstr(w.t.out, "count 3\n"), "%d: %s", i,
-			       w.t.out);
+		cr_assert_eq(strstr(w.t.out, "count "),
+			     strstr(w.t.out, w.next), "%d: %s", i, w.t.out);
 		cr_assert_gt(go_back(&w), 0);
 		cr_assert_eq(w.t.vm->end, VM_END_NONE);
+		resume(&w);
+	}
+	teardown(&w);
+}
+
+Test(vm_rewind, an_ended_guest_runs_again_after_it_was_saved)
+{
+	struct vmtest_snapshot end;
+	struct rewound w;
+
+	setup_when(&w, "until=60 step_ms=1", SNAPSHOT_EXIT);
+	cr_assert_eq(vm_start(w.t.vm, false, &w.t.err), 0, "%s", w.t.err.msg);
+	for (int i = 0; i < 3; i++) {
+		vmtest_wait_end(&w.t);
+		cr_assert_not_null(strstr(w.t.out, "done at 60\n"), "%d: %s", i,
+				   w.t.out);
+		cr_assert_eq(vm_settle(w.t.vm, &w.t.err), 0, "%s", w.t.err.msg);
+		vmtest_save(&w.t, &end);
+		vmtest_remove(&end);
+		go_back(&w);
+		resume(&w);
+	}
+	teardown(&w);
+}
+
+Test(vm_rewind, the_moment_of_ready_comes_again)
+{
+	struct rewound w;
+
+	setup_when(&w, "step_ms=1", SNAPSHOT_READY);
+	cr_assert_eq(vm_start(w.t.vm, false, &w.t.err), 0, "%s", w.t.err.msg);
+	for (int i = 0; i < 3; i++) {
+		vmtest_wait_for(&w.t, "count 60\n");
+		cr_expect(w.t.vm->due, "%d", i);
+		go_back(&w);
+		cr_expect_not(w.t.vm->due, "%d", i);
 		resume(&w);
 	}
 	teardown(&w);
@@ -101,7 +164,7 @@ Test(vm_rewind, a_running_guest_goes_back_byte_by_byte)
 	setup(&w, "step_ms=1");
 	cr_assert_eq(vm_start(w.t.vm, false, &w.t.err), 0, "%s", w.t.err.msg);
 	for (int i = 0; i < 5; i++) {
-		vmtest_wait_for(&w.t, "count 9\n");
+		vmtest_wait_for(&w.t, w.next);
 		go_back(&w);
 		expect_same_as_saved(&w);
 		resume(&w);
@@ -114,7 +177,7 @@ Test(vm_rewind, each_run_is_a_generation_of_its_own)
 	char first[64] = "", *line;
 	struct rewound w;
 
-	setup(&w, "until=5 step_ms=1");
+	setup(&w, "until=60 step_ms=1");
 	cr_assert_eq(vm_start(w.t.vm, false, &w.t.err), 0, "%s", w.t.err.msg);
 	for (int i = 0; i < 3; i++) {
 		vmtest_wait_end(&w.t);
@@ -133,7 +196,7 @@ Test(vm_rewind, input_and_stop_of_the_run_before_are_gone)
 {
 	struct rewound w;
 
-	setup(&w, "until=5 step_ms=1");
+	setup(&w, "until=60 step_ms=1");
 	cr_assert_eq(vm_start(w.t.vm, true, &w.t.err), 0, "%s", w.t.err.msg);
 	w.t.vm->console.in[0] = 's';
 	w.t.vm->console.in_len = 1;
@@ -143,7 +206,7 @@ Test(vm_rewind, input_and_stop_of_the_run_before_are_gone)
 	expect_same_as_saved(&w);
 	resume(&w);
 	vmtest_wait_end(&w.t);
-	cr_assert_not_null(strstr(w.t.out, "done at 5\n"), "%s", w.t.out);
+	cr_assert_not_null(strstr(w.t.out, "done at 60\n"), "%s", w.t.out);
 	teardown(&w);
 }
 
@@ -187,7 +250,7 @@ Test(vm_rewind, diffs_after_it_are_to_its_snapshot)
 	go_back(&w);
 	cr_assert_str_eq(w.t.vm->reference.name, strrchr(w.s.dir, '/') + 1);
 	resume(&w);
-	vmtest_wait_for(&w.t, "count 8\n");
+	vmtest_wait_for(&w.t, w.next);
 	cr_assert_eq(vm_pause(w.t.vm, &w.t.err), 0, "%s", w.t.err.msg);
 	vmtest_save_diff(&w.t, &diff, true);
 	vmtest_remove(&own);
@@ -202,9 +265,11 @@ Test(vm_rewind, of_a_diff_the_parents_pages_come_back)
 
 	setup(&w, "step_ms=1");
 	cr_assert_eq(vm_start(w.t.vm, false, &w.t.err), 0, "%s", w.t.err.msg);
-	vmtest_wait_for(&w.t, "count 6\n");
+	vmtest_wait_for(&w.t, w.next);
 	cr_assert_eq(vm_pause(w.t.vm, &w.t.err), 0, "%s", w.t.err.msg);
 	vm_dispatch(w.t.vm);
+	vmtest_drain(&w.t);
+	next_count(&w.t, d.next);
 	vmtest_save_diff(&w.t, &diff, true);
 
 	vmtest_init(&d.t, "step_ms=1");
@@ -212,11 +277,12 @@ Test(vm_rewind, of_a_diff_the_parents_pages_come_back)
 	cr_assert_eq(rewind_init(&d.r, d.t.vm, d.t.from, &d.t.err), 0, "%s",
 		     d.t.err.msg);
 	cr_assert_eq(vm_start(d.t.vm, false, &d.t.err), 0, "%s", d.t.err.msg);
-	vmtest_wait_for(&d.t, "count 10\n");
+	vmtest_wait_for(&d.t, d.next);
 	go_back(&d);
 	resume(&d);
-	vmtest_wait_for(&d.t, "count 7\n");
-	cr_assert_null(strstr(d.t.out, "count 6\n"), "%s", d.t.out);
+	vmtest_wait_for(&d.t, d.next);
+	cr_assert_eq(strstr(d.t.out, "count "), strstr(d.t.out, d.next), "%s",
+		     d.t.out);
 	go_back(&d);
 	d.s = diff;
 	teardown(&d);
@@ -229,7 +295,7 @@ Test(vm_rewind, refused_by_name)
 	struct rewound w;
 	struct rewind *r;
 
-	setup(&w, "until=5 step_ms=1");
+	setup(&w, "until=60 step_ms=1");
 	cr_assert_eq(rewind_vm(w.r, NULL, &err), -ESRCH);
 	cr_assert_not_null(strstr(err.msg, "has not run"), "%s", err.msg);
 	cr_assert_eq(vm_start(w.t.vm, true, &w.t.err), 0, "%s", w.t.err.msg);
@@ -239,7 +305,7 @@ Test(vm_rewind, refused_by_name)
 	vmtest_fini(&w.t);
 	rewind_fini(w.r);
 
-	vmtest_init(&w.t, "until=5");
+	vmtest_init(&w.t, "until=60");
 	w.t.cfg.restore.memory = RESTORE_COPY;
 	vmtest_load(&w.t, &w.s);
 	cr_assert_eq(rewind_init(&r, w.t.vm, w.t.from, &err), -EINVAL);

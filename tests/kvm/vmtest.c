@@ -122,7 +122,7 @@ void vmtest_drain(struct vmtest *t)
 void vmtest_turn(struct vmtest *t)
 {
 	struct pollfd p = {.fd = t->vm->events.fd, .events = POLLIN};
-	int again = t->vm->dispatch_again_ms;
+	int again = vm_timeout(t->vm);
 
 	poll(&p, 1, again >= 0 ? again : 200);
 	vm_dispatch(t->vm);

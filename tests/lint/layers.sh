@@ -5,7 +5,7 @@
 # Prints a line "ok NAME" or "FAIL NAME: what" for each folder.
 set -u
 
-git ls-files --cached --others --exclude-standard 'vmm/*.[ch]' 'config/*.[ch]' |
+git ls-files --cached --others --exclude-standard 'vmm/*.[ch]' 'config/*.[ch]' 'cli/*.[ch]' 'oci/*.[ch]' 'tools/*.[ch]' |
 	xargs awk '
 # Which layer a file belongs to; "" for what has no rule.
 function layer(f) {
@@ -18,7 +18,7 @@ function layer(f) {
 	if (f ~ /^(vm|build|build_hvt|core)\.[ch]$/) return 5
 	if (f ~ /^doctor(_uapi|_machine)?\.[ch]$/) return 5
 	if (f ~ /^snapshot\//) return 6
-	if (f ~ /^mote\.[ch]$/) return 7
+	if (f ~ /^(mote|pool)\.[ch]$/) return 7
 	if (f ~ /^launch\//) return 8
 	if (f ~ /^(cli|oci|tools)\//) return 9
 	return ""

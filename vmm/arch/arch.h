@@ -76,9 +76,12 @@ int arch_vm_ready(struct arch_vm *a, struct mote_err *err);
 
 /* --- a vCPU ------------------------------------------------------------- */
 
-/* CPUID, features, firmware version, ...: before its first run. */
-int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd, uint32_t id,
-		   struct mote_err *err);
+/*
+ * CPUID, features, firmware version, ...: before its first run.  fd and run
+ * (its kvm_run) stay the caller's.
+ */
+int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd,
+		   struct kvm_run *run, uint32_t id, struct mote_err *err);
 void arch_vcpu_fini(struct arch_vcpu *v);
 
 enum arch_exit {
@@ -107,9 +110,12 @@ struct arch_boot {
 uint64_t arch_boot_page(void);
 uint64_t arch_generation_page(void);
 
-/* Tables in RAM (page tables, device tree); *fdt: its gpa or 0. */
+/*
+ * Tables in RAM (page tables, device tree); *fdt: its gpa or 0.  user_mode:
+ * as of the entry; the tables are out of the guest's reach then.
+ */
 int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
-		     const struct vm_config *cfg, uint64_t *fdt,
+		     const struct vm_config *cfg, bool user_mode, uint64_t *fdt,
 		     struct mote_err *err);
 
 /* Registers at entry; vCPUs but 0 wait for the architecture's start call. */
@@ -165,6 +171,19 @@ int arch_vcpu_save(struct arch_vcpu *v, struct snap_writer *w,
 		   struct mote_err *err);
 int arch_vcpu_load(struct arch_vcpu *v, struct snap_reader *r,
 		   struct mote_err *err);
+
+/*
+ * A vCPU that will be rewound (snapshot/rewind.h): after its load, remember
+ * what is needed to bring the loaded state back with few calls.  Then arch_vcpu_rewind is arch_vcpu_load of the same section once
+ * more.  whole: the guest crashed, which may have changed more than it could
+ * by running.
+ */
+int arch_vcpu_remember(struct arch_vcpu *v, const struct memslot_table *slots,
+		       struct mote_err *err);
+int arch_vcpu_rewind(struct arch_vcpu *v, struct snap_reader *r, bool whole,
+		     struct mote_err *err);
+void arch_vcpu_forget(struct arch_vcpu *v);
+
 int arch_vm_commit(struct arch_vm *a, struct mote_err *err);
 int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err);
 

@@ -22,6 +22,7 @@ enum event_bits {
 	EVENT_FAIL = 1 << 4,	/* a host call failed in a vCPU thread */
 	EVENT_CONSOLE = 1 << 5, /* console output waits */
 	EVENT_LINE = 1 << 6,	/* ... and holds a whole line, or much */
+	EVENT_TRIGGER = 1 << 7, /* the moment of trigger.h has come */
 };
 
 struct event_queue {

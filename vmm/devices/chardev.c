@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/event.h"
 #include "base/num.h"
+#include "base/trigger.h"
 #include "snapshot/stream.h"
 
 #define CHUNK	4096u /* PIPE_BUF: a pipe that polls writable takes it */
@@ -74,8 +75,10 @@ static void put_locked(struct chardev *c, uint8_t byte)
 void chardev_put(struct chardev *c, uint8_t byte)
 {
 	unsigned int events = 0;
+	bool hit;
 
 	pthread_mutex_lock(&c->lock);
+	hit = trigger_scan(c->trigger, &byte, 1);
 	if (c->out_fd >= 0 || c->keep)
 		put_locked(c, byte);
 	/* Wake for the first byte (a timer then runs), a line, or much. */
@@ -85,6 +88,8 @@ void chardev_put(struct chardev *c, uint8_t byte)
 	    (byte == '\n' || c->out_len == MUCH || c->out_len >= PACE_AT))
 		events |= EVENT_CONSOLE | EVENT_LINE;
 	pthread_mutex_unlock(&c->lock);
+	if (hit)
+		trigger_reached(c->trigger, TRIGGER_CONSOLE);
 	if (events)
 		event_post(c->events, events);
 }
@@ -94,6 +99,7 @@ size_t chardev_write(struct chardev *c, const void *buf, size_t len)
 	unsigned int events = 0;
 	const uint8_t *p = buf;
 	size_t n = 0;
+	bool hit;
 
 	pthread_mutex_lock(&c->lock);
 	if (c->out_fd < 0 && !c->keep)
@@ -104,11 +110,14 @@ size_t chardev_write(struct chardev *c, const void *buf, size_t len)
 		if (p[n] == '\n')
 			events |= EVENT_LINE;
 	}
+	hit = trigger_scan(c->trigger, buf, n);
 	if (c->out_fd < 0)
 		events = 0;
 	else if (n)
 		events |= EVENT_CONSOLE | (c->out_len >= MUCH ? EVENT_LINE : 0);
 	pthread_mutex_unlock(&c->lock);
+	if (hit)
+		trigger_reached(c->trigger, TRIGGER_CONSOLE);
 	if (events)
 		event_post(c->events, events);
 	return n;

@@ -24,6 +24,7 @@ struct event_queue;
 struct mote_err;
 struct snap_section;
 struct snap_writer;
+struct trigger;
 
 #define CHARDEV_OUT (64u << 10)
 #define CHARDEV_IN  (4u << 10)
@@ -40,6 +41,7 @@ struct chardev {
 	uint8_t *in; /* behind out; not in here: it would be zeroed */
 	uint32_t in_head, in_len;
 	uint64_t dropped;
+	struct trigger *trigger; /* looks for a text in the output; or NULL */
 };
 
 int chardev_init(struct chardev *c, int in_fd, int out_fd,

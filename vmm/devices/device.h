@@ -23,6 +23,7 @@ struct memslot_table;
 struct mote_err;
 struct snap_section;
 struct snap_writer;
+struct trigger;
 
 /* What a model may use of the machine; outlives the device. */
 struct device_config {
@@ -31,8 +32,8 @@ struct device_config {
 	struct event_queue *events;
 	struct memslot_table *slots;
 	struct chardev *console;
-	uint64_t boot_page; /* gpa of struct mote_boot */
-	bool hold_ready;    /* a snapshot is taken at the ready mark */
+	uint64_t boot_page;	 /* gpa of struct mote_boot */
+	struct trigger *trigger; /* NULL: nobody waits for a moment */
 };
 
 struct device_ops {

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/event.h"
 #include "base/guest_abi.h"
+#include "base/trigger.h"
 #include "devices/event.h"
 #include "devices/models.h"
 #include "memory/guestmem.h"
@@ -20,8 +21,6 @@
 
 #define HCALL_SUCCESS	0
 #define HCALL_PARAMETER (-4)
-
-#define READY_HOLD_MS 1000u /* at most; a park ends it */
 
 struct event_device {
 	uint32_t events;
@@ -82,10 +81,9 @@ static void reg_write(struct device *dev, uint64_t reg, uint32_t val)
 
 	switch (reg) {
 	case MOTE_REG_READY:
-		/* Not past the mark before the VM thread has parked us. */
-		if (e->ready++ == 0 && dev->cfg.hold_ready)
-			dev->wait_ms = READY_HOLD_MS;
 		event_post(dev->cfg.events, EVENT_READY);
+		if (e->ready++ == 0)
+			trigger_reached(dev->cfg.trigger, TRIGGER_MARK);
 		break;
 	case MOTE_REG_EXIT:
 		event_end(dev->cfg.events, EVENT_EXIT, (int)(val & 0xff));
@@ -95,8 +93,11 @@ static void reg_write(struct device *dev, uint64_t reg, uint32_t val)
 		publish(dev);
 		break;
 	case MOTE_REG_WAIT:
-		if (!e->events)
-			dev->wait_ms = val;
+		if (e->events)
+			break;
+		dev->wait_ms = val;
+		if (val)
+			trigger_reached(dev->cfg.trigger, TRIGGER_IDLE);
 		break;
 	default:
 		break;

@@ -15,6 +15,7 @@
 #include "base/event.h"
 #include "base/fd.h"
 #include "base/num.h"
+#include "base/trigger.h"
 #include "devices/chardev.h"
 #include "devices/device.h"
 #include "devices/models.h"
@@ -27,8 +28,8 @@
 
 /* A call that goes on in hvt_wait. */
 struct pending {
-	uint32_t call;	  /* HVT_POLL, HVT_PUTS or 0 */
-	uint64_t gpa;	  /* poll: where the answer goes */
+	uint32_t call;	  /* HVT_POLL, HVT_PUTS, HVT_HALT or 0 */
+	uint64_t gpa;	  /* poll: where the answer goes; halt: the call */
 	uint64_t left_ns; /* poll: not yet waited */
 	uint64_t data, len;
 };
@@ -454,6 +455,8 @@ static void do_halt(struct device *dev, uint64_t gpa)
 		return;
 	}
 	h->cookie = c.cookie;
+	/* It does not return, in a restored machine neither. */
+	h->pending = (struct pending){.call = HVT_HALT, .gpa = gpa};
 	event_end(dev->cfg.events, EVENT_EXIT, c.exit_status & 0xff);
 }
 
@@ -547,6 +550,8 @@ static void report_ready(struct device *dev)
 
 	h->ready = true;
 	event_post(dev->cfg.events, EVENT_READY);
+	trigger_reached(dev->cfg.trigger, TRIGGER_MARK);
+	trigger_reached(dev->cfg.trigger, TRIGGER_IDLE);
 }
 
 static bool wait_poll(struct device *dev)
@@ -604,7 +609,15 @@ bool hvt_wait(void *opaque)
 	struct device *dev = opaque;
 	struct hvt *h = dev->priv;
 
-	return h->pending.call == HVT_POLL ? wait_poll(dev) : wait_puts(dev);
+	switch (h->pending.call) {
+	case HVT_POLL:
+		return wait_poll(dev);
+	case HVT_PUTS:
+		return wait_puts(dev);
+	default:
+		do_halt(dev, h->pending.gpa);
+		return false;
+	}
 }
 
 /* --- state -----------------------------------------------------------------
@@ -721,7 +734,8 @@ static int hvt_load(struct device *dev, struct snap_section *s,
 	p->len = snap_get_u64(s);
 	h->ready = snap_get_u8(s) != 0;
 	h->restored = true;
-	if (p->call != 0 && p->call != HVT_POLL && p->call != HVT_PUTS)
+	if (p->call != 0 && p->call != HVT_POLL && p->call != HVT_PUTS &&
+	    p->call != HVT_HALT)
 		return bad_field("the pending call can't be one", err);
 	return 0;
 }

@@ -49,6 +49,8 @@ static int ask(struct broker *b, struct broker_msg *msg, int fd, int *fds,
 			break;
 		if (ret == 0 && msg->op == BROKER_STOP)
 			*stop = true;
+		if (ret == 0 && msg->op == BROKER_SNAPSHOT)
+			b->snap_asked = true;
 	}
 	if (ret < 0)
 		return err_set(err, -ret, "launcher: %s", strerror(-ret));

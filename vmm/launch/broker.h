@@ -34,7 +34,8 @@ enum broker_op {
 	BROKER_METRICS, /* to be written to their file; no reply */
 	/* launcher to VM process */
 	BROKER_REPLY = 100,
-	BROKER_STOP, /* ask the guest to end */
+	BROKER_STOP,	 /* ask the guest to end */
+	BROKER_SNAPSHOT, /* take one: [snapshot] when=signal */
 };
 
 struct broker_msg {
@@ -56,6 +57,7 @@ struct broker {
 	int sync;		      /* enum snapdir_sync */
 	int core_dir;		      /* unjailed: [vm] core; -1 */
 	struct metrics_file *metrics; /* unjailed: [metrics] file */
+	bool snap_asked; /* BROKER_SNAPSHOT came; cleared when served */
 };
 
 int broker_send(int sock, const struct broker_msg *msg, int fd);
@@ -66,7 +68,8 @@ int broker_recv(int sock, struct broker_msg *msg, int *fds, int max, int *n);
 /*
  * VM process: ask for the three files of snapshot name under parent_fd
  * (-1: the configured directory; borrowed), then make it whole or drop it.
- * base as in snapdir.h.  *stop is set when a BROKER_STOP arrived meanwhile.
+ * base as in snapdir.h.  *stop is set when a BROKER_STOP arrived meanwhile,
+ * snap_asked when a BROKER_SNAPSHOT did.
  */
 int broker_snap_begin(struct broker *b, int parent_fd, const char *name,
 		      const char *base, struct mote_snapshot_files *files,

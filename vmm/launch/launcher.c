@@ -271,15 +271,23 @@ static bool serve_child(struct launcher *l, struct launch_result *res, int *ret,
 	return true;
 }
 
-/* A signal of ours: pass it on; the second one ends the child. */
+/* A signal of ours: pass it on; the second to stop ends the child. */
 static void relay_signal(struct launcher *l, int *asked)
 {
 	const struct broker_msg stop = {.op = BROKER_STOP};
+	const struct broker_msg snapshot = {.op = BROKER_SNAPSHOT};
+	struct pollfd room = {.fd = l->broker.sock, .events = POLLOUT};
 	struct signalfd_siginfo info;
 
 	while (read(l->fds.signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			continue;
+		if (info.ssi_signo == SIGUSR1) {
+			/* One that does not listen has enough of them. */
+			if (poll(&room, 1, 0) > 0 && (room.revents & POLLOUT))
+				broker_send(l->broker.sock, &snapshot, -1);
+			continue;
+		}
 		if ((*asked)++ == 0) {
 			l->asked_ns = timeline_now();
 			broker_send(l->broker.sock, &stop, -1);
@@ -337,7 +345,7 @@ static int reap_child(struct launcher *l)
 		if (poll(&p, 1, REAP_STEP_MS) <= 0)
 			continue;
 		if (read(l->fds.signals, &info, sizeof(info)) == sizeof(info) &&
-		    info.ssi_signo != SIGCHLD)
+		    info.ssi_signo != SIGCHLD && info.ssi_signo != SIGUSR1)
 			kill(l->child, SIGKILL);
 	}
 }
@@ -354,7 +362,9 @@ static int watch_child(struct launcher *l, struct launch_result *res,
 			{.fd = l->broker.sock, .events = POLLIN},
 			{.fd = l->fds.signals, .events = POLLIN},
 		};
-		int n = poll(p, 2, asked ? (int)(limit + GRACE_MS) : -1);
+		/* A snapshot takes as long as its disk; then it must talk. */
+		bool hurry = asked && !l->snap.made;
+		int n = poll(p, 2, hurry ? (int)(limit + GRACE_MS) : -1);
 
 		if (n == 0)
 			kill(l->child, SIGKILL); /* it does not even hear us */

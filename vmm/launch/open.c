@@ -156,8 +156,21 @@ static int open_snapshot_dir(struct launcher *l, struct mote_err *err)
 			  err);
 	if (ret < 0)
 		return ret;
+	if (launch_is(l->opt->cfg, "snapshot.when", "never"))
+		return 0;
 	/* Better now than when the guest has run. */
-	if (launch_is(l->opt->cfg, "snapshot.when", "ready") &&
+	if (!snapdir_name_ok(l->fds.snapshot_name))
+		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+				     "snapshot.dir: %s: expected the path of "
+				     "a directory to be made, its name of up "
+				     "to %d bytes",
+				     dir, SNAPDIR_NAME_MAX - 1);
+	if (faccessat(l->fds.snapshot_dir, ".", W_OK | X_OK, AT_EACCESS) < 0)
+		return err_set_class(err, errno, err_path_class(errno),
+				     "snapshot.dir: no place for %s: %s", dir,
+				     strerror(errno));
+	if ((launch_is(l->opt->cfg, "snapshot.when", "ready") ||
+	     launch_is(l->opt->cfg, "snapshot.when", "exit")) &&
 	    faccessat(l->fds.snapshot_dir, l->fds.snapshot_name, F_OK,
 		      AT_SYMLINK_NOFOLLOW) == 0)
 		return err_set_class(err, EEXIST, ERR_CLASS_DATA,
@@ -275,6 +288,8 @@ static int take_signals(struct launcher *l, struct mote_err *err)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGCHLD);
+	if (launch_is(l->opt->cfg, "snapshot.when", "signal"))
+		sigaddset(&set, SIGUSR1);
 	signal(SIGPIPE, SIG_IGN);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	l->fds.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -119,12 +119,18 @@ static int check_base(int parent_fd, const char *base, struct mote_err *err)
 			     base + 33);
 }
 
+bool snapdir_name_ok(const char *name)
+{
+	return *name && strlen(name) < SNAPDIR_NAME_MAX && !strchr(name, '/') &&
+	       !strchr(name, '\n') && strcmp(name, ".") != 0 &&
+	       strcmp(name, "..") != 0;
+}
+
 static int check_name(int parent_fd, const char *name, struct mote_err *err)
 {
 	struct stat st;
 
-	if (!*name || strlen(name) >= SNAPDIR_NAME_MAX || strchr(name, '/') ||
-	    strchr(name, '\n') || !strcmp(name, ".") || !strcmp(name, ".."))
+	if (!snapdir_name_ok(name))
 		return err_set_class(err, EINVAL, ERR_CLASS_USAGE,
 				     "snapshot name \"%.64s\": expected a "
 				     "plain file name",

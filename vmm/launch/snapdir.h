@@ -29,6 +29,9 @@ enum snapdir_sync {
 	SNAPDIR_SYNC_NONE,
 };
 
+/* Can a snapshot be called so?  A plain file name, and room for .tmp-. */
+bool snapdir_name_ok(const char *name);
+
 /*
  * Make the folder for snapshot name under parent_fd, which is taken over,
  * also by a failure.  base: NULL, or of a diff the digest (32 hexadecimal

@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "base/timeline.h"
+#include "launch/autosnap.h"
 #include "launch/broker.h"
 #include "launch/console.h"
 #include "launch/control.h"
@@ -53,7 +54,7 @@ struct vmproc {
 	bool stop_came;	    /* ... by a message that came amid a request */
 	bool stopped_by_us; /* and did not in time */
 	uint64_t stop_at_ns;
-	bool ready_done; /* when=ready has been served */
+	struct autosnap autosnap;
 };
 
 static enum mote_seccomp seccomp_mode(const struct mote_config *cfg)
@@ -66,6 +67,15 @@ static enum mote_seccomp seccomp_mode(const struct mote_config *cfg)
 	if (launch_is(cfg, "sandbox.seccomp", "errno"))
 		return MOTE_SECCOMP_ERRNO;
 	return MOTE_SECCOMP_KILL;
+}
+
+/* A line of our own, where [log] level wants it; the library asks itself. */
+static void log_above(void *opaque, int level, const char *line)
+{
+	struct vmproc *p = opaque;
+
+	if (launch_log_level(p->opt->cfg) >= level)
+		launch_log_line(&p->log, level, line);
 }
 
 /* --- jail ------------------------------------------------------------------
@@ -171,7 +181,7 @@ static int save(struct vmproc *p, struct mote_snapshot_files *files,
 	int ret;
 
 	mote_vm_status(p->vm, &st, NULL);
-	ret = mote_vm_pause(p->vm, err);
+	ret = st.state == MOTE_ENDED ? 0 : mote_vm_pause(p->vm, err);
 	if (ret < 0)
 		return ret;
 	ret = mote_vm_snapshot(p->vm, files, opt, err);
@@ -221,6 +231,11 @@ static int snapshot(struct vmproc *p, int parent_fd, const char *name,
 	meter_snapshot(&p->meter, ret == 0, timeline_now() - began,
 		       st.state == MOTE_RUNNING);
 	return ret;
+}
+
+static int take_snapshot(void *opaque, const char *name, struct mote_err *err)
+{
+	return snapshot(opaque, -1, name, false, err);
 }
 
 /* --- control ----------------------------------------------------------------
@@ -406,6 +421,8 @@ static void read_broker(struct vmproc *p)
 
 	if (ret == 0 && msg.op == BROKER_STOP)
 		ask_stop(p);
+	else if (ret == 0 && msg.op == BROKER_SNAPSHOT)
+		p->broker->snap_asked = true;
 	else if (ret < 0 && ret != -EAGAIN)
 		mote_vm_kill(p->vm); /* no launcher, no VM */
 }
@@ -414,29 +431,21 @@ static void read_signal(struct vmproc *p)
 {
 	struct signalfd_siginfo info;
 
-	if (read(p->fds->signals, &info, sizeof(info)) == sizeof(info) &&
-	    info.ssi_signo != SIGCHLD)
+	if (read(p->fds->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGUSR1)
+		p->broker->snap_asked = true;
+	else if (info.ssi_signo != SIGCHLD)
 		ask_stop(p);
-}
-
-/* [snapshot] when=ready: once, when the mark is there. */
-static int serve_ready(struct vmproc *p, struct mote_err *err)
-{
-	struct mote_status st;
-
-	if (p->ready_done || !launch_is(p->opt->cfg, "snapshot.when", "ready"))
-		return 0;
-	mote_vm_status(p->vm, &st, NULL);
-	if (!st.ready || st.state != MOTE_RUNNING)
-		return 0;
-	p->ready_done = true;
-	return snapshot(p, -1, p->fds->snapshot_name, false, err);
 }
 
 static int timeout_of(const struct vmproc *p, int timeout)
 {
 	uint64_t now, left;
 
+	/* What came amid the last request waits for no further event. */
+	if (p->stop_came || p->broker->snap_asked)
+		return 0;
 	if (!p->stopping)
 		return timeout;
 	now = timeline_now();
@@ -497,7 +506,7 @@ static int loop(struct vmproc *p, struct mote_err *err)
 			p->stopped_by_us = true;
 			mote_vm_kill(p->vm);
 		}
-		ret = serve_ready(p, err);
+		ret = autosnap_turn(&p->autosnap, err);
 		meter_dispatch(&p->meter, false);
 	}
 	return ret;
@@ -590,6 +599,7 @@ static int create(struct vmproc *p, struct mote_err *err)
 		(opt->snapshot && launch_is(opt->cfg, "restore.resume", "no"));
 	int ret = mote_vm_create(&vo, &p->vm, err);
 
+	p->autosnap.vm = p->vm;
 	fd_clear(&p->pagemap);
 	p->ran = !paused;
 	/* The machine has copies, where the vCPU's filter wants them. */
@@ -625,6 +635,10 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	console_init(&p.console, NULL, -1, -1);
 	control.handle = handle;
 	control.opaque = &p;
+	autosnap_init(&p.autosnap, opt->cfg, broker, fds->snapshot_name);
+	p.autosnap.take = take_snapshot;
+	p.autosnap.log = log_above;
+	p.autosnap.opaque = &p;
 	allow_lock(lock_bytes(opt->cfg));
 	if (opt->snapshot) /* for diffs, and to count changed pages */
 		p.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -639,6 +653,8 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 		ret = loop(&p, err);
 		meter_dispatch(&p.meter, true);
 	}
+	if (ret == 0)
+		ret = autosnap_end(&p.autosnap, err);
 	if (ret == 0) {
 		write_core(&p);
 		take_result(&p, res);

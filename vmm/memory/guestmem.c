@@ -45,6 +45,13 @@ static void mark(const struct memslot *s, uint64_t off, uint64_t len)
 		bitmap_set_atomic(s->dirty, i);
 }
 
+bool guest_is_ram(const struct memslot_table *t, uint64_t gpa, uint64_t len)
+{
+	uint64_t off;
+
+	return find(t, gpa, len, &off) != NULL;
+}
+
 int guest_read(const struct memslot_table *t, uint64_t gpa, void *buf,
 	       size_t len)
 {

@@ -10,11 +10,13 @@
 #define VMM_MEMORY_GUESTMEM_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct memslot_table;
 
 /* Copy out of or into guest RAM; -EFAULT when any byte is not RAM. */
+bool guest_is_ram(const struct memslot_table *t, uint64_t gpa, uint64_t len);
 int guest_read(const struct memslot_table *t, uint64_t gpa, void *buf,
 	       size_t len);
 int guest_write(struct memslot_table *t, uint64_t gpa, const void *buf,

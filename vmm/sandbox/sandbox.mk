@@ -33,5 +33,5 @@ $(B)/obj/vmm/sandbox/filter.o $(B)/pic/vmm/sandbox/filter.o \
 # What libcap-ng drags into a static link and nobody calls.  In the tools
 # only: a test or an embedder may want the real ones.
 ifeq ($(SAN),)
-$(B)/mote $(B)/mote-oci: $(B)/obj/vmm/tools/slim.o
+$(B)/mote $(B)/mote-oci: $(B)/obj/tools/slim.o
 endif

@@ -65,6 +65,9 @@ int rewind_init(struct rewind **out, struct vm *vm, const struct snapshot *s,
 	ret = r->bits && r->have
 		      ? map_anon(&r->base, memslot_total(&vm->slots), 0, err)
 		      : err_set(err, ENOMEM, "rewind");
+	for (uint32_t i = 0; ret == 0 && i < vm->vcpus; i++)
+		ret = arch_vcpu_remember(&vm->vcpu[i]->arch, &vm->slots,
+					 err);
 	if (ret < 0) {
 		rewind_fini(r);
 		return ret;
@@ -175,6 +178,9 @@ static int copy_back(struct rewind *r, uint64_t *pages, struct mote_err *err)
 
 int rewind_vm(struct rewind *r, uint64_t *pages, struct mote_err *err)
 {
+	enum snapshot_pass pass = r->vm->end == VM_END_CRASH
+					  ? SNAPSHOT_REWIND_WHOLE
+					  : SNAPSHOT_REWIND;
 	struct mote_err own = {0};
 	int ret = vm_rewind_begin(r->vm, err);
 
@@ -182,7 +188,7 @@ int rewind_vm(struct rewind *r, uint64_t *pages, struct mote_err *err)
 		return ret;
 	ret = copy_back(r, pages, &own);
 	if (ret == 0)
-		ret = snapshot_load_state(r->vm, r->from, &own);
+		ret = snapshot_load_state(r->vm, r->from, pass, &own);
 	if (ret < 0)
 		err_wrap(&own, ret, "rewind");
 	vm_rewind_end(r->vm, ret < 0 ? &own : NULL);

@@ -287,14 +287,22 @@ static int check_shape(const struct snapshot *s, const struct vm_config *cfg,
 	return 0;
 }
 
+static int load_vcpu(struct arch_vcpu *v, struct snap_reader *r,
+		     enum snapshot_pass pass, struct mote_err *err)
+{
+	if (pass == SNAPSHOT_LOAD)
+		return arch_vcpu_load(v, r, err);
+	return arch_vcpu_rewind(v, r, pass == SNAPSHOT_REWIND_WHOLE, err);
+}
+
 static int load_sections(struct vm *vm, struct snap_reader *r,
-			 struct mote_err *err)
+			 enum snapshot_pass pass, struct mote_err *err)
 {
 	struct snap_section s;
 	int ret = arch_vm_load(&vm->arch, r, err);
 
 	for (uint32_t i = 0; ret == 0 && i < vm->vcpus; i++)
-		ret = arch_vcpu_load(&vm->vcpu[i]->arch, r, err);
+		ret = load_vcpu(&vm->vcpu[i]->arch, r, pass, err);
 	if (ret == 0)
 		ret = arch_irq_load(&vm->arch, r, err);
 	for (uint32_t i = 0; ret == 0 && i < vm->devices; i++)
@@ -316,10 +324,10 @@ static int load_sections(struct vm *vm, struct snap_reader *r,
 }
 
 int snapshot_load_state(struct vm *vm, const struct snapshot *s,
-			struct mote_err *err)
+			enum snapshot_pass pass, struct mote_err *err)
 {
 	struct snap_reader r = s->reader; /* it notes what was used */
-	int ret = load_sections(vm, &r, err);
+	int ret = load_sections(vm, &r, pass, err);
 
 	return ret < 0 ? err_wrap(err, ret, "state") : 0;
 }
@@ -380,7 +388,7 @@ int snapshot_load(struct snapshot *s, struct build_options *opt,
 	}
 	if (ret < 0)
 		return ret;
-	ret = snapshot_load_state(vm, s, err);
+	ret = snapshot_load_state(vm, s, SNAPSHOT_LOAD, err);
 	if (ret == 0 && vm->hvt)
 		ret = build_hvt_attach(vm, opt, err);
 	if (ret < 0) {

@@ -104,8 +104,13 @@ int snapshot_load(struct snapshot *s, struct build_options *opt,
  * Load the vCPUs, the VM's and the devices' state from the sections of s;
  * the machine is the one that was built for it, and parked.
  */
+enum snapshot_pass {
+	SNAPSHOT_LOAD,
+	SNAPSHOT_REWIND,       /* once more, after arch_vcpu_remember */
+	SNAPSHOT_REWIND_WHOLE, /* the same after a crash */
+};
 int snapshot_load_state(struct vm *vm, const struct snapshot *s,
-			struct mote_err *err);
+			enum snapshot_pass pass, struct mote_err *err);
 
 /* Its next diff is to s. */
 void snapshot_note_reference(struct vm *vm, const struct snapshot *s);

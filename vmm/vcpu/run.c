@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/event.h"
+#include "base/trigger.h"
 #include "kvm/kvm.h"
 #include "vcpu/vcpu.h"
 
@@ -225,6 +226,15 @@ static void finish_call(struct vcpu *v)
 		set_ended(v);
 }
 
+/* The moment of trigger.h: no further before the VM thread has parked us. */
+static void hold(struct vcpu *v)
+{
+	if (trigger_holds(v->env->trigger)) {
+		vcpu_sleep(v, TRIGGER_HOLD_MS);
+		trigger_release(v->env->trigger);
+	}
+}
+
 /*
  * Run until a kick (-EINTR), the guest's end (0) or an error.  KVM says
  * EAGAIN when a waiting vCPU was woken, and when the host lacks something
@@ -242,6 +252,7 @@ static int run_guest(struct vcpu *v)
 			if (v->ended)
 				return 0;
 		}
+		hold(v);
 		ret = kvm_run(v->fd);
 		if (ret == 0) {
 			again = 0;
@@ -257,8 +268,9 @@ static int run_guest(struct vcpu *v)
 }
 
 /*
- * The guest is over, and its state is to be replaced: let KVM complete the
- * instruction of the last exit, or it would be completed on the new state.
+ * The guest is over, and its state is to be saved or replaced: let KVM
+ * complete the instruction of the last exit, or it would be missing, or be
+ * completed on the new state.
  */
 static void finish_exit(struct vcpu *v)
 {
@@ -283,7 +295,7 @@ void vcpu_loop(struct vcpu *v)
 		} else if (ret < 0) {
 			crash(v, "vCPU %u: KVM_RUN: %s", v->id, strerror(-ret));
 		}
-		if (v->ended && v->env->keep)
+		if (v->ended && (v->env->keep || v->env->finish))
 			finish_exit(v);
 	}
 }

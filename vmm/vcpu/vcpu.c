@@ -48,7 +48,8 @@ static int vcpu_open(struct vcpu *v, struct mote_err *err)
 	if (ret < 0)
 		return err_set(err, -ret, "KVM_SET_SIGNAL_MASK: %s",
 			       strerror(-ret));
-	return arch_vcpu_init(&v->arch, v->env->arch_vm, v->fd, v->id, err);
+	return arch_vcpu_init(&v->arch, v->env->arch_vm, v->fd, v->run, v->id,
+			      err);
 }
 
 int vcpu_create(struct vcpu **out, struct vcpu_env *env, uint32_t id,

@@ -23,6 +23,7 @@
 
 struct event_queue;
 struct kvm_run;
+struct trigger;
 
 enum vcpu_state {
 	VCPU_CREATED,	       /* no thread yet */
@@ -59,9 +60,11 @@ struct vcpu_env {
 	struct arch_vm *arch_vm;
 	const struct bus *bus;
 	struct event_queue *events;
-	atomic_bool pace;	   /* a device asks vCPUs to slow down */
+	atomic_bool pace;	 /* a device asks vCPUs to slow down */
+	struct trigger *trigger; /* NULL: nobody waits for a moment */
+	bool finish; /* an ended guest's last instruction is completed */
 	struct vcpu_waiter waiter; /* of its one vCPU; pending NULL: none */
-	bool keep; /* an ended guest's threads wait parked: vcpu_rewind */
+	bool keep;   /* an ended guest's threads wait parked: vcpu_rewind */
 	bool strict; /* a port or address that nobody answers ends the guest */
 	/* Runs first in the vCPU's thread (its seccomp filter); 0 or -errno. */
 	int (*thread_enter)(void *opaque, int vcpu_fd);

@@ -127,6 +127,31 @@ Test(run_loop, system_events_end_the_machine_as_they_say)
 	}
 }
 
+/* Whether KVM has done the last instruction before it differs by host. */
+Test(run_loop, with_when_exit_the_last_instruction_is_completed)
+{
+	static const struct fake_exit end[] = {
+		{.run = {.exit_reason = KVM_EXIT_SYSTEM_EVENT,
+			 .system_event.type = KVM_SYSTEM_EVENT_SHUTDOWN}},
+		{.run.exit_reason = KVM_EXIT_SHUTDOWN},
+	};
+
+	for (int exit = 0; exit < 2; exit++) {
+		struct fakevm f;
+
+		fakevm_init(&f, 1);
+		f.cfg.snapshot.when = exit ? SNAPSHOT_EXIT : SNAPSHOT_NEVER;
+		fake_kvm_script(end, ARRAY_SIZE(end));
+		fakevm_start(&f, false);
+		cr_assert(fakevm_wait_end(&f));
+		cr_expect_eq(vm_settle(f.vm, &f.err), exit ? 0 : -ESRCH);
+		if (exit)
+			cr_expect_eq(fake_kvm_runs(), 2, "not completed");
+		cr_expect_eq(f.vm->end, VM_END_EXIT, "the guest went on");
+		fakevm_fini(&f);
+	}
+}
+
 Test(run_loop, errors_of_kvm_run_end_the_machine_with_words)
 {
 	static const int codes[] = {ENOMEM, EFAULT, EIO,   ENOEXEC, ENOSYS,

@@ -17,6 +17,7 @@
 #include "../../guests/include/simd_code.h"
 #include "base/num.h"
 #include "kvm/kvm.h"
+#include "snapshot/rewind.h"
 
 #define ROUNDS 6
 #define RUN_US 3000 /* of computing between two snapshots */
@@ -155,6 +156,24 @@ static void damage(struct vmtest *t, size_t byte, uint8_t bits)
 	cr_assert_eq(kvm_call(fd, KVM_SET_XSAVE, &area), 0);
 }
 
+/* Does a damaged bit show?  Not where a step is about to write it anew. */
+static bool shows(struct vmtest *t, size_t byte, uint8_t bits)
+{
+	for (int i = 0; i < 5; i++) {
+		bool right;
+
+		start_simd(t, "simd");
+		move(t);
+		damage(t, byte, bits);
+		start(t);
+		right = sum_is_right(t, simd_sse);
+		vmtest_fini(t);
+		if (!right)
+			return true;
+	}
+	return false;
+}
+
 /* The check above can fail: a bit of any register that is lost shows. */
 Test(x86_state, a_damaged_register_gives_another_sum, .timeout = 240)
 {
@@ -172,14 +191,9 @@ Test(x86_state, a_damaged_register_gives_another_sum, .timeout = 240)
 	};
 	static struct vmtest t;
 
-	for (size_t i = 0; i < ARRAY_SIZE(hit); i++) {
-		start_simd(&t, "simd");
-		move(&t);
-		damage(&t, hit[i].byte, hit[i].bits);
-		start(&t);
-		cr_expect(!sum_is_right(&t, simd_sse), "byte %zu", hit[i].byte);
-		vmtest_fini(&t);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(hit); i++)
+		cr_expect(shows(&t, hit[i].byte, hit[i].bits), "byte %zu",
+			  hit[i].byte);
 }
 
 Test(x86_state, a_damaged_upper_half_gives_another_sum, .timeout = 120)
@@ -418,4 +432,135 @@ Test(x86_state, memory_types_and_machine_checks_are_saved)
 	cr_expect_eq(get_msr(&t, MSR_MTRR_BASE), 0x80000006);
 	cr_expect_eq(get_msr(&t, MSR_MC0_ADDR), 0x1234567890);
 	vmtest_fini(&t);
+}
+
+/* --- rewound --------------------------------------------------------------
+ */
+
+/* Save t where it is and load it into a machine that can be rewound. */
+static void move_to_rewind(struct vmtest *t, const char *args,
+			   struct vmtest_snapshot *s, struct rewind **r)
+{
+	static struct vmtest to;
+
+	cr_assert_eq(vm_pause(t->vm, &t->err), 0, "%s: %s", t->err.msg, t->out);
+	vm_dispatch(t->vm);
+	vmtest_save(t, s);
+	vmtest_fini(t);
+	vmtest_init(&to, args);
+	vmtest_load(&to, s);
+	*t = to;
+	t->opt.cfg = &t->cfg;
+	t->vm->cfg = &t->cfg;
+	cr_assert_eq(rewind_init(r, t->vm, t->from, &t->err), 0, "%s",
+		     t->err.msg);
+}
+
+/* Back, and how much of the vCPU is set before it runs again. */
+static enum x86_late go_back(struct vmtest *t, struct rewind *r)
+{
+	cr_assert_eq(rewind_vm(r, NULL, &t->err), 0, "%s", t->err.msg);
+	vmtest_drain(t);
+	t->out_len = 0;
+	t->out[0] = 0;
+	return t->vm->vcpu[0]->arch.late;
+}
+
+static void resume(struct vmtest *t)
+{
+	cr_assert_eq(vm_resume(t->vm, &t->err), 0, "%s", t->err.msg);
+}
+
+static void finish(struct vmtest *t, struct rewind *r,
+		   struct vmtest_snapshot *s)
+{
+	vmtest_fini(t);
+	rewind_fini(r);
+	vmtest_remove(s);
+}
+
+Test(x86_state, vectors_are_rewound, .timeout = 120)
+{
+	struct vmtest_snapshot s;
+	static struct vmtest t;
+	struct rewind *r;
+
+	start_simd(&t, "simd");
+	move_to_rewind(&t, "", &s, &r);
+	start(&t);
+	for (int i = 0; i < ROUNDS; i++) {
+		usleep(RUN_US);
+		/* Ring 3 can't change more. */
+		cr_expect_eq(go_back(&t, r), LATE_CONFINED);
+		resume(&t);
+	}
+	usleep(RUN_US);
+	cr_expect(sum_is_right(&t, simd_sse), "another sum: %s", t.out);
+	finish(&t, r, &s);
+}
+
+/* The guest says how often each interrupt came; every run says the same. */
+Test(x86_state, interrupts_and_timers_are_rewound, .timeout = 120)
+{
+	static const char args[] = "oneshot=500000000";
+	static char first[VMTEST_OUT_MAX];
+	struct vmtest_snapshot s, again;
+	static struct vmtest t;
+	struct rewind *r;
+
+	vmtest_init(&t, args);
+	vmtest_start(&t, "apic");
+	wait_ready(&t);
+	move_to_rewind(&t, args, &s, &r);
+	start(&t);
+	for (int i = 0; i < 4; i++) {
+		vmtest_wait_end(&t);
+		cr_assert_eq(t.vm->end, VM_END_EXIT, "%s", t.vm->err.msg);
+		cr_assert_gt(t.out_len, 0);
+		if (i == 0)
+			strcpy(first, t.out);
+		cr_expect_str_eq(t.out, first);
+		cr_expect_eq(go_back(&t, r), LATE_ALL);
+		vmtest_save(&t, &again);
+		vmtest_expect_same(&s, &again);
+		vmtest_remove(&again);
+		resume(&t);
+	}
+	finish(&t, r, &s);
+}
+
+/* A guest in ring 3 that writes to address; does it live? */
+static bool poke_lives(const char *args, enum x86_late *late)
+{
+	struct vmtest_snapshot s;
+	static struct vmtest t;
+	struct rewind *r;
+	bool lives;
+
+	vmtest_init(&t, args);
+	vmtest_start(&t, "touch");
+	wait_ready(&t);
+	move_to_rewind(&t, args, &s, &r);
+	start(&t);
+	vmtest_wait_end(&t);
+	lives = t.vm->end == VM_END_EXIT;
+	cr_assert(lives || t.vm->end == VM_END_CRASH);
+	*late = go_back(&t, r);
+	resume(&t);
+	vmtest_wait_end(&t);
+	cr_expect_eq(t.vm->end, lives ? VM_END_EXIT : VM_END_CRASH);
+	finish(&t, r, &s);
+	return lives;
+}
+
+Test(x86_state, ring_3_does_not_reach_its_tables, .timeout = 120)
+{
+	enum x86_late late;
+
+	cr_expect(poke_lives("poke=28672", &late), "the boot page");
+	cr_expect_eq(late, LATE_CONFINED);
+	cr_expect_not(poke_lives("poke=4096", &late), "the GDT");
+	cr_expect_eq(late, LATE_ALL, "after a crash all of it is set");
+	cr_expect_not(poke_lives("poke=36864", &late), "the PML4");
+	cr_expect_not(poke_lives("poke=307200", &late), "the page table");
 }

@@ -224,12 +224,13 @@ static int build_vectors(struct memslot_table *slots)
 }
 
 int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
-		     const struct vm_config *cfg, uint64_t *fdt,
+		     const struct vm_config *cfg, bool user_mode, uint64_t *fdt,
 		     struct mote_err *err)
 {
 	void *buf = guest_map_write(slots, LAYOUT_FDT, LAYOUT_FDT_SIZE);
 	int ret;
 
+	(void)user_mode;
 	if (!buf || build_vectors(slots) < 0)
 		return err_set(err, EFAULT, "boot tables do not fit into RAM");
 	ret = build_tree(buf, a, cfg, err);

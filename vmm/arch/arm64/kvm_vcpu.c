@@ -178,13 +178,14 @@ static int set_psci(struct arch_vcpu *v, struct mote_err *err)
 	return 0;
 }
 
-int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd, uint32_t id,
-		   struct mote_err *err)
+int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd,
+		   struct kvm_run *run, uint32_t id, struct mote_err *err)
 {
 	struct kvm_vcpu_init init = {.target = a->target};
 	uint64_t mpidr;
 	int ret;
 
+	(void)run;
 	*v = (struct arch_vcpu){.vm = a, .fd = fd, .id = id};
 	if (id >= ARM64_VCPUS_MAX)
 		return err_set(err, EINVAL, "vCPU %u: arm64 has at most %d", id,

@@ -78,7 +78,7 @@ static void put_cpus(struct fdt_writer *w, const struct vm_config *cfg,
 }
 
 int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
-		     const struct vm_config *cfg, uint64_t *fdt,
+		     const struct vm_config *cfg, bool user_mode, uint64_t *fdt,
 		     struct mote_err *err)
 {
 	const uint64_t ram[] = {0, cfg->vm.memory};
@@ -86,6 +86,7 @@ int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
 	struct fdt_writer w;
 	int ret;
 
+	(void)user_mode;
 	if (!buf)
 		return err_set(err, EFAULT,
 			       "device tree does not fit into "

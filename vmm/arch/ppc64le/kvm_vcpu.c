@@ -74,11 +74,12 @@ int arch_vm_ready(struct arch_vm *a, struct mote_err *err)
 	return 0;
 }
 
-int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd, uint32_t id,
-		   struct mote_err *err)
+int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd,
+		   struct kvm_run *run, uint32_t id, struct mote_err *err)
 {
 	int ret;
 
+	(void)run;
 	*v = (struct arch_vcpu){.vm = a, .fd = fd, .id = id};
 	ret = kvm_enable_cap(fd, KVM_CAP_PPC_PAPR, NULL);
 	if (ret < 0)

@@ -9,6 +9,15 @@
 #include <stdint.h>
 
 struct kvm_cpuid2;
+struct kvm_run;
+struct x86_image;
+
+/* How much of the image is still to be set before the next run. */
+enum x86_late {
+	LATE_NONE,
+	LATE_CONFINED, /* what ring 3 can change */
+	LATE_ALL,
+};
 
 struct arch_vm {
 	int kvm_fd, vm_fd;
@@ -21,6 +30,7 @@ struct arch_vm {
 struct arch_vcpu {
 	struct arch_vm *vm;
 	int fd;
+	struct kvm_run *run;
 	uint32_t id;
 	uint32_t mp_state; /* during a save */
 	/*
@@ -30,6 +40,9 @@ struct arch_vcpu {
 	bool held;
 	uint64_t held_tsc, held_deadline;
 	uint32_t held_apic_init, held_apic_count;
+	/* Of one that is rewound (kvm_rewind.c). */
+	struct x86_image *image;
+	enum x86_late late;
 };
 
 #endif

@@ -139,8 +139,30 @@ static int build_gdt(struct memslot_table *slots)
 	return guest_write(slots, LAYOUT_GDT, gdt, sizeof(gdt));
 }
 
+/*
+ * A guest in ring 3 reaches neither its page tables nor the GDT: so there is
+ * no way for it to ring 0 (kvm_rewind.c counts on that).
+ */
+static int keep_tables(struct memslot_table *slots)
+{
+	uint64_t *pd = guest_map_write(slots, LAYOUT_PD, 4096);
+	uint64_t *pt = guest_map_write(slots, LAYOUT_PT0, 4096);
+
+	if (!pd || !pt)
+		return -EFAULT;
+	for (uint64_t i = 0; i < 512; i++) {
+		uint64_t at = i * 4096;
+		bool table = at == LAYOUT_GDT ||
+			     (at >= LAYOUT_PML4 && at < LAYOUT_TABLES_END);
+
+		pt[i] = at | PTE_P | PTE_RW | (table ? 0 : PTE_US);
+	}
+	pd[0] = LAYOUT_PT0 | PTE_P | PTE_RW | PTE_US;
+	return 0;
+}
+
 int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
-		     const struct vm_config *cfg, uint64_t *fdt,
+		     const struct vm_config *cfg, bool user_mode, uint64_t *fdt,
 		     struct mote_err *err)
 {
 	int ret = build_gdt(slots);
@@ -150,6 +172,8 @@ int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
 	*fdt = 0;
 	if (ret == 0)
 		ret = build_identity_map(slots);
+	if (ret == 0 && user_mode)
+		ret = keep_tables(slots);
 	if (ret < 0)
 		return err_set(err, -ret, "boot tables do not fit into RAM");
 	return 0;

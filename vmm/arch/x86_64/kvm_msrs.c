@@ -164,6 +164,28 @@ int save_msrs(struct arch_vcpu *v, struct snap_writer *w, struct mote_err *err)
 	return 0;
 }
 
+int get_settable_msrs(struct arch_vcpu *v, struct kvm_msrs **out,
+		      struct mote_err *err)
+{
+	cleanup_free struct msr_list *list = calloc(1, sizeof(*list));
+	struct msr_values *got = calloc(1, sizeof(*got));
+	uint32_t n = 0;
+	int ret;
+
+	*out = got ? &got->head : NULL;
+	if (!list || !got)
+		return err_set(err, ENOMEM, "MSR list");
+	ret = list_msrs(v, list, err);
+	if (ret == 0)
+		ret = get_msrs(v, list, got, err);
+	for (uint32_t i = 0; ret == 0 && i < got->head.nmsrs; i++)
+		if (got->entry[i].index != MSR_TSC &&
+		    got->entry[i].index != MSR_TSC_DEADLINE)
+			got->entry[n++] = got->entry[i];
+	got->head.nmsrs = n;
+	return ret;
+}
+
 int msrs_set(struct arch_vcpu *v, struct kvm_msrs *m, struct mote_err *err)
 {
 	int ret = kvm_call(v->fd, KVM_SET_MSRS, m);

@@ -3,9 +3,11 @@
  * kvm_state.c - the complete state of an x86_64 vCPU as snapshot sections.
  *
  * Load order is KVM's: sregs, xcrs, xsave, regs, lapic, msrs, mp state,
- * events, debug registers (KVM API 4.x; CPUID was set at init).  What runs
- * with the host's clock (TSC, the LAPIC's timer, kvmclock) is held as loaded
- * and reaches KVM just before the first run: kvm_timer.c.
+ * events, debug registers (KVM API 4.x; CPUID was set at init).  It is of a
+ * vCPU that has not run, so what is as after a reset needs no call, and
+ * registers wait in kvm_run where nothing before needs them (kvm_sync.c).  What
+ * runs with the host's clock (TSC, the LAPIC's timer, kvmclock) is held as
+ * loaded and reaches KVM just before the first run: kvm_timer.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -21,10 +23,14 @@
 #include "kvm/kvm.h"
 #include "snapshot/stream.h"
 
-#define SECTION_VM   "x86-vm"
-#define SECTION_VCPU "x86-vcpu"
-#define VERSION	     1
-#define XSAVE_MAX    65536u
+#define SECTION_VM "x86-vm"
+#define VERSION	   1
+#define XSAVE_MAX  65536u
+
+/* Intel SDM vol. 3, 10.1.4 and 11.4.4: the APIC is on, in xAPIC mode. */
+#define APIC_BASE_RESET 0xfee00900u
+#define DR6_RESET	0xffff0ff0u
+#define DR7_RESET	0x400u
 
 int state_call(struct arch_vcpu *v, unsigned long request, void *arg,
 	       const char *name, struct mote_err *err)
@@ -131,7 +137,9 @@ static int load_sregs(struct arch_vcpu *v, struct snap_section *r,
 	get_sregs(r, &s);
 	if (r->error)
 		return 0; /* told when the section is closed */
-	return CALL(v, KVM_SET_SREGS, &s, err);
+	sync_sregs(v, &s);
+	/* The LAPIC's registers are read as this says. */
+	return s.apic_base == APIC_BASE_RESET ? 0 : sync_settle(v, err);
 }
 
 static int save_xcrs(struct arch_vcpu *v, struct snap_writer *w,
@@ -164,13 +172,19 @@ static void get_xcrs(struct snap_section *r, struct kvm_xcrs *x)
 	}
 }
 
+/* As a vCPU that has not run has it. */
+static bool is_reset_xcr(const struct kvm_xcrs *x)
+{
+	return x->nr_xcrs == 1 && x->xcrs[0].xcr == 0 && x->xcrs[0].value == 1;
+}
+
 static int load_xcrs(struct arch_vcpu *v, struct snap_section *r,
 		     struct mote_err *err)
 {
 	struct kvm_xcrs x;
 
 	get_xcrs(r, &x);
-	if (r->error || x.nr_xcrs == 0)
+	if (r->error || x.nr_xcrs == 0 || is_reset_xcr(&x))
 		return 0;
 	return CALL(v, KVM_SET_XCRS, &x, err);
 }
@@ -184,19 +198,25 @@ static uint32_t xsave_size(int fd)
 						    : sizeof(struct kvm_xsave);
 }
 
+int get_xsave(struct arch_vcpu *v, uint8_t **buf, struct mote_err *err)
+{
+	uint32_t size = xsave_size(v->vm->vm_fd);
+
+	*buf = calloc(1, size);
+	if (!*buf)
+		return err_set(err, ENOMEM, "XSAVE area");
+	if (size > sizeof(struct kvm_xsave))
+		return CALL(v, KVM_GET_XSAVE2, *buf, err);
+	return CALL(v, KVM_GET_XSAVE, *buf, err);
+}
+
 static int save_xsave(struct arch_vcpu *v, struct snap_writer *w,
 		      struct mote_err *err)
 {
 	uint32_t size = xsave_size(v->vm->vm_fd);
-	cleanup_free uint8_t *buf = calloc(1, size);
-	int ret;
+	cleanup_free uint8_t *buf = NULL;
+	int ret = get_xsave(v, &buf, err);
 
-	if (!buf)
-		return err_set(err, ENOMEM, "XSAVE area");
-	if (size > sizeof(struct kvm_xsave))
-		ret = CALL(v, KVM_GET_XSAVE2, buf, err);
-	else
-		ret = CALL(v, KVM_GET_XSAVE, buf, err);
 	if (ret < 0)
 		return ret;
 	snap_put_u32(w, size);
@@ -262,7 +282,9 @@ static int load_regs(struct arch_vcpu *v, struct snap_section *r,
 
 	for (int i = 0; i < 18; i++)
 		*reg(&g, i) = snap_get_u64(r);
-	return r->error ? 0 : CALL(v, KVM_SET_REGS, &g, err);
+	if (!r->error)
+		sync_regs(v, &g);
+	return 0;
 }
 
 static int save_events(struct arch_vcpu *v, struct snap_writer *w,
@@ -302,7 +324,7 @@ static int load_events(struct arch_vcpu *v, struct snap_section *r,
 {
 	struct kvm_mp_state mp = {.mp_state = snap_get_u32(r)};
 	struct kvm_vcpu_events e = {.flags = snap_get_u32(r)};
-	int ret;
+	int ret = 0;
 
 	e.exception.injected = snap_get_u8(r);
 	e.exception.nr = snap_get_u8(r);
@@ -325,9 +347,12 @@ static int load_events(struct arch_vcpu *v, struct snap_section *r,
 	e.exception_payload = snap_get_u64(r);
 	if (r->error)
 		return 0;
-	ret = CALL(v, KVM_SET_MP_STATE, &mp, err);
-	if (ret == 0)
-		ret = CALL(v, KVM_SET_VCPU_EVENTS, &e, err);
+	sync_events(v, &e);
+	/* The first vCPU begins runnable, the others wait for their start. */
+	if (mp.mp_state != KVM_MP_STATE_RUNNABLE || v->id != 0)
+		ret = CALL(v, KVM_SET_MP_STATE, &mp, err);
+	if (ret == 0 && !sync_works(v, mp.mp_state))
+		ret = sync_settle(v, err);
 	return ret;
 }
 
@@ -346,6 +371,13 @@ static int save_debug(struct arch_vcpu *v, struct snap_writer *w,
 	return 0;
 }
 
+/* As a vCPU that has not run has them. */
+static bool is_reset_debug(const struct kvm_debugregs *d)
+{
+	return !d->db[0] && !d->db[1] && !d->db[2] && !d->db[3] &&
+	       d->dr6 == DR6_RESET && d->dr7 == DR7_RESET;
+}
+
 static int load_debug(struct arch_vcpu *v, struct snap_section *r,
 		      struct mote_err *err)
 {
@@ -355,7 +387,9 @@ static int load_debug(struct arch_vcpu *v, struct snap_section *r,
 		d.db[i] = snap_get_u64(r);
 	d.dr6 = snap_get_u64(r);
 	d.dr7 = snap_get_u64(r);
-	return r->error ? 0 : CALL(v, KVM_SET_DEBUGREGS, &d, err);
+	if (r->error || is_reset_debug(&d))
+		return 0;
+	return CALL(v, KVM_SET_DEBUGREGS, &d, err);
 }
 
 int arch_vcpu_save(struct arch_vcpu *v, struct snap_writer *w,
@@ -367,9 +401,11 @@ int arch_vcpu_save(struct arch_vcpu *v, struct snap_writer *w,
 		save_lapic, save_msrs, save_events, save_debug,
 	};
 	struct kvm_mp_state mp;
-	/* First: it takes a pending INIT or SIPI, which changes the rest. */
-	int ret = CALL(v, KVM_GET_MP_STATE, &mp, err);
+	int ret = rewind_settle(v, err);
 
+	/* First: it takes a pending INIT or SIPI, which changes the rest. */
+	if (ret == 0)
+		ret = CALL(v, KVM_GET_MP_STATE, &mp, err);
 	if (ret < 0)
 		return ret;
 	v->mp_state = mp.mp_state;

@@ -95,7 +95,7 @@ int save_lapic(struct arch_vcpu *v, struct snap_writer *w, struct mote_err *err)
 int load_lapic(struct arch_vcpu *v, struct snap_section *r,
 	       struct mote_err *err)
 {
-	struct kvm_lapic_state apic;
+	struct kvm_lapic_state apic = {0};
 
 	snap_get_bytes(r, apic.regs, sizeof(apic.regs));
 	if (r->error)
@@ -166,7 +166,8 @@ int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err)
 
 	if (!v->held)
 		return 0;
-	if (v->held_apic_init)
+	ret = rewind_put(v, err);
+	if (ret == 0 && v->held_apic_init)
 		ret = start_timer(v, err);
 	if (ret == 0)
 		ret = start_tsc(v, err);

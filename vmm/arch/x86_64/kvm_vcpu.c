@@ -19,6 +19,7 @@
 
 #include "arch/arch.h"
 #include "arch/x86_64/layout.h"
+#include "arch/x86_64/state_priv.h"
 #include "base/err.h"
 #include "base/hvt_abi.h"
 #include "config/config.h"
@@ -119,12 +120,12 @@ static void set_apic_id(struct kvm_cpuid2 *cpuid, uint32_t id)
 	}
 }
 
-int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd, uint32_t id,
-		   struct mote_err *err)
+int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd,
+		   struct kvm_run *run, uint32_t id, struct mote_err *err)
 {
 	int ret;
 
-	*v = (struct arch_vcpu){.vm = a, .fd = fd, .id = id};
+	*v = (struct arch_vcpu){.vm = a, .fd = fd, .run = run, .id = id};
 	set_apic_id(a->cpuid, id);
 	ret = kvm_call(fd, KVM_SET_CPUID2, a->cpuid);
 	if (ret < 0)
@@ -135,6 +136,7 @@ int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd, uint32_t id,
 
 void arch_vcpu_fini(struct arch_vcpu *v)
 {
+	arch_vcpu_forget(v);
 	v->fd = -1;
 }
 
@@ -173,6 +175,8 @@ static int enter_at(struct arch_vcpu *v, struct entry *e, struct mote_err *err)
 	s.es = s.fs = s.gs = s.ss = s.ds;
 	s.gdt.base = LAYOUT_GDT;
 	s.gdt.limit = (uint16_t)(e->gdt_entries * 8 - 1);
+	/* A fresh vCPU's LDT is the guest's first 64 KiB. */
+	s.ldt = (struct kvm_segment){.type = 2, .unusable = 1};
 	s.idt.base = 0;
 	s.idt.limit = 0; /* a fault before the guest's own table ends it */
 	s.cr3 = e->cr3;
@@ -238,8 +242,10 @@ int arch_hvt_entry(struct arch_vcpu *v, uint64_t entry, uint64_t memory,
 int arch_vcpu_pc(struct arch_vcpu *v, uint64_t *pc, const char **name)
 {
 	struct kvm_regs regs;
-	int ret = kvm_call(v->fd, KVM_GET_REGS, &regs);
+	int ret = rewind_settle(v, NULL);
 
+	if (ret == 0)
+		ret = kvm_call(v->fd, KVM_GET_REGS, &regs);
 	*pc = regs.rip;
 	*name = "rip";
 	return ret;
@@ -253,10 +259,12 @@ int arch_prstatus(struct arch_vcpu *v, const void *trap,
 	struct hvt_trap_x86 t;
 	struct kvm_sregs s;
 	struct kvm_regs r;
-	int ret = kvm_call(v->fd, KVM_GET_REGS, &r);
+	int ret = rewind_settle(v, NULL);
 
 	_Static_assert(sizeof(st) <= ARCH_PRSTATUS_MAX, "elf_prstatus");
 	_Static_assert(sizeof(u) == sizeof(st.pr_reg), "elf_prstatus");
+	if (ret == 0)
+		ret = kvm_call(v->fd, KVM_GET_REGS, &r);
 	if (ret == 0)
 		ret = kvm_call(v->fd, KVM_GET_SREGS, &s);
 	if (ret < 0)

@@ -6,7 +6,8 @@
  *   0x0000_1000  GDT
  *   0x0000_7000  boot page (struct mote_boot)
  *   0x0000_8000  generation page
- *   0x0000_9000  PML4, then one PDPT, then a page directory per GiB
+ *   0x0000_9000  PML4, then one PDPT, then a page directory per GiB, then
+ *                (ring 3) the page table of the first 2 MiB
  *   0x0010_0000  images load here and above
  *   0xc000_0000  hole: RAM goes on at 4 GiB
  *   0xfee0_0000  local APIC (in the kernel)
@@ -33,6 +34,8 @@
 #define LAYOUT_PDPT	     0xa000ull
 #define LAYOUT_PD	     0xb000ull
 #define LAYOUT_MAPPED_GIB    64ull /* identity-mapped from 0 on */
+#define LAYOUT_PT0	     (LAYOUT_PD + LAYOUT_MAPPED_GIB * 4096) /* ring 3 */
+#define LAYOUT_TABLES_END    (LAYOUT_PT0 + 4096)
 #define LAYOUT_IMAGE_BASE    0x100000ull
 #define LAYOUT_HOLE	     0xc0000000ull
 #define LAYOUT_HOLE_END	     0x100000000ull

@@ -6,12 +6,15 @@
 #ifndef VMM_ARCH_X86_64_STATE_PRIV_H
 #define VMM_ARCH_X86_64_STATE_PRIV_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct arch_vcpu;
 struct mote_err;
 struct snap_section;
 struct snap_writer;
+
+#define SECTION_VCPU "x86-vcpu"
 
 #define MSR_TSC		 0x10u
 #define MSR_TSC_DEADLINE 0x6e0u
@@ -21,8 +24,34 @@ int state_call(struct arch_vcpu *v, unsigned long request, void *arg,
 	       const char *name, struct mote_err *err);
 #define CALL(v, request, arg, err) state_call(v, request, arg, #request, err)
 
+/* All of KVM_GET_XSAVE's or KVM_GET_XSAVE2's state, malloc'd; see kvm_state.c.
+ */
+int get_xsave(struct arch_vcpu *v, uint8_t **buf, struct mote_err *err);
+
+/*
+ * kvm_sync.c: give the next KVM_RUN registers, take that back, or set them
+ * now (which is what happens where KVM can't: sync_works).
+ */
+struct kvm_regs;
+struct kvm_sregs;
+struct kvm_vcpu_events;
+bool sync_works(struct arch_vcpu *v, uint32_t mp_state);
+void sync_regs(struct arch_vcpu *v, const struct kvm_regs *regs);
+void sync_sregs(struct arch_vcpu *v, const struct kvm_sregs *sregs);
+void sync_events(struct arch_vcpu *v, const struct kvm_vcpu_events *events);
+void sync_drop(struct arch_vcpu *v);
+int sync_settle(struct arch_vcpu *v, struct mote_err *err);
+
+/* kvm_rewind.c: set what a rewind left to do; settle: also in KVM_RUN's area,
+ * so that KVM's calls read it. */
+int rewind_put(struct arch_vcpu *v, struct mote_err *err);
+int rewind_settle(struct arch_vcpu *v, struct mote_err *err);
+
 /* kvm_msrs.c */
 struct kvm_msrs;
+/* Those that a snapshot has but the clock's, as they are; malloc'd. */
+int get_settable_msrs(struct arch_vcpu *v, struct kvm_msrs **out,
+		      struct mote_err *err);
 /* 0 for one that this vCPU does not have. */
 int msr_get(struct arch_vcpu *v, uint32_t index, uint64_t *value,
 	    struct mote_err *err);
