@@ -72,7 +72,7 @@ CLI_SRC := $(wildcard cli/*.c)
 OCI_SRC := $(wildcard oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-GUESTS := hello counter walk touch $(if $(filter x86_64 arm64,$(ARCH)),smp hostile) $(if $(filter x86_64,$(ARCH)),noop exits echo serve simd simdavx apic) \
+GUESTS := hello counter walk touch sum $(if $(filter x86_64 arm64,$(ARCH)),smp hostile) $(if $(filter x86_64,$(ARCH)),noop exits echo serve simd simdavx apic) \
 	$(if $(filter arm64,$(ARCH)),psci) $(if $(filter ppc64le,$(ARCH)),hpt)
 HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo many)
 GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf) $(HVT_GUESTS:%=$(B)/guests/hvt-%.elf)
@@ -155,7 +155,7 @@ GUEST_LINK := -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-
 guests: $(GUEST_ELF) ## build the sample and test guests
 
 # Ring 3: there a KVM that interprets ring 0 runs vector code natively.
-$(B)/guests/simd.elf $(B)/guests/touch.elf $(B)/guests/serve.elf: GUEST_CFLAGS += -DNOTE_FLAGS=1
+$(B)/guests/simd.elf $(B)/guests/touch.elf $(B)/guests/serve.elf $(B)/guests/sum.elf: GUEST_CFLAGS += -DNOTE_FLAGS=1
 $(B)/guests/noop.elf: guests/noop/noop.S
 $(B)/guests/exits.elf: guests/exits/exits.S
 $(B)/guests/noop.elf $(B)/guests/exits.elf: guests/lib/note.S $(GUEST_LD)
@@ -181,8 +181,8 @@ $(B)/guests/%.elf: guests/%/*.c $(GUEST_LIB) $(GUEST_HDR) $(GUEST_LD) Makefile
 TEST_DIRS := tests/base tests/config tests/kvm tests/kvm/$(ARCH) tests/memory \
 	tests/arch tests/arch/$(ARCH) tests/snapshot tests/sandbox \
 	tests/devices tests/vcpu tests/launch tests/cli tests/oci
-TEST_SRC := $(wildcard $(TEST_DIRS:%=%/*.c))
-FAKE_SRC := $(wildcard tests/fake/*.c) tests/base/stress.c
+TEST_SRC := $(filter-out tests/cli/trip.c,$(wildcard $(TEST_DIRS:%=%/*.c)))
+FAKE_SRC := $(wildcard tests/fake/*.c) tests/base/stress.c tests/snapshot/golden.c
 TEST_INC := -Itests
 TEST_LIBS := -lcriterion
 
@@ -198,13 +198,20 @@ $(B)/fake-tests: $(call obj,$(FAKE_TESTS) $(FAKE_SRC)) $(call obj,$(filter-out v
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) -no-pie $(LDPATH) -o $@ $^ $(LIBS) $(TEST_LIBS)
 
+# Makes a process stumble at a system call; for tests/cli/crash.sh.
+TRIP := $(if $(filter x86_64,$(ARCH)),$(B)/trip)
+$(B)/trip: tests/cli/trip.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) -o $@ $<
+
 $(B)/obj/tests/%.o: CPPFLAGS += $(TEST_INC)
 $(B)/lab/tests/%.o: tests/%.c Makefile
 	$(call say,CC,$< [lab])
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/runner $(TEST_INC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-LAB_TEST_SRC := $(TEST_SRC) $(wildcard tests/vfio/*.c) tests/runner/runner.c
+LAB_TEST_SRC := $(TEST_SRC) $(wildcard tests/vfio/*.c) tests/golden/print.c tests/runner/runner.c
 LAB_B := $(if $(filter $(HOST_ARCH),$(ARCH)),build/lab-x86,$(B))
 LABVFIO_SRC :=
 $(LAB_B)/lab-tests: $(patsubst tests/%.c,$(B)/lab/tests/%.o,$(LAB_TEST_SRC)) $(call obj,$(LAUNCH_SRC)) $(B)/libmote-int.a
@@ -218,10 +225,10 @@ deps: ## install what is missing (Debian 12)
 
 test: ## install what is missing, build, run the tests
 	@tests/deps.sh
-	@$(MAKE) --no-print-directory all bench-bin docs $(B)/requests $(B)/unit-tests $(FAKE_BIN)
+	@$(MAKE) --no-print-directory all bench-bin docs $(B)/requests $(B)/unit-tests $(FAKE_BIN) $(TRIP)
 	@tests/run.sh $(B)
 
-unit-test: all $(B)/requests $(B)/unit-tests $(FAKE_BIN)
+unit-test: all $(B)/requests $(B)/unit-tests $(FAKE_BIN) $(TRIP)
 	@tests/run.sh $(B)
 
 demo: ## install what is missing, build, run a guest from an INI file

@@ -67,9 +67,8 @@ static bool unpooled_once(const struct saved *s, double *first)
 static void pooled(const struct saved *s, int runs)
 {
 	static double claim[RUNS_MAX], anew[RUNS_MAX];
-	struct mote_pool_options opt = {.size = sizeof(opt),
-					.vm = MOTE_VM_OPTIONS_INIT,
-					.clones = 1};
+	struct mote_pool_options opt = {
+		.size = sizeof(opt), .vm = MOTE_VM_OPTIONS_INIT, .clones = 1};
 	struct mote_err err = {0};
 	struct mote_pool *pool;
 	bool ok = true;
@@ -107,8 +106,8 @@ static double kib_of(const char *path, const char *name)
 
 struct density {
 	double available, anon; /* KiB each */
-	double tail;		/* median time of the last tenth over the first */
-	double own;		/* KiB of pages of guests, each */
+	double tail; /* median time of the last tenth over the first */
+	double own;  /* KiB of pages of guests, each */
 };
 
 static double median_of(const double *v, int n)
@@ -369,8 +368,8 @@ static void fork_pause(const struct place *p, int runs)
 	struct mote_err err = {0};
 	struct mote_vm *vm;
 	struct saved s;
-	bool ok = dirty_one(&s, p->dir, 64, &vm) &&
-		  mote_vm_resume(vm, &err) == 0;
+	bool ok =
+		dirty_one(&s, p->dir, 64, &vm) && mote_vm_resume(vm, &err) == 0;
 
 	for (int i = 0; i < runs && ok; i++) {
 		struct mote_metrics m = {.size = sizeof(m)};

@@ -59,7 +59,8 @@ bool saved_files(const char *dir, struct mote_snapshot_files *f)
 		char path[96];
 
 		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
-		fd[i] = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		fd[i] = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
+			     0600);
 	}
 	*f = (struct mote_snapshot_files){
 		.manifest_fd = fd[0], .state_fd = fd[1], .memory_fd = fd[2]};
@@ -151,7 +152,7 @@ bool saved_make(struct saved *s, const char *build, const char *args)
 /* --- restored in process -------------------------------------------------- */
 
 bool saved_restore(const struct saved *s, bool rewind, struct mote_vm **vm,
-		    struct mote_err *err)
+		   struct mote_err *err)
 {
 	struct mote_vm_options opt = MOTE_VM_OPTIONS_INIT;
 
@@ -191,10 +192,10 @@ int floor_file(char path[64])
 	fd = mkstemp(path);
 	if (fd < 0)
 		return -1;
-	ram = ftruncate(fd, SAVED_RAM) == 0 ? mmap(NULL, FLOOR_RAM,
-					     PROT_READ | PROT_WRITE, MAP_SHARED,
-					     fd, 0)
-				      : MAP_FAILED;
+	ram = ftruncate(fd, SAVED_RAM) == 0
+		      ? mmap(NULL, FLOOR_RAM, PROT_READ | PROT_WRITE,
+			     MAP_SHARED, fd, 0)
+		      : MAP_FAILED;
 	if (ram == MAP_FAILED) {
 		close(fd);
 		return -1;
@@ -211,8 +212,8 @@ static bool floor_restore(int file, double *us)
 	bool ok;
 
 	f.kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	ok = floor_vm_shell(&f, SAVED_RAM, file) == 0 && floor_regs(f.vcpu) == 0 &&
-	     floor_vm_run(&f) == 0;
+	ok = floor_vm_shell(&f, SAVED_RAM, file) == 0 &&
+	     floor_regs(f.vcpu) == 0 && floor_vm_run(&f) == 0;
 	*us = (double)(now_ns() - start) / 1e3;
 	floor_vm_close(&f);
 	return ok;
@@ -236,12 +237,9 @@ void add_medians(const char *name, double *a, double *b, int runs)
 static void first_insn_process(const struct place *p, const struct saved *s,
 			       const char *file, int runs)
 {
-	const char *const off[] = {"restore",
-				   s->dir,
-				   "--set",
-				   "sandbox.enable=no",
-				   "--set",
-				   "restore.verify=off",
+	const char *const off[] = {"restore", s->dir,
+				   "--set",   "sandbox.enable=no",
+				   "--set",   "restore.verify=off",
 				   NULL};
 	const char *const base[] = {file, NULL};
 	struct subject *m = subject_new("mote restore", p->dir, "mote", off);
@@ -328,7 +326,8 @@ static bool rewound_open(struct rewound *r, const char *build, int pages,
 	struct mote_err err = {0};
 	char args[64];
 
-	snprintf(args, sizeof(args), "pages=%d run=64 stride=%d", pages, stride);
+	snprintf(args, sizeof(args), "pages=%d run=64 stride=%d", pages,
+		 stride);
 	if (!saved_make(&r->s, build, args))
 		return false;
 	if (saved_restore(&r->s, true, &r->vm, &err) &&

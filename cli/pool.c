@@ -127,10 +127,11 @@ static int listen_tcp(struct request *r, const char *address,
 				     "--listen: tcp:%s: expected "
 				     "tcp:ADDRESS:PORT, the address in numbers",
 				     address);
-	r->fd = socket(sa.ss_family,
-		       SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	r->fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+		       0);
 	if (r->fd < 0 ||
-	    setsockopt(r->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+	    setsockopt(r->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) <
+		    0 ||
 	    bind(r->fd, (struct sockaddr *)&sa, len) < 0 ||
 	    listen(r->fd, BACKLOG) < 0)
 		return err_set(err, errno, "--listen: tcp:%s: %s", address,

@@ -47,6 +47,55 @@ void config_fini(struct vm_config *c)
 	section_free_all(c);
 }
 
+static void forget(char **s)
+{
+	free(*s);
+	*s = NULL;
+}
+
+static void forget_files(struct vm_config *c)
+{
+	forget(&c->vm.core);
+	forget(&c->console.path);
+	forget(&c->snapshot.dir);
+	forget(&c->snapshot.ready);
+	forget(&c->restore.from);
+	forget(&c->sandbox.user);
+	forget(&c->sandbox.group);
+	forget(&c->control.socket);
+	forget(&c->metrics.file);
+	forget(&c->log.file);
+	for (uint32_t i = 0; i < c->disk_count; i++)
+		forget(&c->disk[i].path);
+	for (uint32_t i = 0; i < c->net_count; i++) {
+		forget(&c->net[i].tap);
+		c->net[i].fd = -1;
+	}
+}
+
+int config_forget_run(struct vm_config *c)
+{
+	struct vm_config def;
+	int ret = config_init(&def);
+
+	if (ret < 0)
+		return ret;
+	forget_files(c);
+	c->console = def.console;
+	c->snapshot = def.snapshot;
+	c->restore = def.restore;
+	c->sandbox = def.sandbox;
+	c->control = def.control;
+	c->metrics = def.metrics;
+	c->log = def.log;
+	/* Its strings are ours now. */
+	def.console.path = def.snapshot.dir = def.snapshot.ready = NULL;
+	def.restore.from = def.sandbox.user = def.sandbox.group = NULL;
+	def.control.socket = def.metrics.file = def.log.file = NULL;
+	config_fini(&def);
+	return 0;
+}
+
 /* The whole of fd; at most FILE_BYTES_MAX. */
 static int read_all(int fd, char **text, size_t *len)
 {

@@ -202,6 +202,13 @@ struct vm_config {
 	} log;
 };
 
+/*
+ * Set to its default what belongs to one run and not to the machine: console,
+ * control socket, snapshot folder, restore, sandbox, metrics, log, core files,
+ * and which files and networks stand behind the devices.  -ENOMEM.
+ */
+int config_forget_run(struct vm_config *c);
+
 /* Messages of one check: all faults, in the order of the file. */
 struct config_errors {
 	char **msg; /* "FILE:LINE: section.key: what was found, expected" */

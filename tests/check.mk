@@ -6,6 +6,7 @@
 #   make check-asan CHECK_FILTER='elf/*'     one suite only
 #   make fuzz FUZZ_SECONDS=600 FUZZ=stream   one target, longer
 #   make test-long LONG='stress_kick/*'      one suite of them
+#   make test-long LONG=crash                writers of snapshots that crash
 
 SAN_ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SAN_TSAN := -fsanitize=thread
@@ -26,10 +27,14 @@ check-tsan: guests ## threads of vCPUs, machines and devices under ThreadSanitiz
 	@tests/sanitize.sh tsan build/tsan$(SAN_CC) '$(CHECK_FILTER)'
 
 .PHONY: test-long
-test-long: guests $(B)/unit-tests ## the stress tests at full length, references under ThreadSanitizer
+test-long: guests $(B)/mote $(B)/unit-tests $(TRIP) ## the stress tests at full length, references under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory B=build/tsan$(SAN_CC) SAN="$(SAN_TSAN)" \
 		build/tsan$(SAN_CC)/run-unit-tests
 	@tests/long.sh $(B) build/tsan$(SAN_CC) "$(LONG)"
+
+.PHONY: golden
+golden: $(B)/mote $(FAKE_BIN) guests ## new golden snapshots, for a new format; GOLDEN=arm64 or ppc64: by that lab
+	@tests/golden/make.sh $(B) $(GOLDEN)
 
 # Criterion's arena and ThreadSanitizer want the same addresses: the runner
 # of the labs takes its place.

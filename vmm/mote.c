@@ -255,7 +255,9 @@ int mote_snapshot_compat(struct mote_snapshot *snap, struct mote_err *err)
 {
 	int ret = snapshot_compat(&snap->s, err);
 
-	return ret < 0 ? ret : snapshot_read_state(&snap->s, err);
+	if (ret == 0)
+		ret = snapshot_read_state(&snap->s, err);
+	return ret < 0 ? ret : snapshot_host(&snap->s, -1, err);
 }
 
 static void describe_text(FILE *f, const struct snapshot *s)
@@ -362,32 +364,6 @@ bool mote_snapshot_has_identity(const struct mote_snapshot *snap)
 	return strcmp(snap->s.manifest.identity, "none") != 0;
 }
 
-static void forget(char **s)
-{
-	free(*s);
-	*s = NULL;
-}
-
-/*
- * A snapshot does not decide how well its clones are jailed, nor what is
- * measured of them.
- */
-static int instance_default(struct mote_config *cfg, struct mote_err *err)
-{
-	struct vm_config def;
-
-	if (config_init(&def) < 0)
-		return err_set(err, ENOMEM, "configuration");
-	forget(&cfg->c.sandbox.user);
-	forget(&cfg->c.sandbox.group);
-	cfg->c.sandbox = def.sandbox;
-	def.sandbox.user = def.sandbox.group = NULL;
-	forget(&cfg->c.metrics.file);
-	cfg->c.metrics = def.metrics;
-	config_fini(&def);
-	return 0;
-}
-
 int mote_snapshot_config(const struct mote_snapshot *snap,
 			 struct mote_config *cfg, struct mote_err *err)
 {
@@ -401,27 +377,14 @@ int mote_snapshot_config(const struct mote_snapshot *snap,
 		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
 				     "saved configuration: %s",
 				     faults ? faults : strerror(-ret));
-	/* What belongs to the instance that was saved, not to its clones. */
-	forget(&cfg->c.control.socket);
-	forget(&cfg->c.snapshot.dir);
-	forget(&cfg->c.restore.from);
-	forget(&cfg->c.log.file);
 	/*
-	 * A snapshot names no file that its restoring user is to open: which
-	 * disk and which network stand behind a section, he says.
+	 * What belongs to the run that was saved is not its clones'; and a
+	 * snapshot names no file that its restoring user is to open, nor
+	 * decides how well he is jailed.
 	 */
-	forget(&cfg->c.console.path);
-	forget(&cfg->c.vm.core);
-	for (uint32_t i = 0; i < cfg->c.disk_count; i++)
-		forget(&cfg->c.disk[i].path);
-	for (uint32_t i = 0; i < cfg->c.net_count; i++) {
-		forget(&cfg->c.net[i].tap);
-		cfg->c.net[i].fd = -1;
-	}
-	cfg->c.console.type = CONSOLE_STDIO;
-	cfg->c.snapshot.when = SNAPSHOT_NEVER;
-	forget(&cfg->c.snapshot.ready);
-	return instance_default(cfg, err);
+	if (config_forget_run(&cfg->c) < 0)
+		return err_set(err, ENOMEM, "configuration");
+	return 0;
 }
 
 /* --- the machine -------------------------------------------------------------
@@ -815,8 +778,7 @@ int mote_vm_fork(struct mote_vm *mv, struct mote_snapshot **out,
 	int ret;
 
 	*out = NULL;
-	if (!mv->vm->event_device &&
-	    !mv->cfg->c.restore.allow_shared_identity)
+	if (!mv->vm->event_device && !mv->cfg->c.restore.allow_shared_identity)
 		return no_identity(err);
 	snap = calloc(1, sizeof(*snap));
 	if (!snap)

@@ -165,8 +165,7 @@ int mote_pool_create(const struct mote_pool_options *opt,
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->wake, NULL);
 	p->parked = calloc(p->size, sizeof(struct mote_vm *));
-	ret = p->parked ? mote_pool_fill(p, err)
-			: err_set(err, ENOMEM, "pool");
+	ret = p->parked ? mote_pool_fill(p, err) : err_set(err, ENOMEM, "pool");
 	if (ret == 0 && opt->refill)
 		ret = start_thread(p, err);
 	if (ret < 0) {

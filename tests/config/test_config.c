@@ -458,3 +458,38 @@ Test(config, a_file_is_at_most_a_mebibyte)
 	close(fd);
 	unlink(name);
 }
+
+/* The machine stays: what is described is as if nothing else had been set. */
+Test(config, what_belongs_to_a_run_is_forgotten)
+{
+	static const char machine[] =
+		"[vm]\nkernel = /k\ncmdline = a b\nmemory = 8M\n"
+		"[disk.d]\nreadonly = yes\n[net.n]\nmtu = 1400\n";
+	static const char *const run[] = {
+		"vm.core=/c",	       "console.type=file",
+		"console.path=/p",     "disk.d.path=/d",
+		"net.n.tap=tap0",      "snapshot.dir=/s",
+		"snapshot.when=ready", "snapshot.durability=none",
+		"snapshot.ready=idle", "restore.from=/f",
+		"restore.memory=copy", "restore.verify=eager",
+		"sandbox.enable=no",   "sandbox.user=me",
+		"sandbox.group=us",    "control.socket=/o",
+		"metrics.file=/m",     "log.level=debug",
+		"log.file=/l",	       "log.format=json",
+	};
+	AUTO_PARSED a = parse(machine);
+	AUTO_PARSED b = parse(machine);
+	char *was = config_describe(&a.c), *now;
+
+	for (size_t i = 0; i < ARRAY_SIZE(run); i++)
+		cr_assert_eq(config_set(&b.c, "test", run[i], X86, NULL), 0,
+			     "%s", run[i]);
+	now = config_describe(&b.c);
+	cr_assert_str_neq(now, was);
+	free(now);
+	cr_assert_eq(config_forget_run(&b.c), 0);
+	now = config_describe(&b.c);
+	cr_assert_str_eq(now, was);
+	free(now);
+	free(was);
+}

@@ -63,17 +63,20 @@ static struct {
 	unsigned long next_request, failed;
 	int next_code, nth_code;
 	unsigned int nth;
+	long cap; /* of fake_kvm_set_cap; -1: none */
+	int cap_value;
 	const struct fake_exit *script, *repeat;
 	size_t script_count, script_at;
 	struct fake_slot slot[SLOTS_MAX];
 	struct object *object[FDS_MAX]; /* by descriptor */
-} fake = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .cap = -1};
 
 void fake_kvm_reset(void)
 {
 	pthread_mutex_lock(&fake.lock);
 	fake.calls = fake.runs = fake.nth = 0;
 	fake.next_request = fake.failed = 0;
+	fake.cap = -1;
 	fake.script = fake.repeat = NULL;
 	fake.script_count = fake.script_at = 0;
 	memset(fake.slot, 0, sizeof(fake.slot));
@@ -306,7 +309,13 @@ int kvm_check_extension(int fd, long cap)
 	(void)fd;
 	if (gate(KVM_CHECK_EXTENSION) < 0)
 		return 0;
-	return cap == KVM_CAP_XCRS;
+	return cap == fake.cap ? fake.cap_value : cap == KVM_CAP_XCRS;
+}
+
+void fake_kvm_set_cap(long cap, int value)
+{
+	fake.cap = cap;
+	fake.cap_value = value;
 }
 
 int kvm_enable_cap(int fd, uint32_t cap, const uint64_t args[4])

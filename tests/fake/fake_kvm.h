@@ -29,6 +29,9 @@ void fake_kvm_fail_next(unsigned long request, int code);
  */
 void fake_kvm_fail_nth(unsigned int n, int code);
 
+/* KVM_CHECK_EXTENSION answers value for this capability; one at a time. */
+void fake_kvm_set_cap(long cap, int value);
+
 /* Calls since the reset, without KVM_RUN; and how often KVM_RUN came. */
 unsigned int fake_kvm_calls(void);
 unsigned int fake_kvm_runs(void);

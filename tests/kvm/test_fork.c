@@ -94,8 +94,7 @@ static void start(struct talker *t, const struct mote_config *cfg,
 	opt.console_out_fd = t->pipe[1];
 	cr_assert_eq(mote_vm_create(&opt, &t->vm, &t->err), 0, "%s",
 		     t->err.msg);
-	cr_assert_eq(mote_vm_start(t->vm, false, &t->err), 0, "%s",
-		     t->err.msg);
+	cr_assert_eq(mote_vm_start(t->vm, false, &t->err), 0, "%s", t->err.msg);
 }
 
 /* The number of the last whole count line, and of the first. */

@@ -36,9 +36,8 @@ static void open_saved(struct pooled *p, const char *args)
 	vmtest_save(&t, &p->s);
 	vmtest_fini(&t);
 	p->cfg = mote_config_new();
-	cr_assert_eq(
-		mote_snapshot_open(AT_FDCWD, p->s.dir, &p->snap, &p->err), 0,
-		"%s", p->err.msg);
+	cr_assert_eq(mote_snapshot_open(AT_FDCWD, p->s.dir, &p->snap, &p->err),
+		     0, "%s", p->err.msg);
 	cr_assert_eq(mote_snapshot_config(p->snap, p->cfg, &p->err), 0, "%s",
 		     p->err.msg);
 }
@@ -176,9 +175,8 @@ Test(vm_pool, one_that_is_given_back_is_rewound)
 /* The text of a manifest whose guest can't tell clones apart. */
 Test(vm_pool, a_shared_identity_has_to_be_allowed)
 {
-	struct mote_pool_options opt = {.size = sizeof(opt),
-					.vm = MOTE_VM_OPTIONS_INIT,
-					.clones = 2};
+	struct mote_pool_options opt = {
+		.size = sizeof(opt), .vm = MOTE_VM_OPTIONS_INIT, .clones = 2};
 	struct pooled p = {.err = {0}};
 	struct vmtest t;
 

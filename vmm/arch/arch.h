@@ -22,6 +22,7 @@ struct kvm_run;
 struct memslot_table;
 struct mote_err;
 struct snap_reader;
+struct snap_section;
 struct snap_writer;
 struct solo5_image;
 struct vm_config;
@@ -173,9 +174,9 @@ int arch_vcpu_load(struct arch_vcpu *v, struct snap_reader *r,
 
 /*
  * A vCPU that will be rewound (snapshot/rewind.h): after its load, remember
- * what is needed to bring the loaded state back with few calls.  Then arch_vcpu_rewind is arch_vcpu_load of the same section once
- * more.  whole: the guest crashed, which may have changed more than it could
- * by running.
+ * what is needed to bring the loaded state back with few calls.  Then
+ * arch_vcpu_rewind is arch_vcpu_load of the same section once more.  whole: the
+ * guest crashed, which may have changed more than it could by running.
  */
 int arch_vcpu_remember(struct arch_vcpu *v, const struct memslot_table *slots,
 		       struct mote_err *err);
@@ -185,6 +186,13 @@ void arch_vcpu_forget(struct arch_vcpu *v);
 
 int arch_vm_commit(struct arch_vm *a, struct mote_err *err);
 int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err);
+
+/*
+ * Does this KVM (its device) have what a section of a snapshot needs?  -ENOTSUP
+ * by name, before there is a VM.  What only a VM can tell, its load tells.
+ */
+int arch_host_check(int kvm_fd, const struct snap_section *s,
+		    struct mote_err *err);
 
 /*
  * One line that names the CPU for the manifest ("EPYC family 25 ..."),

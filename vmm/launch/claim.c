@@ -41,16 +41,15 @@ int claim_poll(const struct claim *c, struct pollfd *fds, int *timeout_ms)
 	if (c->client < 0 || c->hung)
 		return n;
 	if (!c->half_closed_ns) {
-		fds[n++] = (struct pollfd){.fd = c->client,
-					   .events = POLLRDHUP};
+		fds[n++] =
+			(struct pollfd){.fd = c->client, .events = POLLRDHUP};
 		return n;
 	}
 	/* No events: a hang-up is told all the same. */
 	fds[n++] = (struct pollfd){.fd = c->client};
 	now = timeline_now();
-	left = now < linger_end(c)
-		       ? (int)((linger_end(c) - now) / 1000000 + 1)
-		       : 0;
+	left = now < linger_end(c) ? (int)((linger_end(c) - now) / 1000000 + 1)
+				   : 0;
 	if (*timeout_ms < 0 || *timeout_ms > left)
 		*timeout_ms = left;
 	return n;
@@ -70,8 +69,7 @@ static bool take(struct claim *c)
 	}
 	if (n == 0)
 		return false;
-	if (c->client >= 0 ||
-	    mote_vm_console_attach(c->vm, fd, fd) < 0 ||
+	if (c->client >= 0 || mote_vm_console_attach(c->vm, fd, fd) < 0 ||
 	    mote_vm_resume(c->vm, NULL) < 0) {
 		fd_close(fd);
 		return false;

@@ -17,15 +17,15 @@
 
 #include "mote.h"
 
-#define CLAIM_POLL_MAX 2
-#define CLAIM_PARKED   'P'
+#define CLAIM_POLL_MAX	2
+#define CLAIM_PARKED	'P'
 #define CLAIM_LINGER_MS 5000 /* after the client's last byte */
 
 struct claim {
 	int sock; /* borrowed; -1: nobody waits, there is nothing to do */
 	bool rewind;
 	struct mote_vm *vm;
-	int client;  /* -1: parked */
+	int client; /* -1: parked */
 	/*
 	 * It sends no more.  It may wait for the answer, or be gone: over TCP
 	 * only a write tells.  So long the guest has to end by itself.

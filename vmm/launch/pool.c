@@ -39,7 +39,7 @@ struct pool {
 	struct pollfd *fds;
 	unsigned int number; /* of the next clone */
 	int signals;
-	bool worked;	   /* a clone was ready once */
+	bool worked; /* a clone was ready once */
 	bool stopping;
 	uint64_t retry_ns; /* no new clone before */
 };
@@ -89,8 +89,8 @@ static struct mote_config *config_of(const struct mote_config *from,
 }
 
 /* The launcher's process: it ends with its clone, and with the pool. */
-static void __attribute__((noreturn)) launch_clone(struct pool *p, int sock,
-						   int why)
+static void __attribute__((noreturn))
+launch_clone(struct pool *p, int sock, int why)
 {
 	struct launch_options opt = {
 		.snapshot = p->opt->snapshot,
@@ -324,8 +324,8 @@ static int serve_all(struct pool *p, struct mote_err *err)
 		ret = turn(p, err);
 		if (ret == 0)
 			ret = reap(p, err);
-	} while (ret == 0 && (!p->stopping ||
-			      count(p, CLONE_NONE) < p->opt->max));
+	} while (ret == 0 &&
+		 (!p->stopping || count(p, CLONE_NONE) < p->opt->max));
 	return ret;
 }
 

@@ -16,7 +16,7 @@ struct pool_options {
 	/* Of all clones; "%i" in a value is the clone's number. */
 	const struct mote_config *cfg;
 	struct mote_snapshot *snapshot;
-	int listen_fd;	  /* non-blocking */
+	int listen_fd;	   /* non-blocking */
 	unsigned int size; /* parked ones */
 	unsigned int max;  /* ones that live at a time */
 	/* A clone serves one connection after the other: size of them, no

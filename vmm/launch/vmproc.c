@@ -33,7 +33,9 @@
 
 #define GUEST_ABORTED 255 /* status of solo5_abort */
 #define KEEP_DEVICES  126 /* disks and networks of a configuration */
-#define POLL_MAX      (MOTE_VM_POLL_MAX + CONTROL_CLIENTS + CONSOLE_POLL_MAX + CLAIM_POLL_MAX + 3)
+#define POLL_MAX                                                               \
+	(MOTE_VM_POLL_MAX + CONTROL_CLIENTS + CONSOLE_POLL_MAX +               \
+	 CLAIM_POLL_MAX + 3)
 
 struct vmproc {
 	const struct launch_options *opt;
@@ -122,10 +124,11 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 {
 	const struct mote_config *cfg = p->opt->cfg;
 	const struct launch_fds *f = p->fds;
-	const int keep[] = {
-		f->log,		f->kvm,	    f->kernel,	    f->console_in,
-		f->console_out, f->control, f->console_pty, f->console_listen,
-		p->broker->sock, p->opt->claim_fd};
+	const int keep[] = {f->log,	     f->kvm,
+			    f->kernel,	     f->console_in,
+			    f->console_out,  f->control,
+			    f->console_pty,  f->console_listen,
+			    p->broker->sock, p->opt->claim_fd};
 	const struct mote_jail_options jail = {
 		.size = sizeof(jail),
 		.require = launch_is(cfg, "sandbox.require", "yes"),
@@ -462,9 +465,8 @@ static bool finished(const struct vmproc *p)
 	struct mote_status st;
 
 	mote_vm_status(p->vm, &st, NULL);
-	return p->claim.hung ||
-	       (st.state == MOTE_ENDED &&
-		(st.console_pending == 0 || p->stopped_by_us));
+	return p->claim.hung || (st.state == MOTE_ENDED &&
+				 (st.console_pending == 0 || p->stopped_by_us));
 }
 
 /* A clone of a pool that is rewound waits for the next client. */
@@ -503,8 +505,8 @@ static int loop(struct vmproc *p, struct mote_err *err)
 			return err_set(err, errno, "poll: %s", strerror(errno));
 		mote_vm_dispatch(p->vm, fds, vm);
 		console_dispatch(&p->console, fds + vm + ctl, con);
-		p->ran |= claim_dispatch(&p->claim, fds + vm + ctl + con,
-					 claim);
+		p->ran |=
+			claim_dispatch(&p->claim, fds + vm + ctl + con, claim);
 		for (int i = vm + ctl + con + claim; i < n; i++) {
 			if (!fds[i].revents)
 				continue;

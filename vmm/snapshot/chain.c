@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/num.h"
+#include "kvm/kvm.h"
 #include "snapshot/snapshot.h"
 #include "vm.h"
 
@@ -359,6 +361,25 @@ static int compat_one(struct snapshot *s, struct mote_err *err)
 int snapshot_compat(struct snapshot *s, struct mote_err *err)
 {
 	return for_chain(s, compat_one, err);
+}
+
+int snapshot_host(const struct snapshot *s, int kvm_fd, struct mote_err *err)
+{
+	cleanup_fd int own = kvm_fd < 0 ? kvm_open(NULL, err) : -1;
+	int ret = 0, most;
+
+	if (kvm_fd < 0)
+		kvm_fd = own;
+	if (kvm_fd < 0)
+		return kvm_fd;
+	most = kvm_check_extension(kvm_fd, KVM_CAP_MAX_VCPUS);
+	if (most > 0 && s->manifest.vcpus > (uint32_t)most)
+		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+				     "vcpus: %u, this host's KVM offers %d",
+				     s->manifest.vcpus, most);
+	for (int i = 0; ret == 0 && i < s->reader.count; i++)
+		ret = arch_host_check(kvm_fd, &s->reader.section[i], err);
+	return ret;
 }
 
 static int verify_one(struct snapshot *s, struct mote_err *err)

@@ -15,8 +15,9 @@
 #include "base/num.h"
 #include "memory/memslot.h"
 
-#define VERSION 1
-#define PIECES	256 /* runs of pages in one write */
+#define VERSION	 1
+#define PIECES	 256 /* runs of pages in one write */
+#define RUN_SIZE 17  /* bytes of one in the section */
 
 /* --- save ------------------------------------------------------------------
  */
@@ -213,7 +214,7 @@ static int load(struct diff_index *di, struct ram_index *ri,
 	for (uint32_t i = 0; i < ri->regions; i++)
 		total += ri->region[i].size / host_page_size();
 	di->runs = snap_get_u64(s);
-	if (di->runs > total || di->runs > snap_left(s))
+	if (di->runs > total || di->runs > snap_left(s) / RUN_SIZE)
 		return bad(err, "more runs than it can have");
 	di->run = calloc(di->runs + 1, sizeof(*di->run));
 	if (!di->run)

@@ -22,13 +22,12 @@
 
 static int make_files(struct snapshot_files *f, struct mote_err *err)
 {
-	*f = (struct snapshot_files){
-		memfd_create("mote-manifest", MFD_CLOEXEC),
-		memfd_create("mote-state", MFD_CLOEXEC),
-		memfd_create("mote-memory", MFD_CLOEXEC)};
-	return f->memory_fd < 0 ? err_set(err, errno, "memfd: %s",
-					  strerror(errno))
-				: 0;
+	*f = (struct snapshot_files){memfd_create("mote-manifest", MFD_CLOEXEC),
+				     memfd_create("mote-state", MFD_CLOEXEC),
+				     memfd_create("mote-memory", MFD_CLOEXEC)};
+	return f->memory_fd < 0
+		       ? err_set(err, errno, "memfd: %s", strerror(errno))
+		       : 0;
 }
 
 static void close_files(struct snapshot_files *f)
@@ -64,8 +63,8 @@ static int save(struct vm *vm, struct snapshot_files *f,
 		const struct snapshot *from, bool *rebased,
 		struct mote_err *err)
 {
-	struct snapshot_options opt = {
-		.fork = true, .from = vm->track.mapped ? from : NULL};
+	struct snapshot_options opt = {.fork = true,
+				       .from = vm->track.mapped ? from : NULL};
 	int ret;
 
 	opt.frozen = can_freeze(vm) && memslot_count(&vm->slots) == 1;

@@ -91,8 +91,8 @@ static void name_parent(const struct vm *vm, const struct snapshot_options *opt,
 			struct manifest *m)
 {
 	if (opt->fork) { /* its folder, if it has one, is not looked for */
-		strcpy(m->parent, opt->from->name[0] ? opt->from->name
-						     : "parent");
+		strcpy(m->parent,
+		       opt->from->name[0] ? opt->from->name : "parent");
 		m->parent_digest = opt->from->manifest.digest;
 		return;
 	}
@@ -188,17 +188,23 @@ void snapshot_prepare(struct vm *vm)
 		arch_cpu_model(vm->cpu_model, sizeof(vm->cpu_model));
 }
 
-/* A child has its RAM for itself, whatever its parent began with. */
-static char *describe_child(const struct vm_config *from)
+/*
+ * The configuration as the manifest holds it: the machine's, and nothing of
+ * the run that it was saved in (paths of sockets, folders, disks).  A child has
+ * its RAM for itself, whatever its parent began with.
+ */
+static char *describe_config(const struct vm_config *cfg, bool child)
 {
-	struct vm_config cfg;
+	struct vm_config own;
 	char *text = NULL;
 
-	if (config_copy(&cfg, from) == 0) {
-		cfg.memory.shared = false;
-		text = config_describe(&cfg);
-		config_fini(&cfg);
-	}
+	if (config_copy(&own, cfg) < 0)
+		return NULL;
+	if (child)
+		own.memory.shared = false;
+	if (config_forget_run(&own) == 0)
+		text = config_describe(&own);
+	config_fini(&own);
 	return text;
 }
 
@@ -213,7 +219,7 @@ static int describe(struct vm *vm, bool child, struct manifest *m,
 	memcpy(m->cpu, vm->cpu_model, sizeof(m->cpu));
 	m->page_size = (uint32_t)host_page_size();
 	m->vcpus = vm->vcpus;
-	m->config = child ? describe_child(vm->cfg) : config_describe(vm->cfg);
+	m->config = describe_config(vm->cfg, child);
 	if (!m->config)
 		return err_set(err, ENOMEM, "manifest");
 	m->config_length = strlen(m->config);
@@ -362,15 +368,18 @@ int snapshot_load_state(struct vm *vm, const struct snapshot *s,
 	return ret < 0 ? err_wrap(err, ret, "state") : 0;
 }
 
-static int check(struct snapshot *s, const struct vm_config *cfg,
+static int check(struct snapshot *s, const struct build_options *opt,
 		 struct mote_err *err)
 {
+	const struct vm_config *cfg = opt->cfg;
 	int ret = snapshot_compat(s, err);
 
 	if (ret == 0)
 		ret = snapshot_read_state(s, err);
 	if (ret == 0)
 		ret = check_shape(s, cfg, err);
+	if (ret == 0)
+		ret = snapshot_host(s, opt->kvm_fd, err);
 	if (ret == 0 && cfg->restore.verify == VERIFY_EAGER)
 		ret = snapshot_verify(s, err);
 	return ret;
@@ -400,7 +409,7 @@ int snapshot_load(struct snapshot *s, struct build_options *opt,
 		  struct vm **out, struct mote_err *err)
 {
 	struct vm *vm = NULL;
-	int ret = check(s, opt->cfg, err);
+	int ret = check(s, opt, err);
 
 	timeline_mark(opt->timeline, "snapshot checked");
 	if (ret < 0)

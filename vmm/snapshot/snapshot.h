@@ -117,6 +117,12 @@ int snapshot_fork(struct snapshot *s, struct vm *vm,
 		  struct mote_err *err);
 
 /*
+ * Does this host's KVM (kvm_fd, -1: /dev/kvm) offer what the state needs, which
+ * was read?  Refused by name, before a VM exists.
+ */
+int snapshot_host(const struct snapshot *s, int kvm_fd, struct mote_err *err);
+
+/*
  * Build a machine from opt (its memory fields are set here) and load it.
  * s may be loaded any number of times, by one thread at a time.
  */

@@ -214,6 +214,19 @@ static int bad(struct mote_err *err, size_t offset, const char *what)
 			     offset, what);
 }
 
+/* By its name, as far as that can be read: it may be what is damaged. */
+static int bad_section(struct mote_err *err, size_t offset, const uint8_t *head)
+{
+	char name[SNAP_NAME_MAX] = "";
+
+	for (size_t i = 0; i < sizeof(name) - 1 && head[i]; i++)
+		name[i] = head[i] > ' ' && head[i] < 0x7f ? (char)head[i] : '?';
+	return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
+			     "section %s[%u], offset %zu: its digest does not "
+			     "match",
+			     name, (unsigned int)get_le(head + 32, 4), offset);
+}
+
 /* Take one section at *pos; the digest is checked before anything else. */
 static int read_section(struct snap_reader *r, const uint8_t *buf, size_t len,
 			size_t *pos, struct mote_err *err)
@@ -230,7 +243,7 @@ static int read_section(struct snap_reader *r, const uint8_t *buf, size_t len,
 		return bad(err, *pos, "section is longer than the file");
 	d = section_digest(p, size);
 	if (memcmp(d.byte, p + SECTION_FIXED, sizeof(d.byte)) != 0)
-		return bad(err, *pos, "digest of the section does not match");
+		return bad_section(err, *pos, p);
 	if (p[SNAP_NAME_MAX - 1] != 0 || p[0] == 0)
 		return bad(err, *pos, "section without a name");
 

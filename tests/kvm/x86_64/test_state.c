@@ -13,9 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../guests/include/simd.h"
-#include "../../guests/include/simd_code.h"
 #include "base/num.h"
+#include "guests/include/simd.h"
+#include "guests/include/simd_code.h"
 #include "kvm/kvm.h"
 #include "snapshot/rewind.h"
 

@@ -5,9 +5,9 @@
  * Load order is KVM's: sregs, xcrs, xsave, regs, lapic, msrs, mp state,
  * events, debug registers (KVM API 4.x; CPUID was set at init).  It is of a
  * vCPU that has not run, so what is as after a reset needs no call, and
- * registers wait in kvm_run where nothing before needs them (kvm_sync.c).  What runs
- * with the host's clock (TSC, the LAPIC's timer, kvmclock) is held as loaded
- * and reaches KVM just before the first run: kvm_timer.c.
+ * registers wait in kvm_run where nothing before needs them (kvm_sync.c).  What
+ * runs with the host's clock (TSC, the LAPIC's timer, kvmclock) is held as
+ * loaded and reaches KVM just before the first run: kvm_timer.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -23,9 +23,9 @@
 #include "kvm/kvm.h"
 #include "snapshot/stream.h"
 
-#define SECTION_VM   "x86-vm"
-#define VERSION	     1
-#define XSAVE_MAX    65536u
+#define SECTION_VM "x86-vm"
+#define VERSION	   1
+#define XSAVE_MAX  65536u
 
 /* Intel SDM vol. 3, 10.1.4 and 11.4.4: the APIC is on, in xAPIC mode. */
 #define APIC_BASE_RESET 0xfee00900u
@@ -109,26 +109,32 @@ static int save_sregs(struct arch_vcpu *v, struct snap_writer *w,
 	return 0;
 }
 
+static void get_sregs(struct snap_section *r, struct kvm_sregs *s)
+{
+	memset(s, 0, sizeof(*s));
+	for (int i = 0; i < 8; i++)
+		get_segment(r, segment(s, i));
+	s->gdt.base = snap_get_u64(r);
+	s->gdt.limit = snap_get_u16(r);
+	s->idt.base = snap_get_u64(r);
+	s->idt.limit = snap_get_u16(r);
+	s->cr0 = snap_get_u64(r);
+	s->cr2 = snap_get_u64(r);
+	s->cr3 = snap_get_u64(r);
+	s->cr4 = snap_get_u64(r);
+	s->cr8 = snap_get_u64(r);
+	s->efer = snap_get_u64(r);
+	s->apic_base = snap_get_u64(r);
+	for (size_t i = 0; i < ARRAY_SIZE(s->interrupt_bitmap); i++)
+		s->interrupt_bitmap[i] = snap_get_u64(r);
+}
+
 static int load_sregs(struct arch_vcpu *v, struct snap_section *r,
 		      struct mote_err *err)
 {
-	struct kvm_sregs s = {0};
+	struct kvm_sregs s;
 
-	for (int i = 0; i < 8; i++)
-		get_segment(r, segment(&s, i));
-	s.gdt.base = snap_get_u64(r);
-	s.gdt.limit = snap_get_u16(r);
-	s.idt.base = snap_get_u64(r);
-	s.idt.limit = snap_get_u16(r);
-	s.cr0 = snap_get_u64(r);
-	s.cr2 = snap_get_u64(r);
-	s.cr3 = snap_get_u64(r);
-	s.cr4 = snap_get_u64(r);
-	s.cr8 = snap_get_u64(r);
-	s.efer = snap_get_u64(r);
-	s.apic_base = snap_get_u64(r);
-	for (size_t i = 0; i < ARRAY_SIZE(s.interrupt_bitmap); i++)
-		s.interrupt_bitmap[i] = snap_get_u64(r);
+	get_sregs(r, &s);
 	if (r->error)
 		return 0; /* told when the section is closed */
 	sync_sregs(v, &s);
@@ -154,6 +160,18 @@ static int save_xcrs(struct arch_vcpu *v, struct snap_writer *w,
 	return 0;
 }
 
+static void get_xcrs(struct snap_section *r, struct kvm_xcrs *x)
+{
+	memset(x, 0, sizeof(*x));
+	x->nr_xcrs = snap_get_u32(r);
+	if (x->nr_xcrs > KVM_MAX_XCRS)
+		r->error = -EBADMSG;
+	for (uint32_t i = 0; !r->error && i < x->nr_xcrs; i++) {
+		x->xcrs[i].xcr = snap_get_u32(r);
+		x->xcrs[i].value = snap_get_u64(r);
+	}
+}
+
 /* As a vCPU that has not run has it. */
 static bool is_reset_xcr(const struct kvm_xcrs *x)
 {
@@ -163,23 +181,18 @@ static bool is_reset_xcr(const struct kvm_xcrs *x)
 static int load_xcrs(struct arch_vcpu *v, struct snap_section *r,
 		     struct mote_err *err)
 {
-	struct kvm_xcrs x = {.nr_xcrs = snap_get_u32(r)};
+	struct kvm_xcrs x;
 
-	if (x.nr_xcrs > KVM_MAX_XCRS)
-		r->error = -EBADMSG;
-	for (uint32_t i = 0; !r->error && i < x.nr_xcrs; i++) {
-		x.xcrs[i].xcr = snap_get_u32(r);
-		x.xcrs[i].value = snap_get_u64(r);
-	}
+	get_xcrs(r, &x);
 	if (r->error || x.nr_xcrs == 0 || is_reset_xcr(&x))
 		return 0;
 	return CALL(v, KVM_SET_XCRS, &x, err);
 }
 
-/* How many bytes of XSAVE state this KVM moves. */
-static uint32_t xsave_size(struct arch_vcpu *v)
+/* How many bytes of XSAVE state this KVM (the device or a VM) moves. */
+static uint32_t xsave_size(int fd)
 {
-	int size = kvm_check_extension(v->vm->vm_fd, KVM_CAP_XSAVE2);
+	int size = kvm_check_extension(fd, KVM_CAP_XSAVE2);
 
 	return size > (int)sizeof(struct kvm_xsave) ? (uint32_t)size
 						    : sizeof(struct kvm_xsave);
@@ -187,7 +200,7 @@ static uint32_t xsave_size(struct arch_vcpu *v)
 
 int get_xsave(struct arch_vcpu *v, uint8_t **buf, struct mote_err *err)
 {
-	uint32_t size = xsave_size(v);
+	uint32_t size = xsave_size(v->vm->vm_fd);
 
 	*buf = calloc(1, size);
 	if (!*buf)
@@ -200,7 +213,7 @@ int get_xsave(struct arch_vcpu *v, uint8_t **buf, struct mote_err *err)
 static int save_xsave(struct arch_vcpu *v, struct snap_writer *w,
 		      struct mote_err *err)
 {
-	uint32_t size = xsave_size(v);
+	uint32_t size = xsave_size(v->vm->vm_fd);
 	cleanup_free uint8_t *buf = NULL;
 	int ret = get_xsave(v, &buf, err);
 
@@ -215,7 +228,7 @@ static int load_xsave(struct arch_vcpu *v, struct snap_section *r,
 		      struct mote_err *err)
 {
 	uint32_t size = snap_get_u32(r);
-	uint32_t host = xsave_size(v);
+	uint32_t host = xsave_size(v->vm->vm_fd);
 	cleanup_free uint8_t *buf = NULL;
 
 	if (size > XSAVE_MAX)
@@ -387,7 +400,7 @@ int arch_vcpu_save(struct arch_vcpu *v, struct snap_writer *w,
 		save_sregs, save_xcrs, save_xsave,  save_regs,
 		save_lapic, save_msrs, save_events, save_debug,
 	};
-	struct kvm_mp_state mp;
+	struct kvm_mp_state mp = {0};
 	int ret = rewind_settle(v, err);
 
 	/* First: it takes a pending INIT or SIPI, which changes the rest. */
@@ -425,6 +438,36 @@ int arch_vcpu_load(struct arch_vcpu *v, struct snap_reader *r,
 		ret = snap_section_close(&s, err);
 	v->held = ret == 0;
 	return ret;
+}
+
+int arch_host_check(int kvm_fd, const struct snap_section *of,
+		    struct mote_err *err)
+{
+	struct snap_section s = *of;
+	struct kvm_sregs sregs;
+	struct kvm_xcrs xcrs;
+	uint32_t size, host;
+
+	if (strcmp(s.name, SECTION_VCPU) != 0 || s.version > VERSION)
+		return 0; /* a newer one is refused when it is loaded */
+	get_sregs(&s, &sregs);
+	get_xcrs(&s, &xcrs);
+	size = snap_get_u32(&s);
+	if (s.error)
+		return 0;
+	if (xcrs.nr_xcrs && !kvm_check_extension(kvm_fd, KVM_CAP_XCRS))
+		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+				     "vCPU %u: the snapshot has extended "
+				     "control registers, this KVM lacks "
+				     "KVM_CAP_XCRS",
+				     s.instance);
+	host = xsave_size(kvm_fd);
+	if (size > host)
+		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+				     "vCPU %u: XSAVE state of %u bytes, this "
+				     "host has %u",
+				     s.instance, size, host);
+	return 0;
 }
 
 int arch_vm_save(struct arch_vm *a, struct snap_writer *w, struct mote_err *err)
