@@ -20,7 +20,7 @@ $mote 2>"$tmp/err"
 check "no command is a usage error" 64 $?
 $mote frobnicate 2>"$tmp/err"
 check "an unknown command is a usage error" 64 $?
-$mote pool x 2>"$tmp/err"
+$mote bench x 2>"$tmp/err"
 check "a command of later versions is refused" 64 $?
 has "and says so" "not in this version yet" "$tmp/err"
 $mote run 2>"$tmp/err"

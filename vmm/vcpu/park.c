@@ -153,7 +153,7 @@ void vcpu_nudge(struct vcpu *v)
 	pthread_mutex_unlock(&v->lock);
 }
 
-void vcpu_sleep(struct vcpu *v, uint32_t ms)
+static void sleep_for(struct vcpu *v, uint32_t ms, bool until_nudged)
 {
 	struct timespec until;
 	int ret = 0;
@@ -166,10 +166,22 @@ void vcpu_sleep(struct vcpu *v, uint32_t ms)
 		until.tv_sec++;
 	}
 	pthread_mutex_lock(&v->lock);
-	while (!v->nudged && !atomic_load(&v->request) && ret != ETIMEDOUT)
+	while (!(until_nudged && v->nudged) && !atomic_load(&v->request) &&
+	       ret != ETIMEDOUT)
 		ret = pthread_cond_timedwait(&v->cond, &v->lock, &until);
-	v->nudged = false;
+	if (until_nudged)
+		v->nudged = false;
 	pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_sleep(struct vcpu *v, uint32_t ms)
+{
+	sleep_for(v, ms, true);
+}
+
+void vcpu_hold(struct vcpu *v, uint32_t ms)
+{
+	sleep_for(v, ms, false);
 }
 
 void vcpu_stop(struct vcpu *v)

@@ -209,7 +209,7 @@ static void dispatch(struct vcpu *v)
 		set_ended(v);
 	/* Outside every device lock, and a kick ends it. */
 	if (atomic_load_explicit(&v->env->pace, memory_order_relaxed))
-		vcpu_sleep(v, PACE_MS);
+		vcpu_hold(v, PACE_MS);
 }
 
 /*
@@ -230,7 +230,7 @@ static void finish_call(struct vcpu *v)
 static void hold(struct vcpu *v)
 {
 	if (trigger_holds(v->env->trigger)) {
-		vcpu_sleep(v, TRIGGER_HOLD_MS);
+		vcpu_hold(v, TRIGGER_HOLD_MS);
 		trigger_release(v->env->trigger);
 	}
 }

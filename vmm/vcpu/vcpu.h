@@ -152,6 +152,8 @@ void vcpu_kick_taken(struct vcpu *v);
 
 /* Own thread: sleep until nudged, asked for something, or ms are over. */
 void vcpu_sleep(struct vcpu *v, uint32_t ms);
+/* The same without being nudged: that is for the guest's own sleep. */
+void vcpu_hold(struct vcpu *v, uint32_t ms);
 
 /* The thread's body (run.c). */
 void vcpu_loop(struct vcpu *v);
