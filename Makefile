@@ -72,7 +72,7 @@ CLI_SRC := $(wildcard cli/*.c)
 OCI_SRC := $(wildcard oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-GUESTS := hello counter walk touch sum $(if $(filter x86_64 arm64,$(ARCH)),smp hostile) $(if $(filter x86_64,$(ARCH)),noop exits echo serve simd simdavx apic) \
+GUESTS := hello counter walk touch sum $(if $(filter x86_64 arm64,$(ARCH)),smp hostile) $(if $(filter x86_64,$(ARCH)),noop exits echo serve parse simd simdavx apic) \
 	$(if $(filter arm64,$(ARCH)),psci) $(if $(filter ppc64le,$(ARCH)),hpt)
 HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo many)
 GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf) $(HVT_GUESTS:%=$(B)/guests/hvt-%.elf)
@@ -155,7 +155,7 @@ GUEST_LINK := -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-
 guests: $(GUEST_ELF) ## build the sample and test guests
 
 # Ring 3: there a KVM that interprets ring 0 runs vector code natively.
-$(B)/guests/simd.elf $(B)/guests/touch.elf $(B)/guests/serve.elf $(B)/guests/sum.elf: GUEST_CFLAGS += -DNOTE_FLAGS=1
+$(B)/guests/simd.elf $(B)/guests/touch.elf $(B)/guests/serve.elf $(B)/guests/sum.elf $(B)/guests/parse.elf: GUEST_CFLAGS += -DNOTE_FLAGS=1
 $(B)/guests/noop.elf: guests/noop/noop.S
 $(B)/guests/exits.elf: guests/exits/exits.S
 $(B)/guests/noop.elf $(B)/guests/exits.elf: guests/lib/note.S $(GUEST_LD)
@@ -246,6 +246,22 @@ demo-serverless: ## the same, and requests that are answered by VMs nobody used 
 	@tests/deps.sh
 	@$(MAKE) --no-print-directory $(B)/mote guests $(B)/requests
 	@tests/demo-serverless.sh $(B)
+
+# A guest as the target of libFuzzer (clang), rewound for each input.
+$(B)/guests/parse.elf: GUEST_CFLAGS += -fsanitize-coverage=trace-pc
+$(B)/fuzz-native: examples/fuzz/native.c guests/parse/parser.h guests/parse/parse.h
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 $(WARN) -o $@ $<
+$(B)/fuzz-rewind: examples/fuzz/rewind.c guests/parse/parse.h $(B)/libmote-int.a
+	$(call say,CC,$@)
+	$(Q)clang -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -fsanitize=fuzzer -Ivmm -o $@ $< $(B)/libmote-int.a -lseccomp $(LIBS)
+
+.PHONY: demo-fuzz
+demo-fuzz: ## a guest's parser under libFuzzer, by rewind: finds a planted bug
+	@tests/deps.sh
+	@$(MAKE) --no-print-directory guests $(B)/fuzz-native $(B)/fuzz-rewind
+	@tests/demo-fuzz.sh $(B)
 
 # --- bench --------------------------------------------------------------------
 # --wrap: inproc.c sees when the library enters KVM_RUN, restore.c counts its

@@ -24,6 +24,7 @@
 #include "core.h"
 #include "devices/hostdev.h"
 #include "doctor.h"
+#include "memory/guestmem.h"
 #include "sandbox/sandbox.h"
 #include "snapshot/rewind.h"
 #include "snapshot/snapshot.h"
@@ -768,6 +769,17 @@ int mote_vm_core(struct mote_vm *mv, int fd, struct mote_err *err)
 	if (mv->vm->state == VM_RUNNING)
 		return err_set(err, EBUSY, "the VM is running: pause it first");
 	return core_write(mv->vm, fd, err);
+}
+
+int mote_vm_memory_read(struct mote_vm *mv, uint64_t gpa, void *buf, size_t len)
+{
+	return guest_read(&mv->vm->slots, gpa, buf, len);
+}
+
+int mote_vm_memory_write(struct mote_vm *mv, uint64_t gpa, const void *buf,
+			 size_t len)
+{
+	return guest_write(&mv->vm->slots, gpa, buf, len);
 }
 
 int mote_vm_fork(struct mote_vm *mv, struct mote_snapshot **out,

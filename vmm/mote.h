@@ -420,6 +420,16 @@ MOTE_API int mote_vm_core(struct mote_vm *vm, int fd, struct mote_err *err);
 MOTE_API void mote_vm_destroy(struct mote_vm *vm);
 
 /*
+ * Copy from or to guest-physical memory, len bytes at gpa; meant for a VM that
+ * does not run.  -EFAULT: not all of it is RAM.  The guest finds what was
+ * written, and tracking of changed pages knows it.
+ */
+MOTE_API int mote_vm_memory_read(struct mote_vm *vm, uint64_t gpa, void *buf,
+				 size_t len);
+MOTE_API int mote_vm_memory_write(struct mote_vm *vm, uint64_t gpa,
+				  const void *buf, size_t len);
+
+/*
  * Where children of a VM begin: a snapshot of it in memory, without a file.
  * It is closed as any other; children are made of it by mote_vm_create (their
  * configuration: mote_snapshot_config) or by a pool, as many as are wanted.
