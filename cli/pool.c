@@ -139,13 +139,26 @@ static int listen_tcp(struct request *r, const char *address,
 	return 0;
 }
 
+/* Is the environment variable that number? */
+static bool is_number(const char *name, long want)
+{
+	const char *text = getenv(name);
+	char *end;
+	long v;
+
+	if (!text)
+		return false;
+	v = strtol(text, &end, 10);
+	return end != text && *end == 0 && v == want;
+}
+
 /* A socket that the service manager made: sd_listen_fds(3). */
 static bool take_passed(struct request *r)
 {
-	const char *pid = getenv("LISTEN_PID"), *n = getenv("LISTEN_FDS");
 	int flags;
 
-	if (!pid || !n || atol(pid) != (long)getpid() || atoi(n) != 1)
+	if (!is_number("LISTEN_PID", (long)getpid()) ||
+	    !is_number("LISTEN_FDS", 1))
 		return false;
 	flags = fcntl(FIRST_PASSED_FD, F_GETFL);
 	if (flags < 0 || fcntl(FIRST_PASSED_FD, F_SETFD, FD_CLOEXEC) < 0 ||

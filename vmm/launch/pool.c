@@ -338,11 +338,15 @@ int pool_run(const struct pool_options *opt, struct pool_result *res,
 	*res = (struct pool_result){0};
 	p.clone = calloc(opt->max, sizeof(*p.clone));
 	p.fds = calloc((size_t)opt->max + 2, sizeof(*p.fds));
-	ret = p.clone && p.fds ? take_signals(&p, err)
-			       : err_set(err, ENOMEM, "pool");
+	if (!p.clone || !p.fds) {
+		free(p.clone);
+		free(p.fds);
+		return err_set(err, ENOMEM, "pool");
+	}
+	ret = take_signals(&p, err);
 	if (ret == 0)
 		ret = serve_all(&p, err);
-	if (ret < 0 && p.clone && !p.stopping) {
+	if (ret < 0 && !p.stopping) {
 		stop(&p); /* a failure leaves nobody behind */
 		while (waitpid(-1, NULL, 0) > 0)
 			;

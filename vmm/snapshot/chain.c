@@ -192,36 +192,54 @@ int snapshot_adopt(struct snapshot *s, const struct snapshot_files *fds,
 	return ret;
 }
 
+/* Copies of the descriptors, or -errno and none. */
+static int dup_files(const struct snapshot_files *from,
+		     struct snapshot_files *to)
+{
+	int code;
+
+	*to = (struct snapshot_files){
+		fcntl(from->manifest_fd, F_DUPFD_CLOEXEC, 3),
+		fcntl(from->state_fd, F_DUPFD_CLOEXEC, 3),
+		fcntl(from->memory_fd, F_DUPFD_CLOEXEC, 3)};
+	if (to->manifest_fd >= 0 && to->state_fd >= 0 && to->memory_fd >= 0)
+		return 0;
+	code = errno;
+	fd_clear(&to->manifest_fd);
+	fd_clear(&to->state_fd);
+	fd_clear(&to->memory_fd);
+	return -code;
+}
+
 int snapshot_dup(const struct snapshot *s, struct snapshot **out,
 		 struct mote_err *err)
 {
-	struct snapshot_files fds = {
-		fcntl(s->fds.manifest_fd, F_DUPFD_CLOEXEC, 3),
-		fcntl(s->fds.state_fd, F_DUPFD_CLOEXEC, 3),
-		fcntl(s->fds.memory_fd, F_DUPFD_CLOEXEC, 3)};
-	struct snapshot *parent = NULL;
-	int ret = 0;
+	struct snapshot *own = calloc(1, sizeof(*own)), *parent = NULL;
+	struct snapshot_files fds;
+	int ret;
 
-	*out = calloc(1, sizeof(**out));
-	if (!*out)
-		ret = err_set(err, ENOMEM, "snapshot");
-	else if (fds.memory_fd < 0)
-		ret = err_set(err, errno, "dup: %s", strerror(errno));
-	else if (s->parent)
-		ret = snapshot_dup(s->parent, &parent, err);
+	*out = NULL;
+	if (!own)
+		return err_set(err, ENOMEM, "snapshot");
+	ret = s->parent ? snapshot_dup(s->parent, &parent, err) : 0;
 	if (ret == 0) {
-		ret = snapshot_adopt(*out, &fds, parent, err);
-		memcpy((*out)->name, s->name, sizeof(s->name));
-	} else {
-		fd_clear(&fds.manifest_fd);
-		fd_clear(&fds.state_fd);
-		fd_clear(&fds.memory_fd);
+		ret = dup_files(&s->fds, &fds);
+		if (ret < 0) {
+			err_set(err, -ret, "dup: %s", strerror(-ret));
+			if (parent)
+				snapshot_close(parent);
+			free(parent);
+		}
 	}
+	if (ret == 0)
+		ret = snapshot_adopt(own, &fds, parent, err);
 	if (ret < 0) {
-		free(*out);
-		*out = NULL;
+		free(own);
+		return ret;
 	}
-	return ret;
+	memcpy(own->name, s->name, sizeof(own->name));
+	*out = own;
+	return 0;
 }
 
 static void close_one(struct snapshot *s)
