@@ -42,7 +42,7 @@ static const struct command {
 	 "fold a diff and its parents into one full snapshot"},
 	{"pool", cmd_pool,
 	 "pool SNAPSHOT --size N --listen unix:PATH|tcp:ADDRESS:PORT\n"
-	 "     [--max N] [--rewind] [--set SECTION.KEY=VALUE]...",
+	 "     [--max N] [--rewind] [--in-process] [--set SECTION.KEY=VALUE]...",
 	 "parked clones, one per connection"},
 	{"doctor", cmd_doctor, "doctor [--uapi] [--json]",
 	 "what this host offers, what each lack costs, how to get it"},

@@ -26,7 +26,7 @@
 struct request {
 	const char *snapshot, *listen;
 	long size, max;
-	bool rewind;
+	bool rewind, in_process;
 	struct mote_config *cfg;
 	struct mote_snapshot *snap;
 	int fd;
@@ -58,6 +58,8 @@ static int take_argument(struct request *r, int argc, char **argv, int *i)
 
 	if (!strcmp(argv[*i], "--rewind"))
 		r->rewind = true;
+	else if (!strcmp(argv[*i], "--in-process"))
+		r->in_process = true;
 	else if (take_option(argc, argv, i, "--size", &value, &missing))
 		ret = missing ? 0 : number("--size", value, &r->size);
 	else if (take_option(argc, argv, i, "--max", &value, &missing))
@@ -241,12 +243,19 @@ static int run(struct request *r)
 	};
 	struct pool_result res;
 	struct mote_err err = {0};
-	int ret = pool_run(&opt, &res, &err);
+	int ret;
 
+	if (r->in_process)
+		say(NULL, "all clones are in this process: one trust domain, "
+			  "no jail but the filters of the vCPU threads");
+	ret = r->in_process ? pool_run_here(&opt, &res, &err)
+			    : pool_run(&opt, &res, &err);
 	if (ret < 0)
 		return fail_err(&err);
-	fprintf(stderr, "mote: pool: %llu connections, %llu clones\n",
-		res.served, res.clones);
+	fprintf(stderr, "mote: pool: %llu connections", res.served);
+	if (!r->in_process)
+		fprintf(stderr, ", %llu clones", res.clones);
+	fputc('\n', stderr);
 	return 0;
 }
 

@@ -71,6 +71,10 @@ sed -n 's/^first answer: /   /p' "$tmp/out"
 grep requests "$tmp/out" > "$tmp/table"
 serve "one VM, rewound for each" --size 1 --rewind
 grep requests "$tmp/out" >> "$tmp/table"
+serve "new VMs, one process" --size 8 --in-process
+grep requests "$tmp/out" >> "$tmp/table"
+serve "rewound, one process" --size 1 --rewind --in-process
+grep requests "$tmp/out" >> "$tmp/table"
 echo
 echo "3. how long a request took, from connect to the end of the answer:"
 sed 's/^/   /' "$tmp/table"

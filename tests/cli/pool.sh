@@ -80,6 +80,17 @@ check "a rewound clone is a new one for each request" 0 $?
 end_pool "SIGTERM ends a pool of rewound clones"
 has "two were enough" " 2 clones" "$tmp/log"
 
+# --- all in one process -----------------------------------------------------------
+for rewind in "" --rewind; do
+	pool --size 3 --in-process $rewind --listen "unix:$tmp/s"
+	until_ok test -S "$tmp/s"
+	"$requests" "unix:$tmp/s" 20 > "$tmp/out" 2>&1
+	check "in one process each request has a clone of its own $rewind" 0 $?
+	check "one process it is $rewind" 1 "$(pgrep -f "^$mote pool $tmp/ready" | wc -l)"
+	end_pool "SIGTERM ends it $rewind"
+	has "it says that this is one trust domain $rewind" "one trust domain" "$tmp/log"
+done
+
 # A client that leaves amid its request: the clone is there for the next one.
 pool --size 1 --rewind --listen "unix:$tmp/s"
 until_ok test -S "$tmp/s"

@@ -190,7 +190,7 @@ void golden_repair_state(struct golden *g, uint8_t *state, uint64_t len,
 			 char *manifest, uint64_t manifest_len)
 {
 	struct snap_digest d;
-	char hex[33], size[16];
+	char hex[33], size[24];
 
 	repair_sections(state, len);
 	d = snap_digest(state, len);

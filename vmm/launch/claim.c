@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "launch/claim.h"
 
-#include <fcntl.h>
-
 #include "base/fd.h"
-#include "base/timeline.h"
 
 void claim_init(struct claim *c, int sock, bool rewind, struct mote_vm *vm)
 {
-	*c = (struct claim){
-		.sock = sock, .rewind = rewind, .vm = vm, .client = -1};
+	*c = (struct claim){.sock = sock,
+			    .rewind = rewind,
+			    .vm = vm,
+			    .session = {.client = -1}};
 }
 
+/* The machine, which borrows its descriptor, is gone already. */
 void claim_fini(struct claim *c)
 {
-	fd_clear(&c->client);
+	fd_clear(&c->session.client);
 }
 
 void claim_parked(struct claim *c)
@@ -25,34 +25,12 @@ void claim_parked(struct claim *c)
 		fd_send_msg(c->sock, &parked, 1, NULL, 0);
 }
 
-static uint64_t linger_end(const struct claim *c)
-{
-	return c->half_closed_ns + CLAIM_LINGER_MS * 1000000ull;
-}
-
 int claim_poll(const struct claim *c, struct pollfd *fds, int *timeout_ms)
 {
-	uint64_t now;
-	int n = 0, left;
-
 	if (c->sock < 0)
 		return 0;
-	fds[n++] = (struct pollfd){.fd = c->sock, .events = POLLIN};
-	if (c->client < 0 || c->hung)
-		return n;
-	if (!c->half_closed_ns) {
-		fds[n++] =
-			(struct pollfd){.fd = c->client, .events = POLLRDHUP};
-		return n;
-	}
-	/* No events: a hang-up is told all the same. */
-	fds[n++] = (struct pollfd){.fd = c->client};
-	now = timeline_now();
-	left = now < linger_end(c) ? (int)((linger_end(c) - now) / 1000000 + 1)
-				   : 0;
-	if (*timeout_ms < 0 || *timeout_ms > left)
-		*timeout_ms = left;
-	return n;
+	fds[0] = (struct pollfd){.fd = c->sock, .events = POLLIN};
+	return 1 + session_poll(&c->session, fds + 1, timeout_ms);
 }
 
 /* A connection, or the end of the pool. */
@@ -69,58 +47,35 @@ static bool take(struct claim *c)
 	}
 	if (n == 0)
 		return false;
-	if (c->client >= 0 || mote_vm_console_attach(c->vm, fd, fd) < 0 ||
-	    mote_vm_resume(c->vm, NULL) < 0) {
-		fd_close(fd);
-		return false;
-	}
-	c->client = fd;
-	c->half_closed_ns = 0;
-	return true;
-}
-
-/* One that is to be rewound stops where it is: killed it could not be. */
-static void leave(struct claim *c)
-{
-	c->hung = true;
-	if (!c->rewind)
-		mote_vm_kill(c->vm);
+	if (c->session.client < 0 &&
+	    session_begin(&c->session, c->vm, fd, NULL) == 0)
+		return true;
+	fd_close(fd);
+	return false;
 }
 
 bool claim_dispatch(struct claim *c, const struct pollfd *fds, int n)
 {
-	struct mote_status st;
-	bool began = false;
+	bool was, began = false;
 
 	if (c->sock < 0)
 		return false;
-	for (int i = 0; i < n; i++) {
-		if (!fds[i].revents)
-			continue;
-		if (fds[i].fd == c->sock)
-			began |= take(c);
-		else if (fds[i].revents & (POLLHUP | POLLERR))
-			leave(c);
-		else if (!c->half_closed_ns)
-			c->half_closed_ns = timeline_now();
-	}
-	if (c->half_closed_ns && !c->hung && timeline_now() >= linger_end(c))
-		leave(c);
-	/* A write that failed tells of the end as well. */
-	mote_vm_status(c->vm, &st, NULL);
-	if (c->client >= 0 && !c->hung && !st.console_attached)
-		leave(c);
+	was = c->session.hung;
+	session_dispatch(&c->session, fds + 1, n - 1);
+	/* One that is to be rewound stops where it is: killed it could not. */
+	if (c->session.hung && !was && !c->rewind)
+		mote_vm_kill(c->vm);
+	if (fds[0].revents)
+		began = take(c);
 	return began;
 }
 
 bool claim_again(struct claim *c)
 {
-	if (c->sock < 0 || !c->rewind || c->failed || c->client < 0 ||
+	if (c->sock < 0 || !c->rewind || c->failed || c->session.client < 0 ||
 	    mote_vm_rewind(c->vm, NULL, NULL) < 0)
 		return false;
-	mote_vm_console_attach(c->vm, -1, -1);
-	fd_clear(&c->client);
-	c->hung = false;
+	session_end(&c->session);
 	claim_parked(c);
 	return true;
 }

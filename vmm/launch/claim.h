@@ -6,32 +6,21 @@
  * and receives a connection, which becomes the console; the guest runs then.
  * When the connection is closed the guest is over.  A rewound one starts
  * again with "parked".  Threads: the VM thread.  Trust: the pool is the
- * user's, what comes from the connection is input of the guest.
+ * user's.
  */
 #ifndef VMM_LAUNCH_CLAIM_H
 #define VMM_LAUNCH_CLAIM_H
 
-#include <poll.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include "launch/session.h"
 
-#include "mote.h"
-
-#define CLAIM_POLL_MAX	2
-#define CLAIM_PARKED	'P'
-#define CLAIM_LINGER_MS 5000 /* after the client's last byte */
+#define CLAIM_POLL_MAX 2
+#define CLAIM_PARKED   'P'
 
 struct claim {
 	int sock; /* borrowed; -1: nobody waits, there is nothing to do */
 	bool rewind;
 	struct mote_vm *vm;
-	int client; /* -1: parked */
-	/*
-	 * It sends no more.  It may wait for the answer, or be gone: over TCP
-	 * only a write tells.  So long the guest has to end by itself.
-	 */
-	uint64_t half_closed_ns;
-	bool hung;   /* the client is gone */
+	struct session session;
 	bool failed; /* its machine can't be used again */
 };
 

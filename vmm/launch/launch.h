@@ -92,6 +92,9 @@ bool launch_is(const struct mote_config *cfg, const char *key,
 unsigned long long launch_number(const struct mote_config *cfg, const char *key,
 				 unsigned long long def);
 
+/* The filter of vCPU threads that [sandbox] asks for. */
+enum mote_seccomp launch_seccomp(const struct mote_config *cfg);
+
 /* The machine's name, or "". */
 const char *launch_name(const struct mote_config *cfg);
 

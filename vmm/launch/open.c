@@ -52,6 +52,18 @@ unsigned long long launch_number(const struct mote_config *cfg, const char *key,
 	return v;
 }
 
+enum mote_seccomp launch_seccomp(const struct mote_config *cfg)
+{
+	if (launch_is(cfg, "sandbox.enable", "no") ||
+	    launch_is(cfg, "sandbox.seccomp", "off"))
+		return MOTE_SECCOMP_OFF;
+	if (launch_is(cfg, "sandbox.seccomp", "log"))
+		return MOTE_SECCOMP_LOG;
+	if (launch_is(cfg, "sandbox.seccomp", "errno"))
+		return MOTE_SECCOMP_ERRNO;
+	return MOTE_SECCOMP_KILL;
+}
+
 const char *launch_name(const struct mote_config *cfg)
 {
 	char buf[8]; /* the name is a string of cfg */

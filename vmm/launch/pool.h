@@ -39,4 +39,8 @@ struct pool_result {
 int pool_run(const struct pool_options *opt, struct pool_result *res,
 	     struct mote_err *err);
 
+/* The same with all clones in this process, unjailed; res counts no clones. */
+int pool_run_here(const struct pool_options *opt, struct pool_result *res,
+		  struct mote_err *err);
+
 #endif

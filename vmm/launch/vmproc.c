@@ -61,18 +61,6 @@ struct vmproc {
 	struct autosnap autosnap;
 };
 
-static enum mote_seccomp seccomp_mode(const struct mote_config *cfg)
-{
-	if (launch_is(cfg, "sandbox.enable", "no") ||
-	    launch_is(cfg, "sandbox.seccomp", "off"))
-		return MOTE_SECCOMP_OFF;
-	if (launch_is(cfg, "sandbox.seccomp", "log"))
-		return MOTE_SECCOMP_LOG;
-	if (launch_is(cfg, "sandbox.seccomp", "errno"))
-		return MOTE_SECCOMP_ERRNO;
-	return MOTE_SECCOMP_KILL;
-}
-
 /* A line of our own, where [log] level wants it; the library asks itself. */
 static void log_above(void *opaque, int level, const char *line)
 {
@@ -465,8 +453,9 @@ static bool finished(const struct vmproc *p)
 	struct mote_status st;
 
 	mote_vm_status(p->vm, &st, NULL);
-	return p->claim.hung || (st.state == MOTE_ENDED &&
-				 (st.console_pending == 0 || p->stopped_by_us));
+	return p->claim.session.hung ||
+	       (st.state == MOTE_ENDED &&
+		(st.console_pending == 0 || p->stopped_by_us));
 }
 
 /* A clone of a pool that is rewound waits for the next client. */
@@ -647,7 +636,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 		.broker = broker,
 		.jailed = jailed,
 		.log = {.cfg = opt->cfg, .fd = fds->log},
-		.seccomp = seccomp_mode(opt->cfg),
+		.seccomp = launch_seccomp(opt->cfg),
 	};
 	int ret = 0;
 
