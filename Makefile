@@ -269,7 +269,11 @@ demo-fuzz: ## a guest's parser under libFuzzer, by rewind: finds a planted bug
 BENCH_HDR := bench/measure.h bench/saved.h bench/trace.h bench/floor_vm.h
 BENCH_SRC := bench/measure.c bench/launch.c bench/inproc.c bench/restore.c bench/clones.c bench/report.c
 BENCH_LD := -Wl,--wrap=kvm_run,--wrap=kvm_call,--wrap=kvm_call_value
-BENCH_BIN := $(B)/bench/floor $(B)/bench/floor-nolibc $(B)/bench/floor-jail $(B)/bench/jail-only $(B)/bench/bench
+BENCH_BIN := $(B)/bench/noop $(B)/bench/floor $(B)/bench/floor-nolibc $(B)/bench/floor-jail $(B)/bench/jail-only $(B)/bench/bench
+$(B)/bench/noop: bench/noop.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 $(WARN) -static -no-pie -o $@ $<
 $(B)/bench/floor: bench/floor.c bench/floor_vm.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)

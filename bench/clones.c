@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "floor_vm.h"
+#include "guests/parse/parse.h"
 #include "saved.h"
 
 #define CLONES	1000
@@ -390,6 +392,68 @@ static void fork_pause(const struct place *p, int runs)
 	saved_drop(&s);
 }
 
+/* --- a request ------------------------------------------------------------ */
+
+/*
+ * guests/parse: the request is put into memory, the answer is its code.  The
+ * machine was put back to its snapshot, so nobody used it before.
+ */
+static bool request_once(struct mote_vm *vm, double *us)
+{
+	static const uint8_t input[] = "MR\1\2N\3abcV\4wxyzE";
+	const uint32_t len = sizeof(input);
+	struct mote_err err = {0};
+	uint64_t start = now_ns();
+	bool ok = mote_vm_rewind(vm, NULL, &err) == 0 &&
+		  mote_vm_memory_write(vm, PARSE_AT, &len, sizeof(len)) == 0 &&
+		  mote_vm_memory_write(
+			  vm, PARSE_AT + offsetof(struct parse_page, input),
+			  input, len) == 0 &&
+		  mote_vm_resume(vm, &err) == 0 && run_to_end(vm);
+
+	*us = (double)(now_ns() - start) / 1e3;
+	return ok || failed("request", &err);
+}
+
+static bool spawn_once(const char *path, double *us)
+{
+	char *argv[] = {(char *)path, NULL};
+	uint64_t start = now_ns();
+	int status;
+	pid_t pid;
+
+	if (posix_spawn(&pid, path, NULL, NULL, argv, environ) != 0 ||
+	    waitpid(pid, &status, 0) != pid || status != 0)
+		return false;
+	*us = (double)(now_ns() - start) / 1e3;
+	return true;
+}
+
+static void requests(const struct place *p, int runs)
+{
+	static double served[RUNS_MAX], spawned[RUNS_MAX];
+	struct mote_err err = {0};
+	struct mote_vm *vm = NULL;
+	char noop[512];
+	struct saved s;
+	bool ok;
+
+	snprintf(noop, sizeof(noop), "%.300s/bench/noop", p->dir);
+	if (!saved_guest(&s, p->dir, "parse", ""))
+		return;
+	ok = saved_restore(&s, true, &vm, &err) &&
+	     mote_vm_start(vm, true, &err) == 0;
+	for (int i = 0; i < runs && ok; i++)
+		ok = request_once(vm, &served[i]) &&
+		     spawn_once(noop, &spawned[i]);
+	mote_vm_destroy(vm);
+	saved_drop(&s);
+	if (ok)
+		add_medians("serve.request.ratio_spawn", served, spawned, runs);
+	else
+		failed("request", &err);
+}
+
 void bench_clones(const struct place *p, int runs)
 {
 	struct saved s;
@@ -404,4 +468,5 @@ void bench_clones(const struct place *p, int runs)
 	}
 	pauses(p, runs);
 	fork_pause(p, runs);
+	requests(p, runs);
 }

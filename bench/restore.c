@@ -92,14 +92,15 @@ static bool save_at_ready(struct mote_vm *vm, const char *dir,
 	return ok;
 }
 
-static struct mote_config *config_of(const char *build, const char *args)
+static struct mote_config *config_of(const char *build, const char *guest,
+				     const char *args)
 {
 	struct mote_config *cfg = mote_config_new();
 	char text[800];
 	int n = snprintf(text, sizeof(text),
-			 "[vm]\nkernel = %s/guests/touch.elf\nmemory = 128M\n"
+			 "[vm]\nkernel = %s/guests/%s.elf\nmemory = 128M\n"
 			 "cmdline = %s\n",
-			 build, args);
+			 build, guest, args);
 
 	if (cfg && n < (int)sizeof(text) &&
 	    mote_config_parse(cfg, "bench", text, (size_t)n, NULL) == 0)
@@ -124,7 +125,13 @@ void saved_drop(struct saved *s)
 
 bool saved_make(struct saved *s, const char *build, const char *args)
 {
-	struct mote_config *cfg = config_of(build, args);
+	return saved_guest(s, build, "touch", args);
+}
+
+bool saved_guest(struct saved *s, const char *build, const char *guest,
+		 const char *args)
+{
+	struct mote_config *cfg = config_of(build, guest, args);
 	struct mote_vm_options opt = MOTE_VM_OPTIONS_INIT;
 	struct mote_err err = {0};
 	struct mote_vm *vm = NULL;

@@ -21,6 +21,9 @@ struct saved {
 
 /* Boot the guest with these arguments and save it where it is ready. */
 bool saved_make(struct saved *s, const char *build, const char *args);
+/* The same of another guest. */
+bool saved_guest(struct saved *s, const char *build, const char *guest,
+		 const char *args);
 void saved_drop(struct saved *s);
 
 bool saved_restore(const struct saved *s, bool rewind, struct mote_vm **vm,
