@@ -24,7 +24,15 @@ int cmd_verify(int argc, char **argv);
 int cmd_compat(int argc, char **argv);
 int cmd_merge(int argc, char **argv);
 int cmd_pool(int argc, char **argv);
+int cmd_fork(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+
+/* ctl.c: the control socket at path, or -1 and errno. */
+int ctl_connect(const char *path);
+
+/* Send one request with descriptors; the reply's line, malloc'd, or NULL. */
+struct json_object;
+char *ctl_exchange(int sock, struct json_object *req, const int *fds, int nfds);
 
 /*
  * Split a snapshot's path (which is written to) and open its parent folder:

@@ -18,7 +18,7 @@
 
 #define REPLY_MAX 16384
 
-static int connect_to(const char *path)
+int ctl_connect(const char *path)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int fd;
@@ -37,8 +37,7 @@ static int connect_to(const char *path)
 	return fd;
 }
 
-/* Send one request (with a descriptor or -1); the reply's line, malloc'd. */
-static char *exchange(int sock, struct json_object *req, int fd)
+char *ctl_exchange(int sock, struct json_object *req, const int *fds, int nfds)
 {
 	const char *text =
 		json_object_to_json_string_ext(req, JSON_C_TO_STRING_PLAIN);
@@ -54,7 +53,7 @@ static char *exchange(int sock, struct json_object *req, int fd)
 		return NULL;
 	}
 	/* Even if it fails: who is turned away has an answer waiting. */
-	fd_send_msg(sock, line, strlen(line), &fd, fd >= 0);
+	fd_send_msg(sock, line, strlen(line), fds, nfds);
 	while (n > 0 && len < REPLY_MAX - 1 && !memchr(reply, '\n', len)) {
 		n = read(sock, reply + len, REPLY_MAX - 1 - len);
 		if (n < 0 && errno == EINTR)
@@ -165,14 +164,14 @@ static int talk(const char *socket, const char *command, char *dir, bool diff,
 	if (dir)
 		ret = add_dir(dir, req, &fd);
 	if (ret == 0) {
-		sock = connect_to(socket);
+		sock = ctl_connect(socket);
 		if (sock < 0)
 			ret = fail(errno == EACCES ? ERR_CLASS_PERM
 						   : ERR_CLASS_UNAVAILABLE,
 				   "connect to %s: %m", socket);
 	}
 	if (ret == 0) {
-		reply = exchange(sock, req, fd);
+		reply = ctl_exchange(sock, req, &fd, fd >= 0);
 		ret = reply ? print_reply(reply, form)
 			    : fail(ERR_CLASS_UNAVAILABLE,
 				   "%s: the VM ended without an answer",

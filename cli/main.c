@@ -42,11 +42,13 @@ static const struct command {
 	 "fold a diff and its parents into one full snapshot"},
 	{"pool", cmd_pool,
 	 "pool SNAPSHOT --size N --listen unix:PATH|tcp:ADDRESS:PORT\n"
-	 "     [--max N] [--rewind] [--in-process] [--set SECTION.KEY=VALUE]...",
+	 "     [--max N] [--rewind] [--in-process] [--set "
+	 "SECTION.KEY=VALUE]...",
 	 "parked clones, one per connection"},
 	{"doctor", cmd_doctor, "doctor [--uapi] [--json]",
 	 "what this host offers, what each lack costs, how to get it"},
-	{"fork", NULL, "fork SOCKET", "children of a running VM"},
+	{"fork", cmd_fork, "fork SOCKET [-n N] [--set SECTION.KEY=VALUE]...",
+	 "children of a running VM, without a file"},
 	{"bench", NULL, "bench", "short self-measurement"},
 };
 

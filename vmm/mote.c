@@ -214,6 +214,37 @@ int mote_snapshot_open(int dirfd, const char *path, struct mote_snapshot **out,
 	return 0;
 }
 
+int mote_snapshot_adopt(const struct mote_snapshot_files *files,
+			struct mote_snapshot **out, struct mote_err *err)
+{
+	const struct snapshot_files f = {files->manifest_fd, files->state_fd,
+					 files->memory_fd};
+	struct mote_snapshot *snap = calloc(1, sizeof(*snap));
+	int ret;
+
+	*out = NULL;
+	if (!snap) {
+		fd_close(f.manifest_fd);
+		fd_close(f.state_fd);
+		fd_close(f.memory_fd);
+		return err_set(err, ENOMEM, "snapshot");
+	}
+	ref_init(&snap->ref);
+	ret = snapshot_adopt(&snap->s, &f, NULL, err);
+	if (ret == 0 && snap->s.manifest.is_diff) {
+		ret = err_set_class(err, EINVAL, ERR_CLASS_DATA,
+				    "snapshot: a diff can't be opened without "
+				    "its parents");
+		snapshot_close(&snap->s);
+	}
+	if (ret < 0) {
+		free(snap);
+		return ret;
+	}
+	*out = snap;
+	return 0;
+}
+
 void mote_snapshot_close(struct mote_snapshot *snap)
 {
 	if (!snap || !ref_put(&snap->ref))
@@ -769,6 +800,19 @@ int mote_vm_core(struct mote_vm *mv, int fd, struct mote_err *err)
 	if (mv->vm->state == VM_RUNNING)
 		return err_set(err, EBUSY, "the VM is running: pause it first");
 	return core_write(mv->vm, fd, err);
+}
+
+int mote_vm_fork_into(struct mote_vm *mv,
+		      const struct mote_snapshot_files *files,
+		      struct mote_err *err)
+{
+	const struct snapshot_files f = {files->manifest_fd, files->state_fd,
+					 files->memory_fd};
+
+	if (!mv->vm->event_device && !mv->cfg->c.restore.allow_shared_identity)
+		return no_identity(err);
+	return snapshot_fork_into(&f, mv->vm, mv->from ? &mv->from->s : NULL,
+				  err);
 }
 
 int mote_vm_memory_read(struct mote_vm *mv, uint64_t gpa, void *buf, size_t len)

@@ -157,6 +157,14 @@ struct mote_snapshot_files {
 };
 
 /*
+ * Open a full snapshot by its files (mote_vm_fork_into), which are taken over,
+ * also by a failure.
+ */
+MOTE_API int mote_snapshot_adopt(const struct mote_snapshot_files *files,
+				 struct mote_snapshot **out,
+				 struct mote_err *err);
+
+/*
  * Write a diff and its parents as one full snapshot.  Every byte is checked
  * against its digest before.
  */
@@ -442,6 +450,15 @@ MOTE_API int mote_vm_memory_write(struct mote_vm *vm, uint64_t gpa,
  */
 MOTE_API int mote_vm_fork(struct mote_vm *vm, struct mote_snapshot **out,
 			  struct mote_err *err);
+
+/*
+ * The same into three empty files of the caller (memfds), for another process
+ * to open by mote_snapshot_adopt; also after mote_jail_lock.  Without digests
+ * of the memory: restore.verify=off.
+ */
+MOTE_API int mote_vm_fork_into(struct mote_vm *vm,
+			       const struct mote_snapshot_files *files,
+			       struct mote_err *err);
 
 /* --- a pool of clones ---------------------------------------------------- */
 

@@ -15,7 +15,7 @@
 
 #define CONTROL_CLIENTS	 4
 #define CONTROL_LINE_MAX 4096
-#define CONTROL_FDS	 2 /* a request may carry */
+#define CONTROL_FDS	 3 /* a request may carry */
 
 struct json_object;
 

@@ -95,6 +95,10 @@ unsigned long long launch_number(const struct mote_config *cfg, const char *key,
 /* The filter of vCPU threads that [sandbox] asks for. */
 enum mote_seccomp launch_seccomp(const struct mote_config *cfg);
 
+/* The configuration with number for each "%i"; NULL: out of memory. */
+struct mote_config *launch_numbered(const struct mote_config *from,
+				    unsigned int number);
+
 /* The machine's name, or "". */
 const char *launch_name(const struct mote_config *cfg);
 

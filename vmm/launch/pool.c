@@ -62,39 +62,13 @@ static void say(const struct pool *p, const char *line)
 /* --- one clone -------------------------------------------------------------
  */
 
-/* The configuration with the clone's number for each "%i". */
-static struct mote_config *config_of(const struct mote_config *from,
-				     unsigned int number)
-{
-	cleanup_free char *text = mote_config_describe(from), *own = NULL;
-	struct mote_config *cfg = mote_config_new();
-	size_t len = 0;
-	FILE *f = text ? open_memstream(&own, &len) : NULL;
-	const char *at = text, *mark;
-
-	if (!f || !cfg) {
-		mote_config_free(cfg);
-		return NULL;
-	}
-	while ((mark = strstr(at, "%i"))) {
-		fprintf(f, "%.*s%u", (int)(mark - at), at, number);
-		at = mark + 2;
-	}
-	fputs(at, f);
-	if (fclose(f) == 0 &&
-	    mote_config_parse(cfg, "clone", own, len, NULL) == 0)
-		return cfg;
-	mote_config_free(cfg);
-	return NULL;
-}
-
 /* The launcher's process: it ends with its clone, and with the pool. */
 static void __attribute__((noreturn))
 launch_clone(struct pool *p, int sock, int why)
 {
 	struct launch_options opt = {
 		.snapshot = p->opt->snapshot,
-		.cfg = config_of(p->opt->cfg, p->number),
+		.cfg = launch_numbered(p->opt->cfg, p->number),
 		.kernel_fd = -1,
 		.no_stdin = true,
 		.netns_fd = -1,

@@ -375,6 +375,20 @@ static int do_snapshot(struct vmproc *p, struct json_object *request,
 			json_object_get_boolean(diff), err);
 }
 
+/* Children begin here: the client's three memfds hold where. */
+static int do_fork(struct vmproc *p, const int *fds, int nfds,
+		   struct mote_err *err)
+{
+	struct mote_snapshot_files files;
+
+	if (nfds != 3)
+		return err_set_class(err, EINVAL, ERR_CLASS_USAGE,
+				     "fork: expected three files: manifest, "
+				     "state, memory");
+	files = (struct mote_snapshot_files){fds[0], fds[1], fds[2]};
+	return mote_vm_fork_into(p->vm, &files, err);
+}
+
 static void handle(void *opaque, const char *command,
 		   struct json_object *request, const int *fds, int nfds,
 		   struct json_object *reply)
@@ -395,6 +409,8 @@ static void handle(void *opaque, const char *command,
 		ask_stop(p);
 	else if (!strcmp(command, "snapshot"))
 		ret = do_snapshot(p, request, fds, nfds, &err);
+	else if (!strcmp(command, "fork"))
+		ret = do_fork(p, fds, nfds, &err);
 	else
 		ret = err_set_class(&err, EINVAL, ERR_CLASS_USAGE,
 				    "control: unknown command \"%.32s\"",

@@ -15,6 +15,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/bitmap.h"
+#include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "snapshot/snapshot.h"
@@ -107,4 +109,79 @@ int snapshot_fork(struct snapshot *s, struct vm *vm,
 	}
 	ret = snapshot_adopt(s, &f, parent, err);
 	return ret < 0 ? err_wrap(err, ret, "fork") : 0;
+}
+
+/* --- into files that were given ------------------------------------------ */
+
+static int write_failed(int code, struct mote_err *err)
+{
+	return err_set_class(err, code, ERR_CLASS_IO, "memory file: %s",
+			     strerror(code));
+}
+
+/* Page by page what a restore from s would find; zeros stay holes. */
+static int copy_base(const struct snapshot *s, uint64_t pages, int fd,
+		     struct mote_err *err)
+{
+	const struct snapshot *root = snapshot_root(s);
+	uint64_t page = host_page_size();
+	cleanup_free uint8_t *buf = malloc(page);
+	int ret = 0;
+
+	if (!buf)
+		return err_set(err, ENOMEM, "fork");
+	for (uint64_t i = 0; ret >= 0 && i < pages; i++) {
+		ret = snapshot_diff_page(s, i, buf);
+		if (ret == 0)
+			ret = fd_pread_full(root->fds.memory_fd, buf, page,
+					    i * page);
+		if (ret >= 0 && !ram_is_zero(buf, page))
+			ret = fd_pwrite_full(fd, buf, page, i * page);
+	}
+	if (ret >= 0 && ftruncate(fd, (off_t)(pages * page)) < 0)
+		ret = -errno;
+	return ret < 0 ? write_failed(-ret, err) : 0;
+}
+
+/* Parked: put the pages that left the snapshot over it. */
+static int copy_changed(struct vm *vm, int fd, struct mote_err *err)
+{
+	uint64_t pages = track_pages(&vm->track), page = host_page_size(), n;
+	cleanup_free uint64_t *bits = track_bits(&vm->track);
+	int ret = bits ? track_diverged(&vm->track, bits, err)
+		       : err_set(err, ENOMEM, "fork");
+
+	if (ret < 0)
+		return ret;
+	for (uint64_t i = 0; (i = bitmap_next(bits, i, pages)) < pages; i++) {
+		ret = fd_pwrite_full(fd, memslot_page(&vm->slots, i, &n), page,
+				     i * page);
+		if (ret < 0)
+			return write_failed(-ret, err);
+	}
+	return 0;
+}
+
+int snapshot_fork_into(const struct snapshot_files *f, struct vm *vm,
+		       const struct snapshot *from, struct mote_err *err)
+{
+	bool running = vm->state == VM_RUNNING;
+	bool mapped = from && vm->track.mapped;
+	const struct snapshot_options opt = {.fork = true, .frozen = mapped};
+	int ret = 0;
+
+	snapshot_prepare(vm);
+	if (mapped)
+		ret = copy_base(from, track_pages(&vm->track), f->memory_fd,
+				err);
+	if (ret == 0 && running)
+		ret = vm_pause(vm, err);
+	if (ret < 0)
+		return ret;
+	ret = snapshot_save(vm, f, &opt, err);
+	if (ret == 0 && mapped)
+		ret = copy_changed(vm, f->memory_fd, err);
+	if (running && vm_resume(vm, ret < 0 ? NULL : err) < 0 && ret == 0)
+		ret = -EIO;
+	return ret;
 }

@@ -117,6 +117,14 @@ int snapshot_fork(struct snapshot *s, struct vm *vm,
 		  struct mote_err *err);
 
 /*
+ * The same into empty files of the caller, all of RAM into the memory file:
+ * where RAM is mapped from a snapshot, what that holds is copied before the
+ * pause.  Of such memory there are no digests: it is for children at once.
+ */
+int snapshot_fork_into(const struct snapshot_files *f, struct vm *vm,
+		       const struct snapshot *from, struct mote_err *err);
+
+/*
  * Does this host's KVM (kvm_fd, -1: /dev/kvm) offer what the state needs, which
  * was read?  Refused by name, before a VM exists.
  */
