@@ -141,7 +141,7 @@ static const struct choice restores[] = {
 
 static const struct choice verifies[] = {
 	{"auto", VERIFY_AUTO, ANY, false}, {"off", VERIFY_OFF, ANY, false},
-	{"once", VERIFY_ONCE, ANY, true},  {"eager", VERIFY_EAGER, ANY, false},
+	{"once", VERIFY_ONCE, ANY, false}, {"eager", VERIFY_EAGER, ANY, false},
 	{"lazy", VERIFY_LAZY, ANY, true},  {0},
 };
 

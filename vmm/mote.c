@@ -251,6 +251,11 @@ int mote_snapshot_verify(struct mote_snapshot *snap, struct mote_err *err)
 	return snapshot_verify(&snap->s, err);
 }
 
+int mote_snapshot_seal(struct mote_snapshot *snap, struct mote_err *err)
+{
+	return snapshot_seal(&snap->s, err);
+}
+
 int mote_snapshot_compat(struct mote_snapshot *snap, struct mote_err *err)
 {
 	int ret = snapshot_compat(&snap->s, err);
@@ -648,7 +653,7 @@ int mote_vm_metrics(struct mote_vm *mv, struct mote_metrics *m)
 {
 	struct vm *vm = mv->vm;
 	const struct vm_snapshots *s = &vm->snapshots;
-	bool taken = s->taken > 0, copy;
+	bool taken = s->taken > 0;
 	struct mote_metrics now = {
 		.size = num_min(m->size, sizeof(now)),
 		.state = (enum mote_state)vm->state,
@@ -667,9 +672,9 @@ int mote_vm_metrics(struct mote_vm *mv, struct mote_metrics *m)
 
 	if (m->size < sizeof(m->size))
 		return -EINVAL;
-	copy = mv->cfg->c.restore.memory == RESTORE_COPY;
 	if (vm->loaded)
-		now.restore = copy ? MOTE_RESTORE_COPY : MOTE_RESTORE_COW;
+		now.restore = vm->restored == RESTORE_COPY ? MOTE_RESTORE_COPY
+							   : MOTE_RESTORE_COW;
 	now.dirty_pages = track_count(&vm->track);
 	sum_exits(vm, now.exits);
 	chardev_counts(&vm->console, &now.console_dropped, &pending);

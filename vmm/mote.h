@@ -118,6 +118,16 @@ MOTE_API int mote_snapshot_fds(const struct mote_snapshot *snap,
 MOTE_API int mote_snapshot_verify(struct mote_snapshot *snap,
 				  struct mote_err *err);
 
+/*
+ * The same while memory is copied into sealed memfds (host memory: what is
+ * no hole), which every machine that is then created from snap maps: one pass
+ * for any number of them, and nobody can change what was checked.  A machine
+ * with [restore] verify=once does it by itself.  Not while another thread
+ * uses snap.
+ */
+MOTE_API int mote_snapshot_seal(struct mote_snapshot *snap,
+				struct mote_err *err);
+
 /* Can this host restore it?  If not, *err names what is missing. */
 MOTE_API int mote_snapshot_compat(struct mote_snapshot *snap,
 				  struct mote_err *err);

@@ -108,6 +108,7 @@ struct vm {
 	bool threads;	       /* vCPU threads exist */
 	bool committed;	       /* clocks and generation page are live */
 	bool loaded;	       /* from a snapshot */
+	int restored;	       /* ... how: enum restore_memory, not auto */
 	bool console_blocked;  /* its reader takes nothing at the moment */
 	int dispatch_again_ms; /* when vm_dispatch wants to run again, or -1 */
 };

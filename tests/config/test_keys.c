@@ -293,7 +293,7 @@ Test(keys, words_of_later_are_refused_by_name)
 		"vm.protocol=pvh",	    "vm.protocol=linux",
 		"vm.protocol=multiboot",    "restore.verify=lazy",
 		"memory.dirty_tracking=wp", "memory.dirty_tracking=ring",
-		"restore.memory=uffd",	    "restore.verify=once",
+		"restore.memory=uffd",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(later); i++) {

@@ -302,7 +302,7 @@ int snapshot_compat(struct snapshot *s, struct mote_err *err)
 	return for_chain(s, compat_one, err);
 }
 
-static int verify_one(struct snapshot *s, struct mote_err *err)
+static int check_length(const struct snapshot *s, struct mote_err *err)
 {
 	int64_t size = fd_size(s->fds.memory_fd);
 
@@ -312,7 +312,16 @@ static int verify_one(struct snapshot *s, struct mote_err *err)
 				     "memory: %" PRId64 " bytes, the manifest "
 				     "says %" PRIu64,
 				     size, s->manifest.memory_length);
-	return ram_verify(&s->ram, s->fds.memory_fd, err);
+	return 0;
+}
+
+static int verify_one(struct snapshot *s, struct mote_err *err)
+{
+	int ret = check_length(s, err);
+
+	if (s->sealed) /* nobody could change it since */
+		return ret;
+	return ret < 0 ? ret : ram_verify(&s->ram, s->fds.memory_fd, err);
 }
 
 int snapshot_verify(struct snapshot *s, struct mote_err *err)
@@ -320,6 +329,33 @@ int snapshot_verify(struct snapshot *s, struct mote_err *err)
 	int ret = snapshot_read_state(s, err);
 
 	return ret < 0 ? ret : for_chain(s, verify_one, err);
+}
+
+/*
+ * The copy takes the file's number: whoever reads it, in another thread too,
+ * reads one or the other.
+ */
+static int seal_one(struct snapshot *s, struct mote_err *err)
+{
+	cleanup_fd int copy = -1;
+	int ret = s->sealed ? 0 : check_length(s, err);
+
+	if (ret < 0 || s->sealed)
+		return ret;
+	copy = ram_seal(&s->ram, s->fds.memory_fd, err);
+	if (copy < 0)
+		return copy;
+	if (dup3(copy, s->fds.memory_fd, O_CLOEXEC) < 0)
+		return err_set(err, errno, "memory: %s", strerror(errno));
+	s->sealed = true;
+	return 0;
+}
+
+int snapshot_seal(struct snapshot *s, struct mote_err *err)
+{
+	int ret = snapshot_read_state(s, err);
+
+	return ret < 0 ? ret : for_chain(s, seal_one, err);
 }
 
 int snapshot_diff_page(const struct snapshot *s, uint64_t page, void *buf)

@@ -18,6 +18,7 @@
 #include "base/timeline.h"
 #include "build.h"
 #include "config/config.h"
+#include "snapshot/plan.h"
 #include "vm.h"
 
 #define SECTION_CONSOLE "console"
@@ -322,11 +323,29 @@ static int check(struct snapshot *s, const struct vm_config *cfg,
 
 	if (ret == 0)
 		ret = snapshot_read_state(s, err);
-	if (ret == 0)
-		ret = check_shape(s, cfg, err);
-	if (ret == 0 && cfg->restore.verify == VERIFY_EAGER)
+	return ret < 0 ? ret : check_shape(s, cfg, err);
+}
+
+static int check_memory(struct snapshot *s, const struct restore_plan *plan,
+			struct timeline *timeline, struct mote_err *err)
+{
+	int ret = 0;
+
+	if (plan->verify == VERIFY_EAGER)
 		ret = snapshot_verify(s, err);
+	else if (plan->verify == VERIFY_ONCE)
+		ret = snapshot_seal(s, err);
+	else
+		return 0;
+	timeline_mark(timeline, "memory verified");
 	return ret;
+}
+
+static void tell_plan(const struct log *log, const struct restore_plan *p)
+{
+	log_info(log, "restore: memory=%s: %s; verify=%s: %s",
+		 restore_memory_name(p->memory), p->memory_why,
+		 restore_verify_name(p->verify), p->verify_why);
 }
 
 void snapshot_note_reference(struct vm *vm, const struct snapshot *s)
@@ -352,14 +371,20 @@ static void note_origin(struct vm *vm, const struct snapshot *s,
 int snapshot_load(struct snapshot *s, struct build_options *opt,
 		  struct vm **out, struct mote_err *err)
 {
+	struct restore_plan plan;
 	struct vm *vm = NULL;
-	int ret = check(s, opt->cfg, err);
+	int ret = restore_plan(opt->cfg, &plan, err);
 
+	if (ret == 0)
+		ret = check(s, opt->cfg, err);
 	timeline_mark(opt->timeline, "snapshot checked");
+	if (ret == 0)
+		ret = check_memory(s, &plan, opt->timeline, err);
 	if (ret < 0)
 		return ret;
+	tell_plan(&opt->log, &plan);
 	opt->memory_fd = snapshot_root(s)->fds.memory_fd;
-	opt->memory_copy = opt->cfg->restore.memory == RESTORE_COPY;
+	opt->memory_copy = plan.memory == RESTORE_COPY;
 	ret = build_vm(&vm, opt, err);
 	if (ret == 0) {
 		ret = snapshot_apply_diffs(s, &vm->slots, err);
@@ -377,6 +402,7 @@ int snapshot_load(struct snapshot *s, struct build_options *opt,
 	}
 	timeline_mark(opt->timeline, "state loaded");
 	note_origin(vm, s, opt);
+	vm->restored = plan.memory;
 	*out = vm;
 	return 0;
 }

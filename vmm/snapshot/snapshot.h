@@ -60,6 +60,7 @@ struct snapshot {
 	struct snapshot_files fds; /* owned; -1 when closed */
 	struct snapshot *parent;   /* owned */
 	unsigned int depth;	   /* parents above it */
+	bool sealed;		   /* memory_fd is a verified copy */
 	/* Read by snapshot_read_state. */
 	uint8_t *state;
 	struct snap_reader reader;
@@ -80,6 +81,13 @@ int snapshot_read_state(struct snapshot *s, struct mote_err *err);
 
 /* Compare every byte of memory with its digests (and read the state). */
 int snapshot_verify(struct snapshot *s, struct mote_err *err);
+
+/*
+ * Verify memory once for all that will be loaded from s: each layer's
+ * descriptor (the number stays) becomes a sealed copy of what was compared,
+ * so that nobody can change it afterwards.  Fine when done already.
+ */
+int snapshot_seal(struct snapshot *s, struct mote_err *err);
 
 /*
  * Can this host restore it?  Architecture, page size, vCPU count, lengths:
