@@ -134,7 +134,7 @@ static const struct choice durabilities[] = {
 static const struct choice restores[] = {
 	{"auto", RESTORE_AUTO, ANY, false},
 	{"cow", RESTORE_COW, ANY, false},
-	{"uffd", RESTORE_UFFD, ANY, true},
+	{"uffd", RESTORE_UFFD, ANY, false},
 	{"copy", RESTORE_COPY, ANY, false},
 	{0},
 };
@@ -142,7 +142,7 @@ static const struct choice restores[] = {
 static const struct choice verifies[] = {
 	{"auto", VERIFY_AUTO, ANY, false}, {"off", VERIFY_OFF, ANY, false},
 	{"once", VERIFY_ONCE, ANY, false}, {"eager", VERIFY_EAGER, ANY, false},
-	{"lazy", VERIFY_LAZY, ANY, true},  {0},
+	{"lazy", VERIFY_LAZY, ANY, false}, {0},
 };
 
 static const struct choice seccomps[] = {

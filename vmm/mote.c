@@ -256,6 +256,11 @@ int mote_snapshot_seal(struct mote_snapshot *snap, struct mote_err *err)
 	return snapshot_seal(&snap->s, err);
 }
 
+int mote_uffd_open(struct mote_err *err)
+{
+	return pager_open(err);
+}
+
 int mote_snapshot_compat(struct mote_snapshot *snap, struct mote_err *err)
 {
 	int ret = snapshot_compat(&snap->s, err);
@@ -416,10 +421,26 @@ static int enter_filter(void *opaque, int vcpu_fd)
 		[SANDBOX_FD_VCPU] = vcpu_fd,
 		[SANDBOX_FD_EVENTS] = mv->vm->events.fd,
 		[SANDBOX_FD_HVT] = mv->vm->hvt ? mv->vm->hvt_fds : -1,
+		[SANDBOX_FD_UFFD] = -1,
 	};
 
 	return sandbox_filter_load(
 		mv->vm->hvt ? SANDBOX_VCPU_HVT : SANDBOX_VCPU,
+		(enum sandbox_mode)(mv->seccomp - MOTE_SECCOMP_KILL), fd);
+}
+
+static int enter_pager_filter(void *opaque, int uffd, int events_fd)
+{
+	const struct mote_vm *mv = opaque;
+	const int fd[SANDBOX_FDS] = {
+		[SANDBOX_FD_VCPU] = -1,
+		[SANDBOX_FD_EVENTS] = events_fd,
+		[SANDBOX_FD_HVT] = -1,
+		[SANDBOX_FD_UFFD] = uffd,
+	};
+
+	return sandbox_filter_load(
+		SANDBOX_PAGER,
 		(enum sandbox_mode)(mv->seccomp - MOTE_SECCOMP_KILL), fd);
 }
 
@@ -521,6 +542,7 @@ static int create(struct mote_vm *mv, const struct mote_vm_options *opt,
 		.console_out_fd = opt->console_out_fd,
 		.memory_fd = -1,
 		.pagemap_fd = opt->pagemap_fd,
+		.uffd_fd = opt->uffd_fd,
 		.opaque = mv,
 	};
 	cleanup_free struct build_fd *fds = NULL;
@@ -534,6 +556,8 @@ static int create(struct mote_vm *mv, const struct mote_vm_options *opt,
 	mv->seccomp = opt->seccomp;
 	if (opt->seccomp != MOTE_SECCOMP_OFF)
 		b.thread_enter = enter_filter;
+	if (opt->seccomp != MOTE_SECCOMP_OFF)
+		b.pager_enter = enter_pager_filter;
 	if (opt->snapshot) {
 		ref_get(&opt->snapshot->ref);
 		mv->from = opt->snapshot;
@@ -649,6 +673,17 @@ void mote_vm_status(struct mote_vm *mv, struct mote_status *st,
 		*err = vm->err;
 }
 
+static enum mote_restore restore_mode(int restored)
+{
+	static const enum mote_restore mode[] = {
+		[RESTORE_COW] = MOTE_RESTORE_COW,
+		[RESTORE_COPY] = MOTE_RESTORE_COPY,
+		[RESTORE_UFFD] = MOTE_RESTORE_UFFD,
+	};
+
+	return mode[restored];
+}
+
 int mote_vm_metrics(struct mote_vm *mv, struct mote_metrics *m)
 {
 	struct vm *vm = mv->vm;
@@ -673,8 +708,7 @@ int mote_vm_metrics(struct mote_vm *mv, struct mote_metrics *m)
 	if (m->size < sizeof(m->size))
 		return -EINVAL;
 	if (vm->loaded)
-		now.restore = vm->restored == RESTORE_COPY ? MOTE_RESTORE_COPY
-							   : MOTE_RESTORE_COW;
+		now.restore = restore_mode(vm->restored);
 	now.dirty_pages = track_count(&vm->track);
 	sum_exits(vm, now.exits);
 	chardev_counts(&vm->console, &now.console_dropped, &pending);
@@ -898,7 +932,7 @@ int mote_jail_enter(const struct mote_jail_options *opt, unsigned int *layers,
 
 int mote_jail_lock(enum mote_seccomp mode, struct mote_err *err)
 {
-	const int fd[SANDBOX_FDS] = {-1, -1, -1};
+	const int fd[SANDBOX_FDS] = {-1, -1, -1, -1};
 	int ret;
 
 	ret = jail_lock(err);

@@ -194,6 +194,12 @@ struct mote_device_fd {
 };
 
 /*
+ * A userfaultfd of this process (the caller's to close after mote_vm_create),
+ * for [restore] memory=uffd and verify=lazy, before a jail is entered.
+ */
+MOTE_API int mote_uffd_open(struct mote_err *err);
+
+/*
  * Open the i-th disk or network of the configuration, as the user, before
  * any jail: 1 and *out (fd is the caller's to close), 0 past the last, or an
  * error that names the section.  A tap must exist and be up.
@@ -224,12 +230,15 @@ struct mote_vm_options {
 	/* Of mote_device_open; what is not among them is opened. */
 	const struct mote_device_fd *devices;
 	int device_count;
+	/* Of mote_uffd_open; -1: opened when [restore] asks for one, which a
+	 * jail does not allow. */
+	int uffd_fd;
 };
 #define MOTE_VM_OPTIONS_INIT                                                   \
 	{                                                                      \
 		.size = sizeof(struct mote_vm_options), .kvm_fd = -1,          \
 		.kernel_fd = -1, .pagemap_fd = -1, .console_in_fd = -1,        \
-		.console_out_fd = -1,                                          \
+		.console_out_fd = -1, .uffd_fd = -1,                           \
 	}
 
 /*
@@ -291,6 +300,7 @@ enum mote_restore {
 	MOTE_RESTORE_NONE, /* it was booted */
 	MOTE_RESTORE_COW,  /* memory is mapped from the snapshot */
 	MOTE_RESTORE_COPY,
+	MOTE_RESTORE_UFFD, /* it is filled page by page as it is touched */
 };
 
 /*

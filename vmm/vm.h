@@ -23,6 +23,7 @@
 #include "devices/device.h"
 #include "memory/bus.h"
 #include "memory/memslot.h"
+#include "memory/pager.h"
 #include "memory/track.h"
 #include "vcpu/vcpu.h"
 
@@ -75,6 +76,8 @@ struct vm {
 	int kvm_fd, vm_fd;
 	struct arch_vm arch;
 	struct memslot_table slots;
+	struct pager *pager; /* fills the slots; or NULL */
+	int (*pager_enter)(void *opaque, int uffd, int events_fd);
 	struct track track;
 	struct vm_reference reference; /* what track counts from */
 	struct vm_reference saving;    /* ... once it is kept */
@@ -145,6 +148,9 @@ void vm_rewind_end(struct vm *vm, const struct mote_err *failed);
 
 /* Other descriptors for the console: chardev_attach. */
 void vm_console_attach(struct vm *vm, int in_fd, int out_fd);
+
+/* pager_ops.failed: the guest is over and no vCPU goes on.  Pager thread. */
+void vm_pager_failed(void *opaque);
 
 /* Tell the guest to end (docs/GUEST-ABI.md, STOP). */
 void vm_ask_stop(struct vm *vm);

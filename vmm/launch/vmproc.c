@@ -46,6 +46,7 @@ struct vmproc {
 	struct control *control;
 	struct console console;
 	int pagemap; /* of this process, when one is restored; -1 */
+	int uffd;    /* likewise, where [restore] wants one; -1 */
 	struct launch_log log;
 	struct meter meter;
 	bool ran;	    /* an instruction of the guest may have run */
@@ -134,7 +135,7 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 		.keep_count = ARRAY_SIZE(keep),
 		.lock_bytes = lock_bytes(cfg),
 	};
-	int extra[ARRAY_SIZE(keep) + MOTE_SNAPSHOT_FDS_MAX + 1 + KEEP_DEVICES];
+	int extra[ARRAY_SIZE(keep) + MOTE_SNAPSHOT_FDS_MAX + 2 + KEEP_DEVICES];
 	struct mote_jail_options j = jail;
 	int n = ARRAY_SIZE(keep);
 
@@ -143,6 +144,7 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 	if (p->opt->snapshot) {
 		n += mote_snapshot_fds(p->opt->snapshot, extra + n);
 		extra[n++] = p->pagemap; /* without it diffs are refused */
+		extra[n++] = p->uffd;
 	}
 	for (int i = 0; i < f->device_count && i < KEEP_DEVICES; i++)
 		extra[n++] = f->devices[i].fd;
@@ -153,6 +155,28 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 	if (n == 0 && p->missing)
 		log_jail(p);
 	return n;
+}
+
+/* A userfaultfd, where restoring may take one; only uffd can't do without. */
+static int open_uffd(struct vmproc *p, struct mote_err *err)
+{
+	const struct mote_config *cfg = p->opt->cfg;
+	bool must = launch_is(cfg, "restore.memory", "uffd");
+	struct mote_err own = {0};
+
+	if (!must && !(launch_is(cfg, "restore.memory", "auto") &&
+		       launch_is(cfg, "restore.verify", "lazy")))
+		return 0;
+	p->uffd = mote_uffd_open(&own);
+	if (p->uffd >= 0)
+		return 0;
+	if (must) {
+		*err = own;
+		return err_wrap(err, p->uffd, "restore.memory");
+	}
+	p->uffd = -1;
+	launch_log_warn(&p->log, own.msg);
+	return 0;
 }
 
 /* --- snapshots --------------------------------------------------------------
@@ -584,6 +608,7 @@ static int create(struct vmproc *p, struct mote_err *err)
 		.kvm_fd = p->fds->kvm,
 		.kernel_fd = p->fds->kernel,
 		.pagemap_fd = p->pagemap,
+		.uffd_fd = p->uffd,
 		.console_in_fd = p->fds->console_in,
 		.console_out_fd = p->fds->console_out,
 		.seccomp = p->seccomp,
@@ -601,6 +626,7 @@ static int create(struct vmproc *p, struct mote_err *err)
 
 	p->autosnap.vm = p->vm;
 	fd_clear(&p->pagemap);
+	fd_clear(&p->uffd);
 	p->ran = !paused;
 	/* The machine has copies, where the vCPU's filter wants them. */
 	for (int i = 0; p->jailed && i < p->fds->device_count; i++)
@@ -623,6 +649,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 		.opt = opt,
 		.control = &control,
 		.pagemap = -1,
+		.uffd = -1,
 		.fds = fds,
 		.broker = broker,
 		.jailed = jailed,
@@ -642,7 +669,9 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	allow_lock(lock_bytes(opt->cfg));
 	if (opt->snapshot) /* for diffs, and to count changed pages */
 		p.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	if (jailed)
+	if (opt->snapshot)
+		ret = open_uffd(&p, err);
+	if (ret == 0 && jailed)
 		ret = enter_jail(&p, err);
 	mote_timeline_mark(opt->timeline, jailed ? "jail closed" : "no jail");
 	if (ret == 0)

@@ -351,6 +351,18 @@ static int seal_one(struct snapshot *s, struct mote_err *err)
 	return 0;
 }
 
+static int seal_diff(struct snapshot *s, struct mote_err *err)
+{
+	return s->parent ? seal_one(s, err) : 0;
+}
+
+int snapshot_seal_diffs(struct snapshot *s, struct mote_err *err)
+{
+	int ret = snapshot_read_state(s, err);
+
+	return ret < 0 ? ret : for_chain(s, seal_diff, err);
+}
+
 int snapshot_seal(struct snapshot *s, struct mote_err *err)
 {
 	int ret = snapshot_read_state(s, err);

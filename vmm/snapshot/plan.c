@@ -22,31 +22,59 @@ const char *restore_verify_name(enum restore_verify verify)
 	return name[verify];
 }
 
-static void plan_verify(struct restore_plan *p)
+bool restore_wants_uffd(const struct vm_config *cfg)
 {
-	p->verify_why = CONFIGURED;
-	if (p->verify != VERIFY_AUTO)
-		return;
-	p->verify = VERIFY_OFF;
-	p->verify_why = "one machine, which trusts the file system";
+	return cfg->restore.memory == RESTORE_UFFD ||
+	       (cfg->restore.memory == RESTORE_AUTO &&
+		cfg->restore.verify == VERIFY_LAZY);
 }
 
-static void plan_memory(struct restore_plan *p)
+static void plan_verify(struct restore_plan *p, const struct mote_err *refused)
+{
+	p->verify_why = CONFIGURED;
+	if (p->verify == VERIFY_AUTO) {
+		p->verify = VERIFY_OFF;
+		p->verify_why = "one machine, which trusts the file system";
+	} else if (p->verify == VERIFY_LAZY && refused) {
+		p->verify = VERIFY_ONCE;
+		p->verify_why = "lazy would take a userfaultfd";
+	}
+}
+
+static void plan_memory(struct restore_plan *p, const struct mote_err *refused)
 {
 	p->memory_why = CONFIGURED;
 	if (p->memory != RESTORE_AUTO)
 		return;
 	p->memory = RESTORE_COW;
 	p->memory_why = "mapping is the fastest way";
+	if (p->verify != VERIFY_LAZY)
+		return;
+	if (refused) {
+		p->memory_why = refused->msg;
+	} else {
+		p->memory = RESTORE_UFFD;
+		p->memory_why = "memory is verified when it is touched";
+	}
 }
 
-int restore_plan(const struct vm_config *cfg, struct restore_plan *plan,
-		 struct mote_err *err)
+int restore_plan(const struct vm_config *cfg, const struct mote_err *refused,
+		 struct restore_plan *plan, struct mote_err *err)
 {
 	*plan = (struct restore_plan){.memory = cfg->restore.memory,
 				      .verify = cfg->restore.verify};
-	(void)err;
-	plan_verify(plan);
-	plan_memory(plan);
+	if (plan->verify == VERIFY_LAZY && !restore_wants_uffd(cfg))
+		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+				     "restore.verify: found lazy with "
+				     "restore.memory = %s, expected uffd or "
+				     "auto",
+				     restore_memory_name(plan->memory));
+	if (plan->memory == RESTORE_UFFD && refused) {
+		if (err)
+			*err = *refused;
+		return err_wrap(err, -refused->code, "restore.memory");
+	}
+	plan_memory(plan, refused);
+	plan_verify(plan, refused);
 	return 0;
 }

@@ -8,19 +8,27 @@
 #ifndef VMM_SNAPSHOT_PLAN_H
 #define VMM_SNAPSHOT_PLAN_H
 
+#include <stdbool.h>
+
+#include "base/err.h"
 #include "config/config.h"
 
-struct mote_err;
-
 struct restore_plan {
-	enum restore_memory memory;	     /* cow, copy: never auto */
-	enum restore_verify verify;	     /* off, once, eager: never auto */
-	const char *memory_why, *verify_why; /* literals */
+	enum restore_memory memory;	     /* never auto */
+	enum restore_verify verify;	     /* never auto */
+	const char *memory_why, *verify_why; /* literals, or refused->msg */
 };
 
-/* -EINVAL: two settings that exclude each other, by name. */
-int restore_plan(const struct vm_config *cfg, struct restore_plan *plan,
-		 struct mote_err *err);
+/* Would a userfaultfd be used, if one can be had? */
+bool restore_wants_uffd(const struct vm_config *cfg);
+
+/*
+ * refused: why there is no userfaultfd (lives as long as *plan), NULL: there
+ * is one, or restore_wants_uffd said that none is wanted.  -EINVAL: two
+ * settings that exclude each other; class 69: uffd was asked for by name.
+ */
+int restore_plan(const struct vm_config *cfg, const struct mote_err *refused,
+		 struct restore_plan *plan, struct mote_err *err);
 
 const char *restore_memory_name(enum restore_memory memory);
 const char *restore_verify_name(enum restore_verify verify);

@@ -18,6 +18,7 @@
 #include "base/timeline.h"
 #include "build.h"
 #include "config/config.h"
+#include "snapshot/paged.h"
 #include "snapshot/plan.h"
 #include "vm.h"
 
@@ -190,6 +191,7 @@ static int save(struct vm *vm, const struct snapshot_files *files,
 		struct mote_err *err)
 {
 	struct manifest m = {0};
+	struct mote_err bad = {0};
 	struct snap_writer w;
 	int ret;
 
@@ -205,6 +207,11 @@ static int save(struct vm *vm, const struct snapshot_files *files,
 	ret = describe(vm, &m, err);
 	if (ret == 0)
 		ret = save_state(vm, opt, &w, files->memory_fd, &m, s, err);
+	if (ret == 0 && vm->pager && pager_failed(vm->pager, &bad)) {
+		if (err)
+			*err = bad;
+		ret = -bad.code;
+	}
 	if (ret == 0)
 		ret = snapshot_write(&m, &w, files, err);
 	note_saving(vm, opt->name, &m);
@@ -335,6 +342,8 @@ static int check_memory(struct snapshot *s, const struct restore_plan *plan,
 		ret = snapshot_verify(s, err);
 	else if (plan->verify == VERIFY_ONCE)
 		ret = snapshot_seal(s, err);
+	else if (plan->verify == VERIFY_LAZY)
+		ret = snapshot_seal_diffs(s, err);
 	else
 		return 0;
 	timeline_mark(timeline, "memory verified");
@@ -360,7 +369,7 @@ static void note_origin(struct vm *vm, const struct snapshot *s,
 			const struct build_options *opt)
 {
 	snapshot_note_reference(vm, s);
-	if (!opt->memory_copy)
+	if (vm->restored == RESTORE_COW)
 		track_file(&vm->track, opt->pagemap_fd < 0
 					       ? -1
 					       : fcntl(opt->pagemap_fd,
@@ -368,41 +377,74 @@ static void note_origin(struct vm *vm, const struct snapshot *s,
 	vm->loaded = true;
 }
 
-int snapshot_load(struct snapshot *s, struct build_options *opt,
+/* A userfaultfd into opt, where one is wanted; one opened here is *own. */
+static int get_uffd(struct build_options *opt, int *own, struct mote_err *err)
+{
+	if (!restore_wants_uffd(opt->cfg) || opt->uffd_fd >= 0)
+		return 0;
+	opt->uffd_fd = *own = pager_open(err);
+	return *own < 0 ? *own : 0;
+}
+
+/* Where the machine's memory comes from. */
+static void plan_build(struct snapshot *s, const struct restore_plan *plan,
+		       struct build_options *opt)
+{
+	bool lazy = plan->verify == VERIFY_LAZY;
+
+	opt->memory_fd = snapshot_root(s)->fds.memory_fd;
+	opt->memory_copy = plan->memory == RESTORE_COPY;
+	opt->pager_block = 0;
+	if (plan->memory != RESTORE_UFFD)
+		return;
+	opt->pager.fill = lazy ? paged_fill_verified : paged_fill;
+	opt->pager.source = s;
+	opt->pager_block = lazy ? RAM_CHUNK : PAGED_RUN;
+}
+
+/* Build the machine that s was saved of, with its memory. */
+static int load_machine(struct snapshot *s, const struct build_options *opt,
+			struct vm **out, struct mote_err *err)
+{
+	int ret = build_vm(out, opt, err);
+
+	if (ret == 0 && !(*out)->pager)
+		ret = snapshot_apply_diffs(s, &(*out)->slots, err);
+	if (ret == 0)
+		ret = snapshot_load_state(*out, s, SNAPSHOT_LOAD, err);
+	if (ret == 0 && (*out)->hvt)
+		ret = build_hvt_attach(*out, opt, err);
+	if (ret < 0) {
+		vm_destroy(*out);
+		*out = NULL;
+	}
+	return ret;
+}
+
+int snapshot_load(struct snapshot *s, const struct build_options *options,
 		  struct vm **out, struct mote_err *err)
 {
+	struct build_options opt = *options;
+	struct mote_err refused = {0};
+	cleanup_fd int uffd = -1;
 	struct restore_plan plan;
-	struct vm *vm = NULL;
-	int ret = restore_plan(opt->cfg, &plan, err);
+	int ret = get_uffd(&opt, &uffd, &refused);
 
+	ret = restore_plan(opt.cfg, ret < 0 ? &refused : NULL, &plan, err);
 	if (ret == 0)
-		ret = check(s, opt->cfg, err);
-	timeline_mark(opt->timeline, "snapshot checked");
+		ret = check(s, opt.cfg, err);
+	timeline_mark(opt.timeline, "snapshot checked");
 	if (ret == 0)
-		ret = check_memory(s, &plan, opt->timeline, err);
+		ret = check_memory(s, &plan, opt.timeline, err);
 	if (ret < 0)
 		return ret;
-	tell_plan(&opt->log, &plan);
-	opt->memory_fd = snapshot_root(s)->fds.memory_fd;
-	opt->memory_copy = plan.memory == RESTORE_COPY;
-	ret = build_vm(&vm, opt, err);
-	if (ret == 0) {
-		ret = snapshot_apply_diffs(s, &vm->slots, err);
-		if (ret < 0)
-			vm_destroy(vm);
-	}
+	tell_plan(&opt.log, &plan);
+	plan_build(s, &plan, &opt);
+	ret = load_machine(s, &opt, out, err);
 	if (ret < 0)
 		return ret;
-	ret = snapshot_load_state(vm, s, SNAPSHOT_LOAD, err);
-	if (ret == 0 && vm->hvt)
-		ret = build_hvt_attach(vm, opt, err);
-	if (ret < 0) {
-		vm_destroy(vm);
-		return ret;
-	}
-	timeline_mark(opt->timeline, "state loaded");
-	note_origin(vm, s, opt);
-	vm->restored = plan.memory;
-	*out = vm;
+	timeline_mark(opt.timeline, "state loaded");
+	(*out)->restored = plan.memory;
+	note_origin(*out, s, &opt);
 	return 0;
 }

@@ -89,6 +89,9 @@ int snapshot_verify(struct snapshot *s, struct mote_err *err);
  */
 int snapshot_seal(struct snapshot *s, struct mote_err *err);
 
+/* The same of its diffs alone, not of the full one at the root. */
+int snapshot_seal_diffs(struct snapshot *s, struct mote_err *err);
+
 /*
  * Can this host restore it?  Architecture, page size, vCPU count, lengths:
  * refused by name, before a VM exists.
@@ -96,10 +99,12 @@ int snapshot_seal(struct snapshot *s, struct mote_err *err);
 int snapshot_compat(struct snapshot *s, struct mote_err *err);
 
 /*
- * Build a machine from opt (its memory fields are set here) and load it.
- * s may be loaded any number of times, by one thread at a time.
+ * Build a machine from opt (its memory fields are set here) and load it; *out
+ * is NULL after an error.
+ * s may be loaded any number of times, by one thread at a time.  A machine
+ * whose memory comes by userfaultfd reads s until it is destroyed.
  */
-int snapshot_load(struct snapshot *s, struct build_options *opt,
+int snapshot_load(struct snapshot *s, const struct build_options *opt,
 		  struct vm **out, struct mote_err *err);
 
 /*
