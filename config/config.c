@@ -195,6 +195,10 @@ static void check_restore(struct faults *f, const struct vm_config *c)
 		fault(f, 0, "restore.verify",
 		      "found lazy, expected restore.memory = uffd or auto "
 		      "beside it");
+	if (c->restore.verify == VERIFY_LAZY && c->restore.record)
+		fault(f, 0, "restore.record",
+		      "found yes with restore.verify = lazy, which brings "
+		      "whole chunks, expected another verify");
 }
 
 /* Two disks on one file that both write would ruin it. */

@@ -45,6 +45,7 @@ struct build_options {
 	 */
 	uint64_t pager_block;
 	struct pager_ops pager;
+	bool rewind; /* it will go back to its snapshot again and again */
 	int uffd_fd; /* of pager_open, duplicated; -1: opened when needed */
 	/* Runs first in the pager's thread (its filter); may be NULL. */
 	int (*pager_enter)(void *opaque, int uffd, int events_fd);

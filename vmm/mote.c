@@ -25,6 +25,7 @@
 #include "devices/hostdev.h"
 #include "doctor.h"
 #include "sandbox/sandbox.h"
+#include "snapshot/hot.h"
 #include "snapshot/rewind.h"
 #include "snapshot/snapshot.h"
 #include "vm.h"
@@ -221,7 +222,7 @@ void mote_snapshot_close(struct mote_snapshot *snap)
 	free(snap);
 }
 
-_Static_assert(MOTE_SNAPSHOT_FDS_MAX == 2 * (SNAPSHOT_DEPTH_MAX + 1),
+_Static_assert(MOTE_SNAPSHOT_FDS_MAX == 2 * (SNAPSHOT_DEPTH_MAX + 1) + 1,
 	       "MOTE_SNAPSHOT_FDS_MAX");
 
 int mote_snapshot_fds(const struct mote_snapshot *snap,
@@ -233,7 +234,14 @@ int mote_snapshot_fds(const struct mote_snapshot *snap,
 		fd[n++] = s->fds.state_fd;
 		fd[n++] = s->fds.memory_fd;
 	}
+	if (snap->s.hotset_fd >= 0)
+		fd[n++] = snap->s.hotset_fd;
 	return n;
+}
+
+int mote_snapshot_dir(const struct mote_snapshot *snap)
+{
+	return snap->s.dir_fd;
 }
 
 int mote_snapshot_merge(struct mote_snapshot *snap,
@@ -248,12 +256,14 @@ int mote_snapshot_merge(struct mote_snapshot *snap,
 
 int mote_snapshot_verify(struct mote_snapshot *snap, struct mote_err *err)
 {
-	return snapshot_verify(&snap->s, err);
+	int ret = snapshot_verify(&snap->s, err);
+
+	return ret < 0 ? ret : snapshot_verify_hotset(&snap->s, err);
 }
 
 int mote_snapshot_seal(struct mote_snapshot *snap, struct mote_err *err)
 {
-	return snapshot_seal(&snap->s, err);
+	return snapshot_seal(&snap->s, true, err);
 }
 
 int mote_uffd_open(struct mote_err *err)
@@ -414,34 +424,27 @@ int mote_snapshot_config(const struct mote_snapshot *snap,
 /* --- the machine -------------------------------------------------------------
  */
 
+static int load_filter(const struct mote_vm *mv, enum sandbox_role role,
+		       const int fd[SANDBOX_FDS])
+{
+	return sandbox_filter_load(
+		role, (enum sandbox_mode)(mv->seccomp - MOTE_SECCOMP_KILL), fd);
+}
+
 static int enter_filter(void *opaque, int vcpu_fd)
 {
 	const struct mote_vm *mv = opaque;
-	const int fd[SANDBOX_FDS] = {
-		[SANDBOX_FD_VCPU] = vcpu_fd,
-		[SANDBOX_FD_EVENTS] = mv->vm->events.fd,
-		[SANDBOX_FD_HVT] = mv->vm->hvt ? mv->vm->hvt_fds : -1,
-		[SANDBOX_FD_UFFD] = -1,
-	};
+	const struct vm *vm = mv->vm;
 
-	return sandbox_filter_load(
-		mv->vm->hvt ? SANDBOX_VCPU_HVT : SANDBOX_VCPU,
-		(enum sandbox_mode)(mv->seccomp - MOTE_SECCOMP_KILL), fd);
+	return load_filter(mv, vm->hvt ? SANDBOX_VCPU_HVT : SANDBOX_VCPU,
+			   (int[SANDBOX_FDS]){vcpu_fd, vm->events.fd,
+					      vm->hvt ? vm->hvt_fds : -1, -1});
 }
 
 static int enter_pager_filter(void *opaque, int uffd, int events_fd)
 {
-	const struct mote_vm *mv = opaque;
-	const int fd[SANDBOX_FDS] = {
-		[SANDBOX_FD_VCPU] = -1,
-		[SANDBOX_FD_EVENTS] = events_fd,
-		[SANDBOX_FD_HVT] = -1,
-		[SANDBOX_FD_UFFD] = uffd,
-	};
-
-	return sandbox_filter_load(
-		SANDBOX_PAGER,
-		(enum sandbox_mode)(mv->seccomp - MOTE_SECCOMP_KILL), fd);
+	return load_filter(opaque, SANDBOX_PAGER,
+			   (int[SANDBOX_FDS]){-1, events_fd, -1, uffd});
 }
 
 static int open_kernel(struct mote_vm *mv, int given, int *own,
@@ -543,6 +546,7 @@ static int create(struct mote_vm *mv, const struct mote_vm_options *opt,
 		.memory_fd = -1,
 		.pagemap_fd = opt->pagemap_fd,
 		.uffd_fd = opt->uffd_fd,
+		.rewind = opt->rewind,
 		.opaque = mv,
 	};
 	cleanup_free struct build_fd *fds = NULL;
@@ -554,10 +558,10 @@ static int create(struct mote_vm *mv, const struct mote_vm_options *opt,
 		return ret;
 	b.cfg = &mv->cfg->c;
 	mv->seccomp = opt->seccomp;
-	if (opt->seccomp != MOTE_SECCOMP_OFF)
+	if (opt->seccomp != MOTE_SECCOMP_OFF) {
 		b.thread_enter = enter_filter;
-	if (opt->seccomp != MOTE_SECCOMP_OFF)
 		b.pager_enter = enter_pager_filter;
+	}
 	if (opt->snapshot) {
 		ref_get(&opt->snapshot->ref);
 		mv->from = opt->snapshot;
@@ -798,6 +802,14 @@ int mote_vm_snapshot(struct mote_vm *mv,
 void mote_vm_snapshot_end(struct mote_vm *mv, bool kept)
 {
 	snapshot_saved(mv->vm, kept);
+}
+
+int mote_vm_hotset(struct mote_vm *mv, int fd, struct mote_err *err)
+{
+	if (!mv->from || !mv->cfg->c.restore.record)
+		return err_set(err, EINVAL,
+			       "hotset: the VM was not restored to record it");
+	return hot_record(mv->vm, &mv->from->s, fd, err);
 }
 
 const char *mote_vm_parent(struct mote_vm *mv, uint8_t digest[16])

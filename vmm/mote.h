@@ -107,14 +107,17 @@ MOTE_API int mote_snapshot_open(int dirfd, const char *path,
 MOTE_API void mote_snapshot_close(struct mote_snapshot *snap);
 
 /*
- * Its descriptors and those of its parents (borrowed), to be kept open into
- * a jail; how many.
+ * Its descriptors, its hotset's and those of its parents (borrowed), to be
+ * kept open into a jail; how many.
  */
-#define MOTE_SNAPSHOT_FDS_MAX 66
+#define MOTE_SNAPSHOT_FDS_MAX 67
 MOTE_API int mote_snapshot_fds(const struct mote_snapshot *snap,
 			       int fd[MOTE_SNAPSHOT_FDS_MAX]);
 
-/* Check every byte of state and memory against the digests. */
+/* Its directory (borrowed), where a hotset belongs under that name. */
+MOTE_API int mote_snapshot_dir(const struct mote_snapshot *snap);
+
+/* Check every byte of state, memory and hotset against the digests. */
 MOTE_API int mote_snapshot_verify(struct mote_snapshot *snap,
 				  struct mote_err *err);
 
@@ -329,7 +332,7 @@ struct mote_metrics {
 	/*
 	 * Pages of the host changed since mote_vm_parent; restored from a
 	 * diff or rewound, also those that its parents or the rewind wrote,
-	 * until the next snapshot.  -1: not tracked, or a snapshot waits for
+	 * or a hot set brought in, until the next snapshot.  -1: not tracked, or a snapshot waits for
 	 * mote_vm_snapshot_end, or options had no pagemap_fd.
 	 */
 	int64_t dirty_pages;
@@ -408,6 +411,14 @@ MOTE_API int mote_vm_snapshot(struct mote_vm *vm,
 			      const struct mote_snapshot_options *opt,
 			      struct mote_err *err);
 MOTE_API void mote_vm_snapshot_end(struct mote_vm *vm, bool kept);
+
+/*
+ * Of a VM that was restored with [restore] record=yes: write the pages that
+ * were touched since into fd, an empty file.  It is to be the file "hotset"
+ * in the snapshot's directory (rename it there once it is synced).  The guest
+ * may run.  -E2BIG: more pages than it is good for (64 MiB).
+ */
+MOTE_API int mote_vm_hotset(struct mote_vm *vm, int fd, struct mote_err *err);
 
 /*
  * What the next diff would be to: the name of that snapshot's directory

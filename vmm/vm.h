@@ -78,6 +78,7 @@ struct vm {
 	struct memslot_table slots;
 	struct pager *pager; /* fills the slots; or NULL */
 	int (*pager_enter)(void *opaque, int uffd, int events_fd);
+	uint64_t *brought_in; /* pages that are ours by a hot set; or NULL */
 	struct track track;
 	struct vm_reference reference; /* what track counts from */
 	struct vm_reference saving;    /* ... once it is kept */

@@ -79,6 +79,54 @@ for jail in yes no; do
 	check "and nothing of the guest ran" "" "$(cat "$tmp/out")"
 done
 
+# --- hot sets --------------------------------------------------------------------
+printf '[vm]\nkernel = %s/touch.elf\nmemory = 32M\ncmdline = fill=1 pages=300\n' "$MOTE_GUESTS" >"$tmp/touch.ini"
+timeout 20 "$mote" run "$tmp/touch.ini" --set snapshot.dir="$tmp/warm" --set snapshot.when=ready \
+	>/dev/null 2>"$tmp/err" &
+pid=$!
+until_ok test -d "$tmp/warm"
+kill $pid
+wait $pid
+pid=
+for jail in yes no; do
+	rm -f "$tmp/warm/hotset"
+	timeout 30 "$mote" restore "$tmp/warm" --set restore.record=yes --set sandbox.enable=$jail \
+		>/dev/null 2>"$tmp/err"
+	check "a run that records ends as any other, jail=$jail" 0 $?
+	check "and leaves a hot set and nothing else" "hotset manifest memory state" "$(ls "$tmp/warm" | tr '\n' ' ' | sed 's/ $//')"
+	$mote verify "$tmp/warm" >/dev/null 2>"$tmp/err"
+	check "which is whole" 0 $?
+	for how in private-thp shared-runs; do
+		timeout 20 "$mote" restore "$tmp/warm" --set restore.hotset=$how --set log.level=info \
+			--set sandbox.enable=$jail >/dev/null 2>"$tmp/err"
+		check "a guest runs with it, $how, jail=$jail" 0 $?
+		has "and it was brought in, $how" "restore: hotset=$how: pages=" "$tmp/err"
+	done
+done
+cp "$tmp/warm/hotset" "$tmp/before"
+: >"$tmp/warm/hotset.tmp"
+flock "$tmp/warm/hotset.tmp" "$mote" restore "$tmp/warm" --set restore.record=yes >/dev/null 2>"$tmp/err"
+check "two do not record at the same time" 65 $?
+has "and the second says so" "restore.record: another run is recording there" "$tmp/err"
+# What a killed run left is written over.
+timeout 30 "$mote" restore "$tmp/warm" --set restore.record=yes >/dev/null 2>"$tmp/err"
+check "a stale hotset.tmp is in nobody's way" "0 no" "$? $(test -e "$tmp/warm/hotset.tmp" && echo yes || echo no)"
+printf 'X' | dd of="$tmp/warm/hotset" bs=1 seek=100000 conv=notrunc 2>/dev/null
+$mote verify "$tmp/warm" >/dev/null 2>"$tmp/err"
+check "verify finds a bad byte of it" 65 $?
+has "and says where" "hotset: digest of its pages does not match" "$tmp/err"
+# A recording that was stopped by SIGKILL or never came to its end leaves none.
+rm "$tmp/warm/hotset"
+timeout 20 "$mote" restore "$tmp/warm" --set restore.record=yes --set restore.resume=no --set control.socket="$tmp/s3" \
+	>/dev/null 2>"$tmp/err" &
+pid=$!
+until_ok "$mote" ctl "$tmp/s3" status
+check "while it is recorded it has another name" "yes no" "$(test -e "$tmp/warm/hotset.tmp" && echo yes) $(
+	test -e "$tmp/warm/hotset" || echo no)"
+kill -9 $pid
+wait $pid 2>/dev/null
+pid=
+
 # --- where there is no userfaultfd -------------------------------------------------
 without="unshare -m sh -c"
 hide='mount --bind /dev/null /dev/userfaultfd && exec setpriv --bounding-set=-sys_ptrace "$@"'

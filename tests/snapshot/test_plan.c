@@ -22,7 +22,7 @@ static int plan(enum restore_memory memory, enum restore_verify verify,
 	cfg.restore.memory = memory;
 	cfg.restore.verify = verify;
 	memset(err, 0, sizeof(*err));
-	return restore_plan(&cfg, refused, p, err);
+	return restore_plan(&cfg, refused, false, p, err);
 }
 
 static void expect(enum restore_memory memory, enum restore_verify verify,

@@ -29,6 +29,7 @@
 #include "launch/logline.h"
 #include "launch/meter.h"
 #include "launch/metrics.h"
+#include "launch/record.h"
 
 #define GUEST_ABORTED 255 /* status of solo5_abort */
 #define KEEP_DEVICES  126 /* disks and networks of a configuration */
@@ -56,6 +57,7 @@ struct vmproc {
 	bool stopped_by_us; /* and did not in time */
 	uint64_t stop_at_ns;
 	struct autosnap autosnap;
+	struct record record;
 };
 
 static enum mote_seccomp seccomp_mode(const struct mote_config *cfg)
@@ -121,10 +123,11 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 {
 	const struct mote_config *cfg = p->opt->cfg;
 	const struct launch_fds *f = p->fds;
-	const int keep[] = {
-		f->log,		f->kvm,	    f->kernel,	    f->console_in,
-		f->console_out, f->control, f->console_pty, f->console_listen,
-		p->broker->sock};
+	const int keep[] = {f->log,	    f->kvm,
+			    f->kernel,	    f->console_in,
+			    f->console_out, f->control,
+			    f->console_pty, f->console_listen,
+			    f->hotset,	    p->broker->sock};
 	const struct mote_jail_options jail = {
 		.size = sizeof(jail),
 		.require = launch_is(cfg, "sandbox.require", "yes"),
@@ -165,7 +168,8 @@ static int open_uffd(struct vmproc *p, struct mote_err *err)
 	struct mote_err own = {0};
 
 	if (!must && !(launch_is(cfg, "restore.memory", "auto") &&
-		       launch_is(cfg, "restore.verify", "lazy")))
+		       (launch_is(cfg, "restore.verify", "lazy") ||
+			launch_is(cfg, "restore.record", "yes"))))
 		return 0;
 	p->uffd = mote_uffd_open(&own);
 	if (p->uffd >= 0)
@@ -502,6 +506,7 @@ static int loop(struct vmproc *p, struct mote_err *err)
 		con = console_poll(&p->console, fds + n, &timeout);
 		n += con;
 		meter_poll(&p->meter, &timeout);
+		record_poll(&p->record, &timeout);
 		if (p->broker->sock >= 0)
 			fds[n++] = (struct pollfd){.fd = p->broker->sock,
 						   .events = POLLIN};
@@ -530,6 +535,7 @@ static int loop(struct vmproc *p, struct mote_err *err)
 			p->stopped_by_us = true;
 			mote_vm_kill(p->vm);
 		}
+		record_turn(&p->record, &p->stop_came);
 		ret = autosnap_turn(&p->autosnap, err);
 		meter_dispatch(&p->meter, false);
 	}
@@ -624,7 +630,7 @@ static int create(struct vmproc *p, struct mote_err *err)
 		(opt->snapshot && launch_is(opt->cfg, "restore.resume", "no"));
 	int ret = mote_vm_create(&vo, &p->vm, err);
 
-	p->autosnap.vm = p->vm;
+	p->autosnap.vm = p->record.vm = p->vm;
 	fd_clear(&p->pagemap);
 	fd_clear(&p->uffd);
 	p->ran = !paused;
@@ -666,6 +672,10 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	p.autosnap.take = take_snapshot;
 	p.autosnap.log = log_above;
 	p.autosnap.opaque = &p;
+	p.record = (struct record){.broker = broker,
+				   .fd = fds->hotset,
+				   .log = log_above,
+				   .opaque = &p};
 	allow_lock(lock_bytes(opt->cfg));
 	if (opt->snapshot) /* for diffs, and to count changed pages */
 		p.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -680,6 +690,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 		meter_init(&p.meter, opt->cfg, p.vm, broker, &p.log);
 		tell_created(&p);
 		ret = loop(&p, err);
+		record_turn(&p.record, &p.stop_came);
 		meter_dispatch(&p.meter, true);
 	}
 	if (ret == 0)

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/num.h"
+#include "snapshot/hotset.h"
 #include "snapshot/snapshot.h"
 #include "vm.h"
 
@@ -91,6 +92,7 @@ static int open_one(struct snapshot *s, int dirfd, const char *path, int *dir,
 
 	memset(s, 0, sizeof(*s));
 	s->fds = (struct snapshot_files){-1, -1, -1};
+	s->hotset_fd = s->dir_fd = -1;
 	*dir = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (*dir < 0)
 		return err_set_class(err, errno,
@@ -158,9 +160,15 @@ int snapshot_open(struct snapshot *s, int dirfd, const char *path,
 		if (ret < 0)
 			err_wrap(err, ret, "snapshot %s", path);
 	}
-	if (ret < 0)
+	if (ret < 0) {
 		snapshot_close(s);
-	return ret;
+		return ret;
+	}
+	s->hotset_fd = fd_open_regular(dir, "hotset", false, NULL);
+	if (s->hotset_fd < 0)
+		s->hotset_fd = -1; /* a hint: it may be missing */
+	s->dir_fd = fd_steal(&dir);
+	return 0;
 }
 
 static void close_one(struct snapshot *s)
@@ -168,6 +176,8 @@ static void close_one(struct snapshot *s)
 	fd_clear(&s->fds.manifest_fd);
 	fd_clear(&s->fds.state_fd);
 	fd_clear(&s->fds.memory_fd);
+	fd_clear(&s->hotset_fd);
+	fd_clear(&s->dir_fd);
 	manifest_fini(&s->manifest);
 	diff_index_fini(&s->diff);
 	free(s->state);
@@ -328,7 +338,25 @@ int snapshot_verify(struct snapshot *s, struct mote_err *err)
 {
 	int ret = snapshot_read_state(s, err);
 
-	return ret < 0 ? ret : for_chain(s, verify_one, err);
+	if (ret == 0)
+		ret = for_chain(s, verify_one, err);
+	return ret;
+}
+
+int snapshot_verify_hotset(struct snapshot *s, struct mote_err *err)
+{
+	struct hotset h;
+	int ret;
+
+	if (s->hotset_fd < 0)
+		return 0;
+	ret = hotset_read(&h, s->hotset_fd, &s->manifest.digest,
+			  s->ram.ram / host_page_size(), err);
+	if (ret < 0)
+		return ret;
+	ret = hotset_verify(&h, s->hotset_fd, err);
+	hotset_fini(&h);
+	return ret;
 }
 
 /*
@@ -356,18 +384,11 @@ static int seal_diff(struct snapshot *s, struct mote_err *err)
 	return s->parent ? seal_one(s, err) : 0;
 }
 
-int snapshot_seal_diffs(struct snapshot *s, struct mote_err *err)
+int snapshot_seal(struct snapshot *s, bool root, struct mote_err *err)
 {
 	int ret = snapshot_read_state(s, err);
 
-	return ret < 0 ? ret : for_chain(s, seal_diff, err);
-}
-
-int snapshot_seal(struct snapshot *s, struct mote_err *err)
-{
-	int ret = snapshot_read_state(s, err);
-
-	return ret < 0 ? ret : for_chain(s, seal_one, err);
+	return ret < 0 ? ret : for_chain(s, root ? seal_one : seal_diff, err);
 }
 
 int snapshot_diff_page(const struct snapshot *s, uint64_t page, void *buf)

@@ -18,6 +18,7 @@
 #include "base/timeline.h"
 #include "build.h"
 #include "config/config.h"
+#include "snapshot/hot.h"
 #include "snapshot/paged.h"
 #include "snapshot/plan.h"
 #include "vm.h"
@@ -78,7 +79,12 @@ static int find_changed(struct vm *vm, const struct snapshot_options *opt,
 	if (ret < 0) /* a full one does without; later diffs can't be had */
 		log_warn(&vm->log, "snapshot: changes can't be tracked: %s",
 			 own.msg);
-	return *bits ? drop_same(vm, opt->from, *bits, err) : 0;
+	if (!*bits)
+		return 0;
+	ret = drop_same(vm, opt->from, *bits, err);
+	if (ret == 0 && vm->track.mode == TRACK_FILE)
+		ret = hot_drop_same(vm, opt->from, *bits, err);
+	return ret;
 }
 
 /* bits: of a diff the pages that changed, else NULL. */
@@ -340,10 +346,8 @@ static int check_memory(struct snapshot *s, const struct restore_plan *plan,
 
 	if (plan->verify == VERIFY_EAGER)
 		ret = snapshot_verify(s, err);
-	else if (plan->verify == VERIFY_ONCE)
-		ret = snapshot_seal(s, err);
-	else if (plan->verify == VERIFY_LAZY)
-		ret = snapshot_seal_diffs(s, err);
+	else if (plan->verify != VERIFY_OFF)
+		ret = snapshot_seal(s, plan->verify == VERIFY_ONCE, err);
 	else
 		return 0;
 	timeline_mark(timeline, "memory verified");
@@ -368,12 +372,15 @@ void snapshot_note_reference(struct vm *vm, const struct snapshot *s)
 static void note_origin(struct vm *vm, const struct snapshot *s,
 			const struct build_options *opt)
 {
+	int pagemap = -1;
+
 	snapshot_note_reference(vm, s);
+	if (opt->pagemap_fd >= 0)
+		pagemap = fcntl(opt->pagemap_fd, F_DUPFD_CLOEXEC, 3);
 	if (vm->restored == RESTORE_COW)
-		track_file(&vm->track, opt->pagemap_fd < 0
-					       ? -1
-					       : fcntl(opt->pagemap_fd,
-						       F_DUPFD_CLOEXEC, 3));
+		track_file(&vm->track, pagemap);
+	else
+		vm->track.pagemap_fd = pagemap; /* to record what is touched */
 	vm->loaded = true;
 }
 
@@ -399,7 +406,9 @@ static void plan_build(struct snapshot *s, const struct restore_plan *plan,
 		return;
 	opt->pager.fill = lazy ? paged_fill_verified : paged_fill;
 	opt->pager.source = s;
-	opt->pager_block = lazy ? RAM_CHUNK : PAGED_RUN;
+	opt->pager_block = lazy			      ? RAM_CHUNK
+			   : opt->cfg->restore.record ? host_page_size()
+						      : PAGED_RUN;
 }
 
 /* Build the machine that s was saved of, with its memory. */
@@ -430,7 +439,8 @@ int snapshot_load(struct snapshot *s, const struct build_options *options,
 	struct restore_plan plan;
 	int ret = get_uffd(&opt, &uffd, &refused);
 
-	ret = restore_plan(opt.cfg, ret < 0 ? &refused : NULL, &plan, err);
+	ret = restore_plan(opt.cfg, ret < 0 ? &refused : NULL, opt.rewind,
+			   &plan, err);
 	if (ret == 0)
 		ret = check(s, opt.cfg, err);
 	timeline_mark(opt.timeline, "snapshot checked");
@@ -441,8 +451,16 @@ int snapshot_load(struct snapshot *s, const struct build_options *options,
 	tell_plan(&opt.log, &plan);
 	plan_build(s, &plan, &opt);
 	ret = load_machine(s, &opt, out, err);
-	if (ret < 0)
+	if (ret == 0) {
+		ret = hot_apply(*out, s, plan.hotset, plan.verify == VERIFY_OFF,
+				err);
+		if (ret < 0)
+			vm_destroy(*out);
+	}
+	if (ret < 0) {
+		*out = NULL;
 		return ret;
+	}
 	timeline_mark(opt.timeline, "state loaded");
 	(*out)->restored = plan.memory;
 	note_origin(*out, s, &opt);

@@ -58,6 +58,8 @@ struct snapshot {
 	char name[MANIFEST_NAME_MAX]; /* of its folder; "": not known */
 	struct manifest manifest;
 	struct snapshot_files fds; /* owned; -1 when closed */
+	int hotset_fd;		   /* likewise; -1: it has none */
+	int dir_fd;		   /* of its folder; not of a parent's */
 	struct snapshot *parent;   /* owned */
 	unsigned int depth;	   /* parents above it */
 	bool sealed;		   /* memory_fd is a verified copy */
@@ -82,15 +84,16 @@ int snapshot_read_state(struct snapshot *s, struct mote_err *err);
 /* Compare every byte of memory with its digests (and read the state). */
 int snapshot_verify(struct snapshot *s, struct mote_err *err);
 
+/* The same of its hotset, where it has one; its state was read. */
+int snapshot_verify_hotset(struct snapshot *s, struct mote_err *err);
+
 /*
  * Verify memory once for all that will be loaded from s: each layer's
  * descriptor (the number stays) becomes a sealed copy of what was compared,
- * so that nobody can change it afterwards.  Fine when done already.
+ * so that nobody can change it afterwards.  Fine when done already.  Without
+ * root only the diffs, not the full one.
  */
-int snapshot_seal(struct snapshot *s, struct mote_err *err);
-
-/* The same of its diffs alone, not of the full one at the root. */
-int snapshot_seal_diffs(struct snapshot *s, struct mote_err *err);
+int snapshot_seal(struct snapshot *s, bool root, struct mote_err *err);
 
 /*
  * Can this host restore it?  Architecture, page size, vCPU count, lengths:
