@@ -230,12 +230,12 @@ int mote_snapshot_fds(const struct mote_snapshot *snap,
 {
 	int n = 0;
 
+	if (snap->s.hotset_fd >= 0)
+		fd[n++] = snap->s.hotset_fd;
 	for (const struct snapshot *s = &snap->s; s; s = s->parent) {
 		fd[n++] = s->fds.state_fd;
 		fd[n++] = s->fds.memory_fd;
 	}
-	if (snap->s.hotset_fd >= 0)
-		fd[n++] = snap->s.hotset_fd;
 	return n;
 }
 
@@ -381,6 +381,8 @@ static int instance_default(struct mote_config *cfg, struct mote_err *err)
 	def.sandbox.user = def.sandbox.group = NULL;
 	forget(&cfg->c.metrics.file);
 	cfg->c.metrics = def.metrics;
+	forget(&cfg->c.restore.from);
+	cfg->c.restore = def.restore; /* from: unset */
 	config_fini(&def);
 	return 0;
 }
@@ -401,7 +403,6 @@ int mote_snapshot_config(const struct mote_snapshot *snap,
 	/* What belongs to the instance that was saved, not to its clones. */
 	forget(&cfg->c.control.socket);
 	forget(&cfg->c.snapshot.dir);
-	forget(&cfg->c.restore.from);
 	forget(&cfg->c.log.file);
 	/*
 	 * A snapshot names no file that its restoring user is to open: which

@@ -127,6 +127,23 @@ kill -9 $pid
 wait $pid 2>/dev/null
 pid=
 
+# How one was restored is not how its snapshots are.
+timeout 20 "$mote" restore "$tmp/snap" --set restore.record=yes --set control.socket="$tmp/s4" >/dev/null 2>"$tmp/err" &
+pid=$!
+until_ok "$mote" ctl "$tmp/s4" status
+$mote ctl "$tmp/s4" snapshot "$tmp/later" >/dev/null 2>"$tmp/err2"
+$mote ctl "$tmp/s4" stop >/dev/null 2>&1
+wait $pid
+pid=
+timeout 20 "$mote" restore "$tmp/later" --set control.socket="$tmp/s5" >/dev/null 2>"$tmp/err" &
+pid=$!
+until_ok "$mote" ctl "$tmp/s5" status
+check "a snapshot of one that records does not record" "manifest memory state" \
+	"$(ls "$tmp/later" | tr '\n' ' ' | sed 's/ $//')"
+$mote ctl "$tmp/s5" stop >/dev/null 2>&1
+wait $pid
+pid=
+
 # --- where there is no userfaultfd -------------------------------------------------
 without="unshare -m sh -c"
 hide='mount --bind /dev/null /dev/userfaultfd && exec setpriv --bounding-set=-sys_ptrace "$@"'

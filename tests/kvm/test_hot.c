@@ -356,3 +356,73 @@ Test(vm_hot, a_bad_hot_set_is_left_alone)
 	drop(&other);
 	drop(&s);
 }
+
+#if !defined(__powerpc64__) /* no hvt guests there */
+
+/* All memory is hot; what it holds is not used. */
+static void all_hot(const struct vmtest_snapshot *s, const struct vmtest *t)
+{
+	uint64_t pages = t->cfg.vm.memory / host_page_size(), len;
+	uint64_t *bits = calloc(pages / 64 + 1, sizeof(*bits));
+	struct hotset h;
+	uint8_t *head;
+	char path[96];
+	int fd;
+
+	cr_assert_not_null(bits);
+	for (uint64_t i = 0; i < pages; i++)
+		bitmap_set(bits, i);
+	cr_assert_eq(hotset_make(&h, bits, bits, pages, NULL), 0);
+	cr_assert_eq(
+		hotset_format(&h, &t->from->manifest.digest, &head, &len, NULL),
+		0);
+	path_of(s, path);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	cr_assert_eq(fd_pwrite_full(fd, head, len, 0), 0);
+	cr_assert_eq(ftruncate(fd, (off_t)(len + pages * host_page_size())), 0);
+	fd_close(fd);
+	hotset_fini(&h);
+	free(head);
+	free(bits);
+}
+
+static void load_probe(struct vmtest *t, const struct vmtest_snapshot *s,
+		       enum restore_hotset how)
+{
+	vmtest_init(t, "xnow");
+	t->cfg.vm.memory = UINT64_C(4) << 20;
+	t->cfg.vm.protocol = PROTOCOL_HVT;
+	t->cfg.restore.hotset = how;
+	t->cfg.restore.verify = VERIFY_ONCE;
+	if (s)
+		vmtest_load(t, s);
+}
+
+/* Code that the host keeps from being written is still kept from it. */
+Test(vm_hot, what_is_protected_stays_so)
+{
+	struct vmtest_snapshot s;
+	struct vmtest t;
+
+	load_probe(&t, NULL, HOTSET_OFF);
+	vmtest_build(&t, "hvt-probe");
+	vmtest_save(&t, &s);
+	vmtest_fini(&t);
+	load_probe(&t, &s, HOTSET_OFF);
+	all_hot(&s, &t);
+	vmtest_fini(&t);
+	for (size_t i = 0; i < 2; i++) {
+		load_probe(&t, &s, modes[i]);
+		cr_expect(was_brought_in(&t, 0));
+		cr_assert_eq(vm_start(t.vm, false, &t.err), 0, "%s", t.err.msg);
+		vmtest_wait_end(&t);
+		cr_expect_eq(t.vm->end, VM_END_CRASH, "%s", t.out);
+		cr_expect_not_null(
+			strstr(t.vm->err.msg, "host/guest translation fault"),
+			"%s (%s)", t.vm->err.msg, t.out);
+		vmtest_fini(&t);
+	}
+	drop(&s);
+}
+
+#endif

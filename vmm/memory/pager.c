@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
@@ -194,10 +195,8 @@ static int fill_block(struct pager *p, struct range *r, uint64_t i,
 	ret = put_block(p, r->addr + at, len);
 	if (ret < 0)
 		return err_set(err, -ret,
-			       "userfaultfd: memory at offset %llu: "
-			       "%s",
-			       (unsigned long long)(r->off + at),
-			       strerror(-ret));
+			       "userfaultfd: memory at offset %" PRIu64 ": %s",
+			       r->off + at, strerror(-ret));
 	bitmap_set(r->done, i);
 	return 0;
 }

@@ -38,7 +38,7 @@
 #define ENOUGH	  8 /* one in so many pages of a block: a huge page */
 #define RUN_PAGES 64
 #define BUDGET	  (UINT64_C(8) << 20) /* bytes; some 4 ms */
-#define AHEAD_MAX 256		      /* runs to be read ahead */
+#define AHEAD_MAX 1024
 
 /* --- recording -------------------------------------------------------------
  */
@@ -124,7 +124,7 @@ int hot_record(struct vm *vm, const struct snapshot *s, int fd,
 {
 	cleanup_free uint64_t *bits = track_bits(&vm->track);
 	cleanup_free uint64_t *written = track_bits(&vm->track);
-	struct hotset h;
+	struct hotset h = {0};
 	int ret;
 
 	if (!bits || !written)

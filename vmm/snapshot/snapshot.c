@@ -413,12 +413,16 @@ static void plan_build(struct snapshot *s, const struct restore_plan *plan,
 
 /* Build the machine that s was saved of, with its memory. */
 static int load_machine(struct snapshot *s, const struct build_options *opt,
-			struct vm **out, struct mote_err *err)
+			const struct restore_plan *plan, struct vm **out,
+			struct mote_err *err)
 {
 	int ret = build_vm(out, opt, err);
 
 	if (ret == 0 && !(*out)->pager)
 		ret = snapshot_apply_diffs(s, &(*out)->slots, err);
+	if (ret == 0) /* before state that protects pages of it */
+		ret = hot_apply(*out, s, plan->hotset,
+				plan->verify == VERIFY_OFF, err);
 	if (ret == 0)
 		ret = snapshot_load_state(*out, s, SNAPSHOT_LOAD, err);
 	if (ret == 0 && (*out)->hvt)
@@ -450,17 +454,9 @@ int snapshot_load(struct snapshot *s, const struct build_options *options,
 		return ret;
 	tell_plan(&opt.log, &plan);
 	plan_build(s, &plan, &opt);
-	ret = load_machine(s, &opt, out, err);
-	if (ret == 0) {
-		ret = hot_apply(*out, s, plan.hotset, plan.verify == VERIFY_OFF,
-				err);
-		if (ret < 0)
-			vm_destroy(*out);
-	}
-	if (ret < 0) {
-		*out = NULL;
+	ret = load_machine(s, &opt, &plan, out, err);
+	if (ret < 0)
 		return ret;
-	}
 	timeline_mark(opt.timeline, "state loaded");
 	(*out)->restored = plan.memory;
 	note_origin(*out, s, &opt);

@@ -387,7 +387,7 @@ int arch_vcpu_save(struct arch_vcpu *v, struct snap_writer *w,
 		save_sregs, save_xcrs, save_xsave,  save_regs,
 		save_lapic, save_msrs, save_events, save_debug,
 	};
-	struct kvm_mp_state mp;
+	struct kvm_mp_state mp = {0};
 	int ret = rewind_settle(v, err);
 
 	/* First: it takes a pending INIT or SIPI, which changes the rest. */

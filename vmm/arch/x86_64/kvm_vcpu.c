@@ -241,7 +241,7 @@ int arch_hvt_entry(struct arch_vcpu *v, uint64_t entry, uint64_t memory,
 
 int arch_vcpu_pc(struct arch_vcpu *v, uint64_t *pc, const char **name)
 {
-	struct kvm_regs regs;
+	struct kvm_regs regs = {0};
 	int ret = rewind_settle(v, NULL);
 
 	if (ret == 0)
