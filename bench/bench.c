@@ -151,7 +151,8 @@ int main(int argc, char **argv)
 	runs = argc > 2 ? atoi(argv[2]) : 100;
 	if (argc > 3 || build[0] == '-' || runs < RUNS_MIN || runs > RUNS_MAX) {
 		fprintf(stderr,
-			"usage: bench [--plot|--snapshots] [BUILD-DIR [RUNS %d..%d]]\n",
+			"usage: bench [--plot|--snapshots] [BUILD-DIR [RUNS "
+			"%d..%d]]\n",
 			RUNS_MIN, RUNS_MAX);
 		return 64;
 	}

@@ -75,8 +75,8 @@ static int machine_vcpu(struct machine *m, struct mote_err *err)
 	m->run = m->run_map.addr;
 	ret = kvm_unblock_in_run(m->vcpu_fd, VCPU_KICK_SIGNAL);
 	if (ret == 0)
-		ret = arch_vcpu_init(&m->vcpu, &m->arch, m->vcpu_fd, m->run,
-				     0, err);
+		ret = arch_vcpu_init(&m->vcpu, &m->arch, m->vcpu_fd, m->run, 0,
+				     err);
 	if (ret == 0)
 		ret = arch_vm_ready(&m->arch, err);
 	return ret;
@@ -155,8 +155,8 @@ bool machine_init(struct machine *m, int kvm_fd, uint64_t ring,
 	if (ret == 0)
 		ret = machine_vcpu(m, &err);
 	if (ret == 0)
-		ret = arch_boot_tables(&m->arch, &m->slots, &m->cfg, false, &fdt,
-				       &err);
+		ret = arch_boot_tables(&m->arch, &m->slots, &m->cfg, false,
+				       &fdt, &err);
 	if (ret == 0)
 		ret = guest_write(&m->slots, arch_image_base(), guest, size);
 	if (ret == 0)

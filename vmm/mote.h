@@ -332,8 +332,9 @@ struct mote_metrics {
 	/*
 	 * Pages of the host changed since mote_vm_parent; restored from a
 	 * diff or rewound, also those that its parents or the rewind wrote,
-	 * or a hot set brought in, until the next snapshot.  -1: not tracked, or a snapshot waits for
-	 * mote_vm_snapshot_end, or options had no pagemap_fd.
+	 * or a hot set brought in, until the next snapshot.  -1: not tracked,
+	 * or a snapshot waits for mote_vm_snapshot_end, or options had no
+	 * pagemap_fd.
 	 */
 	int64_t dirty_pages;
 };

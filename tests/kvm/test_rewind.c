@@ -112,8 +112,8 @@ Test(vm_rewind, an_ended_guest_runs_again)
 		cr_assert_eq(w.t.vm->end, VM_END_EXIT);
 		cr_assert_not_null(strstr(w.t.out, "done at 60\n"), "%d: %s", i,
 				   w.t.out);
-		cr_assert_eq(strstr(w.t.out, "count "),
-			     strstr(w.t.out, w.next), "%d: %s", i, w.t.out);
+		cr_assert_eq(strstr(w.t.out, "count "), strstr(w.t.out, w.next),
+			     "%d: %s", i, w.t.out);
 		cr_assert_gt(go_back(&w), 0);
 		cr_assert_eq(w.t.vm->end, VM_END_NONE);
 		resume(&w);

@@ -173,9 +173,9 @@ int arch_vcpu_load(struct arch_vcpu *v, struct snap_reader *r,
 
 /*
  * A vCPU that will be rewound (snapshot/rewind.h): after its load, remember
- * what is needed to bring the loaded state back with few calls.  Then arch_vcpu_rewind is arch_vcpu_load of the same section once
- * more.  whole: the guest crashed, which may have changed more than it could
- * by running.
+ * what is needed to bring the loaded state back with few calls.  Then
+ * arch_vcpu_rewind is arch_vcpu_load of the same section once more.  whole: the
+ * guest crashed, which may have changed more than it could by running.
  */
 int arch_vcpu_remember(struct arch_vcpu *v, const struct memslot_table *slots,
 		       struct mote_err *err);

@@ -9,8 +9,8 @@
 #ifndef VMM_MEMORY_GUESTMEM_H
 #define VMM_MEMORY_GUESTMEM_H
 
-#include <stddef.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct memslot_table;

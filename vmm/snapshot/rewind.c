@@ -66,8 +66,7 @@ int rewind_init(struct rewind **out, struct vm *vm, const struct snapshot *s,
 		      ? map_anon(&r->base, memslot_total(&vm->slots), 0, err)
 		      : err_set(err, ENOMEM, "rewind");
 	for (uint32_t i = 0; ret == 0 && i < vm->vcpus; i++)
-		ret = arch_vcpu_remember(&vm->vcpu[i]->arch, &vm->slots,
-					 err);
+		ret = arch_vcpu_remember(&vm->vcpu[i]->arch, &vm->slots, err);
 	if (ret < 0) {
 		rewind_fini(r);
 		return ret;
@@ -149,8 +148,8 @@ static int copy_pages(struct rewind *r, uint64_t all, struct mote_err *err)
 
 		end = run_end(r->bits, i, left);
 		for (uint64_t k = i; k < end; k++) {
-			int ret = bitmap_test(r->have, k) ? 0
-							  : fetch(r, k, err);
+			int ret =
+				bitmap_test(r->have, k) ? 0 : fetch(r, k, err);
 
 			if (ret < 0)
 				return ret;

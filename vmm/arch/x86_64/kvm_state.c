@@ -5,9 +5,9 @@
  * Load order is KVM's: sregs, xcrs, xsave, regs, lapic, msrs, mp state,
  * events, debug registers (KVM API 4.x; CPUID was set at init).  It is of a
  * vCPU that has not run, so what is as after a reset needs no call, and
- * registers wait in kvm_run where nothing before needs them (kvm_sync.c).  What runs
- * with the host's clock (TSC, the LAPIC's timer, kvmclock) is held as loaded
- * and reaches KVM just before the first run: kvm_timer.c.
+ * registers wait in kvm_run where nothing before needs them (kvm_sync.c).  What
+ * runs with the host's clock (TSC, the LAPIC's timer, kvmclock) is held as
+ * loaded and reaches KVM just before the first run: kvm_timer.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -23,9 +23,9 @@
 #include "kvm/kvm.h"
 #include "snapshot/stream.h"
 
-#define SECTION_VM   "x86-vm"
-#define VERSION	     1
-#define XSAVE_MAX    65536u
+#define SECTION_VM "x86-vm"
+#define VERSION	   1
+#define XSAVE_MAX  65536u
 
 /* Intel SDM vol. 3, 10.1.4 and 11.4.4: the APIC is on, in xAPIC mode. */
 #define APIC_BASE_RESET 0xfee00900u
