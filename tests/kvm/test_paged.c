@@ -291,6 +291,7 @@ Test(vm_paged, diffs_lie_over_it)
 	poke(&t, FAR + 4096, 2);
 	poke(&t, FAR + 64 * host_page_size(), 3);
 	vmtest_save_diff(&t, &d2, true);
+	vmtest_fini(&t);
 	vmtest_init(&cow, "step_ms=1");
 	vmtest_load(&cow, &d2);
 	for (size_t i = 0; i < 4; i++) {

@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../guests/include/simd.h"
-#include "../../guests/include/simd_code.h"
+#include "../../../guests/include/simd.h"
+#include "../../../guests/include/simd_code.h"
 #include "base/num.h"
 #include "kvm/kvm.h"
 #include "snapshot/rewind.h"
