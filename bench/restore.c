@@ -439,9 +439,133 @@ static void rewind_line(const struct place *p, int runs)
 		   "but KVM_RUN; a guest in ring 3");
 }
 
+/* --- hot sets ---------------------------------------------------------------
+ */
+
+/* To the guest's end, its working set being written; microseconds. */
+static bool restore_to_end(const struct saved *s, double *us)
+{
+	struct mote_err err = {0};
+	struct mote_vm *vm;
+	uint64_t start = now_ns();
+	bool ok;
+
+	if (!saved_restore(s, false, &vm, &err))
+		return failed("restore", &err);
+	ok = mote_vm_start(vm, false, &err) == 0 && run_to_end(vm);
+	*us = (double)(now_ns() - start) / 1e3;
+	mote_vm_destroy(vm);
+	return ok;
+}
+
+static bool set(const struct saved *s, const char *assign)
+{
+	return mote_config_set(s->cfg, "bench", assign, NULL) == 0;
+}
+
+/* What the guest touches, into the snapshot; it is opened anew. */
+static bool record(struct saved *s)
+{
+	struct mote_err err = {0};
+	struct mote_vm *vm = NULL;
+	char path[96];
+	bool ok;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/hotset", s->dir);
+	ok = set(s, "restore.record=yes") && saved_restore(s, false, &vm, &err) &&
+	     mote_vm_start(vm, false, &err) == 0 && run_to_end(vm);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ok = ok && mote_vm_hotset(vm, fd, &err) == 0 && fsync(fd) == 0;
+	close(fd);
+	mote_vm_destroy(vm);
+	mote_snapshot_close(s->snap);
+	s->snap = NULL;
+	ok = ok && mote_snapshot_open(AT_FDCWD, s->dir, &s->snap, &err) == 0 &&
+	     set(s, "restore.record=no");
+	return ok || failed("hot set", &err);
+}
+
+/* Nothing of it in the page cache, where a disk is below. */
+static void forget(const struct saved *s)
+{
+	int fd[MOTE_SNAPSHOT_FDS_MAX];
+	int n = mote_snapshot_fds(s->snap, fd);
+
+	for (int i = 0; i < n; i++) {
+		fsync(fd[i]);
+		posix_fadvise(fd[i], 0, 0, POSIX_FADV_DONTNEED);
+	}
+}
+
+/* 2 MiB in one layout: without the hot set over with it. */
+static void working_set(const struct place *p, const char *layout,
+			const char *args, const char *how, int runs)
+{
+	static double lazy[RUNS_MAX], hot[RUNS_MAX];
+	char name[64], on[64], path[96];
+	struct saved s;
+	bool ok = saved_make(&s, p->dir, args) && record(&s);
+
+	snprintf(on, sizeof(on), "restore.hotset=%s", how);
+	for (int cold = 0; cold < 2 && ok; cold++) {
+		for (int i = 0; i < runs && ok; i++) {
+			if (cold)
+				forget(&s);
+			ok = set(&s, "restore.hotset=off") &&
+			     restore_to_end(&s, &lazy[i]);
+			if (cold)
+				forget(&s);
+			ok = ok && set(&s, on) && restore_to_end(&s, &hot[i]);
+		}
+		snprintf(name, sizeof(name), "restore.ws2m.%s.%s.speedup_lazy",
+			 layout, cold ? "cold" : "warm");
+		if (ok)
+			add_medians(name, lazy, hot, runs);
+	}
+	snprintf(path, sizeof(path), "%s/hotset", s.dir);
+	unlink(path);
+	saved_drop(&s);
+}
+
+static void working_sets(const struct place *p, int runs)
+{
+	working_set(p, "packed", "fill=1 pages=512", "private-thp", runs);
+	working_set(p, "runs", "fill=1 pages=512 run=64 stride=512",
+		    "shared-runs", runs);
+	working_set(p, "scattered", "fill=1 pages=512 stride=48", "auto", runs);
+}
+
+/* As first_insn, from a copy that was verified before. */
+static void verified(const struct place *p, int runs)
+{
+	static double mote[RUNS_MAX], base[RUNS_MAX];
+	struct saved s;
+	char path[64];
+	int file = floor_file(path);
+	double whole;
+	bool ok = file >= 0 && saved_make(&s, p->dir, "pages=0");
+
+	if (!ok)
+		return;
+	ok = set(&s, "restore.verify=once") &&
+	     restore_once(&s, &mote[0], &whole);
+	for (int i = 0; i < runs && ok; i++)
+		ok = floor_restore(file, &base[i]) &&
+		     restore_once(&s, &mote[i], &whole);
+	close(file);
+	unlink(path);
+	saved_drop(&s);
+	if (ok)
+		add_medians("restore.first_insn.verified.ratio_floor", mote, base,
+		    runs);
+}
+
 void bench_restore(const struct place *p, int runs)
 {
 	first_insn(p, runs);
+	verified(p, runs);
+	working_sets(p, runs);
 	against_restore(p, runs);
 	rewind_line(p, runs);
 }

@@ -236,6 +236,20 @@ static void check_memory(struct faults *f, const struct vm_config *c)
 		      "restore.memory = copy beside it");
 }
 
+static void check_restore(struct faults *f, const struct vm_config *c)
+{
+	if (c->restore.verify == VERIFY_LAZY &&
+	    (c->restore.memory == RESTORE_COW ||
+	     c->restore.memory == RESTORE_COPY))
+		fault(f, 0, "restore.verify",
+		      "found lazy, expected restore.memory = uffd or auto "
+		      "beside it");
+	if (c->restore.verify == VERIFY_LAZY && c->restore.record)
+		fault(f, 0, "restore.record",
+		      "found yes with restore.verify = lazy, which brings "
+		      "whole chunks, expected another verify");
+}
+
 /* Two disks on one file that both write would ruin it. */
 static void check_disk(struct faults *f, const struct vm_config *c, uint32_t i)
 {
@@ -395,6 +409,7 @@ int config_check(const struct vm_config *c, const char *name, unsigned int arch,
 		return faults_result(&f);
 	check_vm(&f, c);
 	check_memory(&f, c);
+	check_restore(&f, c);
 	check_console(&f, c);
 	for (uint32_t i = 0; i < c->disk_count; i++)
 		check_disk(&f, c, i);

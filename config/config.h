@@ -73,6 +73,13 @@ enum restore_verify {
 	VERIFY_LAZY,
 };
 
+enum restore_hotset {
+	HOTSET_AUTO,
+	HOTSET_PRIVATE_THP,
+	HOTSET_SHARED_RUNS,
+	HOTSET_OFF,
+};
+
 enum dirty_tracking {
 	DIRTY_AUTO,
 	DIRTY_PRIVATE,
@@ -176,6 +183,8 @@ struct vm_config {
 		char *from;
 		enum restore_memory memory;
 		enum restore_verify verify;
+		enum restore_hotset hotset;
+		bool record;
 		bool resume, allow_shared_identity;
 	} restore;
 	struct {

@@ -134,15 +134,23 @@ static const struct choice durabilities[] = {
 static const struct choice restores[] = {
 	{"auto", RESTORE_AUTO, ANY, false},
 	{"cow", RESTORE_COW, ANY, false},
-	{"uffd", RESTORE_UFFD, ANY, true},
+	{"uffd", RESTORE_UFFD, ANY, false},
 	{"copy", RESTORE_COPY, ANY, false},
 	{0},
 };
 
 static const struct choice verifies[] = {
 	{"auto", VERIFY_AUTO, ANY, false}, {"off", VERIFY_OFF, ANY, false},
-	{"once", VERIFY_ONCE, ANY, true},  {"eager", VERIFY_EAGER, ANY, false},
-	{"lazy", VERIFY_LAZY, ANY, true},  {0},
+	{"once", VERIFY_ONCE, ANY, false}, {"eager", VERIFY_EAGER, ANY, false},
+	{"lazy", VERIFY_LAZY, ANY, false}, {0},
+};
+
+static const struct choice hotsets[] = {
+	{"auto", HOTSET_AUTO, ANY, false},
+	{"private-thp", HOTSET_PRIVATE_THP, ANY, false},
+	{"shared-runs", HOTSET_SHARED_RUNS, ANY, false},
+	{"off", HOTSET_OFF, ANY, false},
+	{0},
 };
 
 static const struct choice seccomps[] = {
@@ -305,10 +313,13 @@ static const struct key keys[] = {
 	KEY("restore", "verify", "auto|off|once|eager|lazy", "", "", "auto",
 	    ANY, "when the RAM's digests are checked", .kind = KEY_CHOICE,
 	    .flags = KEY_QUIET, AT(restore.verify), .choices = verifies),
-	LATER("restore", "hotset", "auto|private-thp|shared-runs|off", "", "",
-	      "auto", ANY, "how the recorded working set is brought in"),
-	LATER("restore", "record", YESNO, "", "", "no", ANY,
-	      "record the working set of this run"),
+	KEY("restore", "hotset", "auto|private-thp|shared-runs|off", "", "",
+	    "auto", ANY, "how the recorded working set is brought in",
+	    .kind = KEY_CHOICE, .flags = KEY_QUIET, AT(restore.hotset),
+	    .choices = hotsets),
+	KEY("restore", "record", YESNO, "", "", "no", ANY,
+	    "record the working set of this run", .kind = KEY_BOOL,
+	    .flags = KEY_QUIET, AT(restore.record)),
 	KEY("restore", "resume", YESNO, "", "", "yes", ANY,
 	    "run the guest after restoring it", .kind = KEY_BOOL,
 	    .flags = KEY_QUIET, AT(restore.resume)),

@@ -54,7 +54,7 @@ FUZZ_B := build/fuzz
 FUZZ_FLAGS := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 # What a target needs beside itself: no KVM, no sandbox.
 FUZZ_LIB := $(wildcard config/*.c) $(wildcard vmm/base/*.c) \
-	vmm/snapshot/stream.c vmm/snapshot/manifest.c \
+	vmm/snapshot/stream.c vmm/snapshot/manifest.c vmm/snapshot/hotset.c \
 	vmm/arch/common/hpt_codec.c vmm/arch/common/elf.c vmm/arch/common/solo5.c \
 	vmm/memory/guestmem.c vmm/devices/hvt.c vmm/devices/chardev.c \
 	vmm/launch/control.c

@@ -57,6 +57,46 @@ static int restore_region(struct vm *vm, const struct build_options *opt,
 	return memslot_add_map(&vm->slots, ram->gpa, &map, err);
 }
 
+static int enter_pager(void *opaque, int uffd)
+{
+	const struct vm *vm = opaque;
+
+	return vm->pager_enter(vm->env.opaque, uffd, vm->events.fd);
+}
+
+/*
+ * Ranges are registered before anybody, be it mlock(2), can touch them, and
+ * served before KVM knows them.
+ */
+static int restore_paged(struct vm *vm, const struct build_options *opt,
+			 const struct arch_ram *ram, int n,
+			 struct mote_err *err)
+{
+	struct map map[ARCH_RAM_MAX] = {{0}};
+	struct pager_ops ops = opt->pager;
+	int ret;
+
+	ops.owner = ops.opaque = vm;
+	ops.failed = vm_pager_failed;
+	ops.enter = opt->pager_enter ? enter_pager : NULL;
+	vm->pager_enter = opt->pager_enter;
+	ret = pager_create(&vm->pager, opt->uffd_fd, opt->pager_block, &ops,
+			   err);
+	for (int i = 0; ret == 0 && i < n; i++) {
+		ret = map_anon(&map[i], ram[i].size, MEMSLOT_ALIGN, err);
+		if (ret == 0)
+			ret = pager_add(vm->pager, &map[i], err);
+	}
+	if (ret == 0)
+		ret = pager_start(vm->pager, err);
+	for (int i = 0; ret >= 0 && i < n; i++)
+		ret = memslot_add_map(&vm->slots, ram[i].gpa, &map[i], err);
+	timeline_mark(vm->timeline, "pager started");
+	for (int i = 0; i < n; i++)
+		map_fini(&map[i]);
+	return ret < 0 ? err_wrap(err, ret, "memory") : 0;
+}
+
 static int build_memory(struct vm *vm, const struct build_options *opt,
 			struct mote_err *err)
 {
@@ -87,6 +127,8 @@ static int build_memory(struct vm *vm, const struct build_options *opt,
 				     "memory.hugepages: a snapshot that is "
 				     "mapped has the file's pages: set "
 				     "restore.memory=copy");
+	if (opt->pager_block)
+		return restore_paged(vm, opt, ram, n, err);
 	for (int i = 0; i < n; i++) {
 		int ret;
 

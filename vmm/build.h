@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "config/config.h"
+#include "memory/pager.h"
 
 struct elf_file;
 struct mote_err;
@@ -38,6 +39,16 @@ struct build_options {
 	/* Memory of a snapshot to map (copy on write) or, copy, to read. */
 	int memory_fd; /* -1: fresh zero memory */
 	bool memory_copy;
+	/*
+	 * Or fill it when it is touched, pager_block bytes at a time (0: not
+	 * so), by pager.fill and .source (pager.h).
+	 */
+	uint64_t pager_block;
+	struct pager_ops pager;
+	bool rewind; /* it will go back to its snapshot again and again */
+	int uffd_fd; /* of pager_open, duplicated; -1: opened when needed */
+	/* Runs first in the pager's thread (its filter); may be NULL. */
+	int (*pager_enter)(void *opaque, int uffd, int events_fd);
 	int pagemap_fd; /* duplicated; -1: opened when it is needed */
 	const struct build_fd *fds; /* what is not among them is opened */
 	int fd_count;

@@ -26,6 +26,7 @@
 #include "doctor.h"
 #include "memory/guestmem.h"
 #include "sandbox/sandbox.h"
+#include "snapshot/hot.h"
 #include "snapshot/rewind.h"
 #include "snapshot/snapshot.h"
 #include "vm.h"
@@ -253,7 +254,7 @@ void mote_snapshot_close(struct mote_snapshot *snap)
 	free(snap);
 }
 
-_Static_assert(MOTE_SNAPSHOT_FDS_MAX == 2 * (SNAPSHOT_DEPTH_MAX + 1),
+_Static_assert(MOTE_SNAPSHOT_FDS_MAX == 2 * (SNAPSHOT_DEPTH_MAX + 1) + 1,
 	       "MOTE_SNAPSHOT_FDS_MAX");
 
 int mote_snapshot_fds(const struct mote_snapshot *snap,
@@ -261,11 +262,18 @@ int mote_snapshot_fds(const struct mote_snapshot *snap,
 {
 	int n = 0;
 
+	if (snap->s.hotset_fd >= 0)
+		fd[n++] = snap->s.hotset_fd;
 	for (const struct snapshot *s = &snap->s; s; s = s->parent) {
 		fd[n++] = s->fds.state_fd;
 		fd[n++] = s->fds.memory_fd;
 	}
 	return n;
+}
+
+int mote_snapshot_dir(const struct mote_snapshot *snap)
+{
+	return snap->s.dir_fd;
 }
 
 int mote_snapshot_merge(struct mote_snapshot *snap,
@@ -280,7 +288,19 @@ int mote_snapshot_merge(struct mote_snapshot *snap,
 
 int mote_snapshot_verify(struct mote_snapshot *snap, struct mote_err *err)
 {
-	return snapshot_verify(&snap->s, err);
+	int ret = snapshot_verify(&snap->s, err);
+
+	return ret < 0 ? ret : snapshot_verify_hotset(&snap->s, err);
+}
+
+int mote_snapshot_seal(struct mote_snapshot *snap, struct mote_err *err)
+{
+	return snapshot_seal(&snap->s, true, err);
+}
+
+int mote_uffd_open(struct mote_err *err)
+{
+	return pager_open(err);
 }
 
 int mote_snapshot_compat(struct mote_snapshot *snap, struct mote_err *err)
@@ -422,18 +442,27 @@ int mote_snapshot_config(const struct mote_snapshot *snap,
 /* --- the machine -------------------------------------------------------------
  */
 
+static int load_filter(const struct mote_vm *mv, enum sandbox_role role,
+		       const int fd[SANDBOX_FDS])
+{
+	return sandbox_filter_load(
+		role, (enum sandbox_mode)(mv->seccomp - MOTE_SECCOMP_KILL), fd);
+}
+
 static int enter_filter(void *opaque, int vcpu_fd)
 {
 	const struct mote_vm *mv = opaque;
-	const int fd[SANDBOX_FDS] = {
-		[SANDBOX_FD_VCPU] = vcpu_fd,
-		[SANDBOX_FD_EVENTS] = mv->vm->events.fd,
-		[SANDBOX_FD_HVT] = mv->vm->hvt ? mv->vm->hvt_fds : -1,
-	};
+	const struct vm *vm = mv->vm;
 
-	return sandbox_filter_load(
-		mv->vm->hvt ? SANDBOX_VCPU_HVT : SANDBOX_VCPU,
-		(enum sandbox_mode)(mv->seccomp - MOTE_SECCOMP_KILL), fd);
+	return load_filter(mv, vm->hvt ? SANDBOX_VCPU_HVT : SANDBOX_VCPU,
+			   (int[SANDBOX_FDS]){vcpu_fd, vm->events.fd,
+					      vm->hvt ? vm->hvt_fds : -1, -1});
+}
+
+static int enter_pager_filter(void *opaque, int uffd, int events_fd)
+{
+	return load_filter(opaque, SANDBOX_PAGER,
+			   (int[SANDBOX_FDS]){-1, events_fd, -1, uffd});
 }
 
 static int open_kernel(struct mote_vm *mv, int given, int *own,
@@ -534,6 +563,8 @@ static int create(struct mote_vm *mv, const struct mote_vm_options *opt,
 		.console_out_fd = opt->console_out_fd,
 		.memory_fd = -1,
 		.pagemap_fd = opt->pagemap_fd,
+		.uffd_fd = opt->uffd_fd,
+		.rewind = opt->rewind,
 		.opaque = mv,
 	};
 	cleanup_free struct build_fd *fds = NULL;
@@ -545,8 +576,10 @@ static int create(struct mote_vm *mv, const struct mote_vm_options *opt,
 		return ret;
 	b.cfg = &mv->cfg->c;
 	mv->seccomp = opt->seccomp;
-	if (opt->seccomp != MOTE_SECCOMP_OFF)
+	if (opt->seccomp != MOTE_SECCOMP_OFF) {
 		b.thread_enter = enter_filter;
+		b.pager_enter = enter_pager_filter;
+	}
 	if (opt->snapshot) {
 		ref_get(&opt->snapshot->ref);
 		mv->from = opt->snapshot;
@@ -666,11 +699,22 @@ void mote_vm_status(struct mote_vm *mv, struct mote_status *st,
 		*err = vm->err;
 }
 
+static enum mote_restore restore_mode(int restored)
+{
+	static const enum mote_restore mode[] = {
+		[RESTORE_COW] = MOTE_RESTORE_COW,
+		[RESTORE_COPY] = MOTE_RESTORE_COPY,
+		[RESTORE_UFFD] = MOTE_RESTORE_UFFD,
+	};
+
+	return mode[restored];
+}
+
 int mote_vm_metrics(struct mote_vm *mv, struct mote_metrics *m)
 {
 	struct vm *vm = mv->vm;
 	const struct vm_snapshots *s = &vm->snapshots;
-	bool taken = s->taken > 0, copy;
+	bool taken = s->taken > 0;
 	struct mote_metrics now = {
 		.size = num_min(m->size, sizeof(now)),
 		.state = (enum mote_state)vm->state,
@@ -689,9 +733,8 @@ int mote_vm_metrics(struct mote_vm *mv, struct mote_metrics *m)
 
 	if (m->size < sizeof(m->size))
 		return -EINVAL;
-	copy = mv->cfg->c.restore.memory == RESTORE_COPY;
 	if (vm->loaded)
-		now.restore = copy ? MOTE_RESTORE_COPY : MOTE_RESTORE_COW;
+		now.restore = restore_mode(vm->restored);
 	now.dirty_pages = track_count(&vm->track);
 	sum_exits(vm, now.exits);
 	chardev_counts(&vm->console, &now.console_dropped, &pending);
@@ -783,6 +826,14 @@ int mote_vm_snapshot(struct mote_vm *mv,
 void mote_vm_snapshot_end(struct mote_vm *mv, bool kept)
 {
 	snapshot_saved(mv->vm, kept);
+}
+
+int mote_vm_hotset(struct mote_vm *mv, int fd, struct mote_err *err)
+{
+	if (!mv->from || !mv->cfg->c.restore.record)
+		return err_set(err, EINVAL,
+			       "hotset: the VM was not restored to record it");
+	return hot_record(mv->vm, &mv->from->s, fd, err);
 }
 
 const char *mote_vm_parent(struct mote_vm *mv, uint8_t digest[16])
@@ -969,7 +1020,7 @@ int mote_jail_enter(const struct mote_jail_options *opt, unsigned int *layers,
 
 int mote_jail_lock(enum mote_seccomp mode, struct mote_err *err)
 {
-	const int fd[SANDBOX_FDS] = {-1, -1, -1};
+	const int fd[SANDBOX_FDS] = {-1, -1, -1, -1};
 	int ret;
 
 	ret = jail_lock(err);

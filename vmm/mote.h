@@ -107,16 +107,29 @@ MOTE_API int mote_snapshot_open(int dirfd, const char *path,
 MOTE_API void mote_snapshot_close(struct mote_snapshot *snap);
 
 /*
- * Its descriptors and those of its parents (borrowed), to be kept open into
- * a jail; how many.
+ * Its descriptors, its hotset's and those of its parents (borrowed), to be
+ * kept open into a jail; how many.
  */
-#define MOTE_SNAPSHOT_FDS_MAX 66
+#define MOTE_SNAPSHOT_FDS_MAX 67
 MOTE_API int mote_snapshot_fds(const struct mote_snapshot *snap,
 			       int fd[MOTE_SNAPSHOT_FDS_MAX]);
 
-/* Check every byte of state and memory against the digests. */
+/* Its directory (borrowed), where a hotset belongs under that name. */
+MOTE_API int mote_snapshot_dir(const struct mote_snapshot *snap);
+
+/* Check every byte of state, memory and hotset against the digests. */
 MOTE_API int mote_snapshot_verify(struct mote_snapshot *snap,
 				  struct mote_err *err);
+
+/*
+ * The same while memory is copied into sealed memfds (host memory: what is
+ * no hole), which every machine that is then created from snap maps: one pass
+ * for any number of them, and nobody can change what was checked.  A machine
+ * with [restore] verify=once does it by itself.  Not while another thread
+ * uses snap.
+ */
+MOTE_API int mote_snapshot_seal(struct mote_snapshot *snap,
+				struct mote_err *err);
 
 /* Can this host restore it?  If not, *err names what is missing. */
 MOTE_API int mote_snapshot_compat(struct mote_snapshot *snap,
@@ -202,6 +215,12 @@ struct mote_device_fd {
 };
 
 /*
+ * A userfaultfd of this process (the caller's to close after mote_vm_create),
+ * for [restore] memory=uffd and verify=lazy, before a jail is entered.
+ */
+MOTE_API int mote_uffd_open(struct mote_err *err);
+
+/*
  * Open the i-th disk or network of the configuration, as the user, before
  * any jail: 1 and *out (fd is the caller's to close), 0 past the last, or an
  * error that names the section.  A tap must exist and be up.
@@ -232,12 +251,15 @@ struct mote_vm_options {
 	/* Of mote_device_open; what is not among them is opened. */
 	const struct mote_device_fd *devices;
 	int device_count;
+	/* Of mote_uffd_open; -1: opened when [restore] asks for one, which a
+	 * jail does not allow. */
+	int uffd_fd;
 };
 #define MOTE_VM_OPTIONS_INIT                                                   \
 	{                                                                      \
 		.size = sizeof(struct mote_vm_options), .kvm_fd = -1,          \
 		.kernel_fd = -1, .pagemap_fd = -1, .console_in_fd = -1,        \
-		.console_out_fd = -1,                                          \
+		.console_out_fd = -1, .uffd_fd = -1,                           \
 	}
 
 /*
@@ -299,6 +321,7 @@ enum mote_restore {
 	MOTE_RESTORE_NONE, /* it was booted */
 	MOTE_RESTORE_COW,  /* memory is mapped from the snapshot */
 	MOTE_RESTORE_COPY,
+	MOTE_RESTORE_UFFD, /* it is filled page by page as it is touched */
 };
 
 /*
@@ -327,8 +350,9 @@ struct mote_metrics {
 	/*
 	 * Pages of the host changed since mote_vm_parent; restored from a
 	 * diff or rewound, also those that its parents or the rewind wrote,
-	 * until the next snapshot.  -1: not tracked, or a snapshot waits for
-	 * mote_vm_snapshot_end, or options had no pagemap_fd.
+	 * or a hot set brought in, until the next snapshot.  -1: not tracked,
+	 * or a snapshot waits for mote_vm_snapshot_end, or options had no
+	 * pagemap_fd.
 	 */
 	int64_t dirty_pages;
 };
@@ -406,6 +430,14 @@ MOTE_API int mote_vm_snapshot(struct mote_vm *vm,
 			      const struct mote_snapshot_options *opt,
 			      struct mote_err *err);
 MOTE_API void mote_vm_snapshot_end(struct mote_vm *vm, bool kept);
+
+/*
+ * Of a VM that was restored with [restore] record=yes: write the pages that
+ * were touched since into fd, an empty file.  It is to be the file "hotset"
+ * in the snapshot's directory (rename it there once it is synced).  The guest
+ * may run.  -E2BIG: more pages than it is good for (64 MiB).
+ */
+MOTE_API int mote_vm_hotset(struct mote_vm *vm, int fd, struct mote_err *err);
 
 /*
  * What the next diff would be to: the name of that snapshot's directory

@@ -350,20 +350,37 @@ static void explain_crash(struct vm *vm)
 
 static void set_ended(struct vm *vm, enum vm_end end)
 {
+	struct mote_err own = {0};
 	uint64_t dropped, pending;
 
 	vm->end = end;
 	vm->exit_code = atomic_load(&vm->events.exit_code);
 	for (uint32_t i = 0; i < vm->vcpus; i++)
 		vcpu_ended(vm->vcpu[i], &vm->err);
-	if (end == VM_END_CRASH)
+	/* What a vCPU says then only follows from it. */
+	if (end == VM_END_CRASH && vm->pager && pager_failed(vm->pager, &own)) {
+		err_set_class(&vm->err, own.code, ERR_CLASS_GUEST, "%s",
+			      own.msg);
+	} else if (end == VM_END_CRASH) {
 		explain_crash(vm);
+	}
 	vm->state = VM_ENDED;
 	log_info(&vm->log, "vm: ended: how=%d code=%d", end, vm->exit_code);
 	chardev_counts(&vm->console, &dropped, &pending);
 	if (dropped)
 		log_warn(&vm->log, "console: output lost: bytes=%llu",
 			 (unsigned long long)dropped);
+}
+
+void vm_pager_failed(void *opaque)
+{
+	struct vm *vm = opaque;
+
+	event_end(&vm->events, EVENT_CRASH, 0);
+	pthread_mutex_lock(&vm->table_lock);
+	for (uint32_t i = 0; i < vm->vcpus; i++)
+		vcpu_interrupt(vm->vcpu[i]);
+	pthread_mutex_unlock(&vm->table_lock);
 }
 
 void vm_kill(struct vm *vm)
@@ -455,7 +472,9 @@ void vm_destroy(struct vm *vm)
 	if (!vm)
 		return;
 	stop_vcpus(vm);
+	pager_destroy(vm->pager);
 	track_fini(&vm->track);
+	free(vm->brought_in);
 	for (uint32_t i = 0; i < vm->devices; i++)
 		device_destroy(vm->device[i]);
 	fd_clear(&vm->vm_fd); /* the machine goes with its last vCPU */

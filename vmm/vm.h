@@ -23,6 +23,7 @@
 #include "devices/device.h"
 #include "memory/bus.h"
 #include "memory/memslot.h"
+#include "memory/pager.h"
 #include "memory/track.h"
 #include "vcpu/vcpu.h"
 
@@ -75,6 +76,9 @@ struct vm {
 	int kvm_fd, vm_fd;
 	struct arch_vm arch;
 	struct memslot_table slots;
+	struct pager *pager; /* fills the slots; or NULL */
+	int (*pager_enter)(void *opaque, int uffd, int events_fd);
+	uint64_t *brought_in; /* pages that are ours by a hot set; or NULL */
 	struct track track;
 	struct vm_reference reference; /* what track counts from */
 	struct vm_reference saving;    /* ... once it is kept */
@@ -109,6 +113,7 @@ struct vm {
 	bool threads;	       /* vCPU threads exist */
 	bool committed;	       /* clocks and generation page are live */
 	bool loaded;	       /* from a snapshot */
+	int restored;	       /* ... how: enum restore_memory, not auto */
 	bool console_blocked;  /* its reader takes nothing at the moment */
 	int dispatch_again_ms; /* when vm_dispatch wants to run again, or -1 */
 };
@@ -148,6 +153,9 @@ void vm_console_attach(struct vm *vm, int in_fd, int out_fd);
 
 /* Wake vCPUs that sleep in the guest's WAIT. */
 void vm_nudge(struct vm *vm);
+
+/* pager_ops.failed: the guest is over and no vCPU goes on.  Pager thread. */
+void vm_pager_failed(void *opaque);
 
 /* Tell the guest to end (docs/GUEST-ABI.md, STOP). */
 void vm_ask_stop(struct vm *vm);

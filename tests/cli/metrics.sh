@@ -99,7 +99,7 @@ read_on()
 		my ($seen, $ino, $bad) = (0, 0, 0);
 		my $ended = $form eq "json" ? qr/"state":"ended"/ : qr/state="ended"\} 1/;
 		my $end = $form eq "json" ? qr/"restore_mode":"none"\}\n\z/
-			: qr/mode="copy"\} 0\n\z/;
+			: qr/mode="uffd"\} 0\n\z/;
 		for (1 .. 200000) {
 			open(my $f, "<", $path) or do { $bad++; next };
 			my $i = (stat $f)[1];

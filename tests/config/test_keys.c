@@ -290,10 +290,11 @@ Test(keys, a_choice_has_the_words_of_its_type)
 Test(keys, words_of_later_are_refused_by_name)
 {
 	static const char *const later[] = {
-		"vm.protocol=pvh",	    "vm.protocol=linux",
-		"vm.protocol=multiboot",    "restore.verify=lazy",
-		"memory.dirty_tracking=wp", "memory.dirty_tracking=ring",
-		"restore.memory=uffd",	    "restore.verify=once",
+		"vm.protocol=pvh",
+		"vm.protocol=linux",
+		"vm.protocol=multiboot",
+		"memory.dirty_tracking=wp",
+		"memory.dirty_tracking=ring",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(later); i++) {

@@ -31,6 +31,7 @@ void fakevm_init(struct fakevm *f, uint32_t vcpus)
 		.console_out_fd = -1,
 		.memory_fd = -1,
 		.pagemap_fd = -1,
+		.uffd_fd = -1,
 	};
 	elfimg_init(&img);
 	f->kernel_fd = elfimg_fd(&img, sizeof(img));

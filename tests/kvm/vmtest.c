@@ -38,6 +38,7 @@ void vmtest_init(struct vmtest *t, const char *args)
 		.console_out_fd = t->pipe[1],
 		.memory_fd = -1,
 		.pagemap_fd = -1,
+		.uffd_fd = -1,
 	};
 	if (access("/dev/kvm", R_OK | W_OK) < 0)
 		cr_skip_test("/dev/kvm: %s", strerror(errno));

@@ -126,7 +126,7 @@ Test(metrics, every_number_has_a_name_in_both_forms)
 	check_text(prometheus(&m, "a"));
 	/* States and modes have a line for each word. */
 	cr_expect_eq(times(prometheus(&m, "a"), "\nmote_"),
-		     METRICS - 2 + 4 + 3);
+		     METRICS - 2 + 4 + 4);
 }
 
 Test(metrics, what_is_not_known_is_in_neither)

@@ -52,6 +52,8 @@ static void load(enum sandbox_role role, enum sandbox_mode mode, int vcpu,
 	const int fd[SANDBOX_FDS] = {
 		[SANDBOX_FD_VCPU] = vcpu,
 		[SANDBOX_FD_EVENTS] = events,
+		[SANDBOX_FD_HVT] = -1,
+		[SANDBOX_FD_UFFD] = -1,
 	};
 
 	if (sandbox_filter_load(role, mode, fd) < 0)
@@ -62,8 +64,10 @@ enum listed { NOT_LISTED, WITH_CHECKS, FREE };
 
 static enum listed listed(enum sandbox_role role, int nr)
 {
-	const struct filter_call *c =
-		role == SANDBOX_VCPU ? filter_vcpu_calls : filter_control_calls;
+	const struct filter_call *c = role == SANDBOX_VCPU ? filter_vcpu_calls
+				      : role == SANDBOX_PAGER
+					      ? filter_pager_calls
+					      : filter_control_calls;
 	enum listed best = NOT_LISTED;
 
 	for (; c->name; c++)
@@ -121,6 +125,11 @@ static void try_all(enum sandbox_role role)
 Test(filter, a_vcpu_gets_only_what_its_table_lists)
 {
 	try_all(SANDBOX_VCPU);
+}
+
+Test(filter, a_pager_gets_only_what_its_table_lists)
+{
+	try_all(SANDBOX_PAGER);
 }
 
 Test(filter, the_vm_thread_gets_only_what_its_table_lists)
@@ -194,7 +203,7 @@ Test(filter, it_holds_for_one_thread)
 
 Test(filter, unknown_roles_and_modes_are_refused)
 {
-	const int fd[SANDBOX_FDS] = {-1, -1};
+	const int fd[SANDBOX_FDS] = {-1, -1, -1, -1};
 
 	cr_expect_eq(sandbox_filter_load(SANDBOX_ROLES, SANDBOX_KILL, fd),
 		     -EINVAL);

@@ -150,7 +150,8 @@ static struct vm *make_guest(struct vm_config *cfg)
 				    .console_in_fd = -1,
 				    .console_out_fd = -1,
 				    .memory_fd = -1,
-				    .pagemap_fd = -1};
+				    .pagemap_fd = -1,
+				    .uffd_fd = -1};
 	enum vm_protocol protocol = PROTOCOL_MOTE;
 	struct mote_err err = {0};
 	struct elf_file kernel;

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "launch/hotfile.h"
 #include "launch/metrics_file.h"
 #include "launch/snapdir.h"
 
@@ -123,6 +124,16 @@ void broker_snap_abort(struct broker *b, bool *stop)
 		snapdir_abort(b->here);
 	else
 		ask(b, &msg, -1, NULL, NULL, stop, NULL);
+}
+
+int broker_hotset(struct broker *b, bool *stop, struct mote_err *err)
+{
+	struct broker_msg msg = {.op = BROKER_HOTSET};
+
+	if (b->sock < 0)
+		return hotfile_commit(b->hotset_dir, b->hotset_fd,
+				      (enum snapdir_sync)b->sync, err);
+	return ask(b, &msg, -1, NULL, NULL, stop, err);
 }
 
 void broker_metrics(struct broker *b, const struct metrics *m, bool last)

@@ -32,6 +32,7 @@ enum broker_op {
 	BROKER_RESULT,	/* how it ended */
 	BROKER_CORE,	/* a file for the guest's core; its path comes back */
 	BROKER_METRICS, /* to be written to their file; no reply */
+	BROKER_HOTSET,	/* hotset.tmp is written: give it its name */
 	/* launcher to VM process */
 	BROKER_REPLY = 100,
 	BROKER_STOP,	 /* ask the guest to end */
@@ -56,6 +57,7 @@ struct broker {
 	int dir_fd;		      /* unjailed: [snapshot] dir; -1 */
 	int sync;		      /* enum snapdir_sync */
 	int core_dir;		      /* unjailed: [vm] core; -1 */
+	int hotset_dir, hotset_fd;    /* unjailed: of restore.record; -1 */
 	struct metrics_file *metrics; /* unjailed: [metrics] file */
 	bool snap_asked; /* BROKER_SNAPSHOT came; cleared when served */
 };
@@ -80,6 +82,9 @@ void broker_snap_abort(struct broker *b, bool *stop);
 /* A new file for the guest's core (*fd is the caller's) and its name. */
 int broker_core(struct broker *b, int *fd, char *name, size_t size, bool *stop,
 		struct mote_err *err);
+
+/* What was opened as hotset.tmp is whole. */
+int broker_hotset(struct broker *b, bool *stop, struct mote_err *err);
 
 /*
  * Metrics for their file, replied to by nobody.  While the launcher is busy

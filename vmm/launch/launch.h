@@ -77,6 +77,7 @@ struct launch_fds {
 	struct mote_device_fd *devices; /* owned; of [disk.*] and [net.*] */
 	int device_count;
 	int core_dir;		/* [vm] core; -1: none */
+	int hotset;		/* hotset.tmp of [restore] record; -1 */
 	unsigned int owner_uid; /* who may use the control socket */
 	unsigned int uid, gid;	/* what the VM process becomes */
 };

@@ -25,6 +25,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "base/timeline.h"
+#include "launch/hotfile.h"
 #include "launch/launcher_priv.h"
 
 #define GRACE_MS     1000 /* after stop_timeout, before SIGKILL */
@@ -186,6 +187,21 @@ static void serve_begin(struct launcher *l, const struct broker_msg *req,
 		memcpy(out_fds, l->snap.file_fd, sizeof(l->snap.file_fd));
 }
 
+/* Once: then it is no more ours to remove. */
+static int commit_hotset(struct launcher *l, struct mote_err *err)
+{
+	int ret = l->fds.hotset < 0
+			  ? err_set(err, EPROTO, "nothing is recorded")
+			  : hotfile_commit(mote_snapshot_dir(l->opt->snapshot),
+					   l->fds.hotset,
+					   (enum snapdir_sync)l->broker.sync,
+					   err);
+
+	if (ret == 0)
+		fd_clear(&l->fds.hotset);
+	return ret;
+}
+
 static void serve(struct launcher *l, const struct broker_msg *req, int fd)
 {
 	struct broker_msg rep = {.op = BROKER_REPLY};
@@ -208,6 +224,9 @@ static void serve(struct launcher *l, const struct broker_msg *req, int fd)
 					  (enum snapdir_sync)l->broker.sync,
 					  &err)
 				: err_set(&err, EPROTO, "no snapshot");
+		break;
+	case BROKER_HOTSET:
+		rep.status = commit_hotset(l, &err);
 		break;
 	default:
 		snapdir_abort(&l->snap);
@@ -402,6 +421,9 @@ static int run_here(struct launcher *l, struct launch_result *res,
 	l->broker.dir_fd = l->fds.snapshot_dir;
 	l->broker.core_dir = l->fds.core_dir;
 	l->broker.metrics = &l->metrics;
+	l->broker.hotset_fd = l->fds.hotset;
+	if (l->fds.hotset >= 0)
+		l->broker.hotset_dir = mote_snapshot_dir(l->opt->snapshot);
 	return vmproc_run(l->opt, &l->fds, &l->broker, false, res, err);
 }
 
@@ -421,9 +443,13 @@ int launch_run(const struct launch_options *opt, struct launch_result *res,
 			.snapshot_dir = -1,
 			.signals = -1,
 			.core_dir = -1,
+			.hotset = -1,
 			.log = STDERR_FILENO},
 		.log_file = -1,
-		.broker = {.sock = -1, .dir_fd = -1},
+		.broker = {.sock = -1,
+			   .dir_fd = -1,
+			   .hotset_dir = -1,
+			   .hotset_fd = -1},
 		.snap = {.parent_fd = -1,
 			 .dir_fd = -1,
 			 .file_fd = {-1, -1, -1}},

@@ -107,7 +107,7 @@ static const struct row {
 	[METRIC_RESTORE_MODE] = {"restore_mode", "mote_restore_mode", "mode",
 				 WORD, "How a restore got the memory.",
 				 (const char *const[]){"none", "cow", "copy",
-						       NULL}},
+						       "uffd", NULL}},
 	[METRIC_RESTORE_TIME] = {"restore_ns", "mote_restore_seconds", NULL,
 				 SECONDS,
 				 "From the begin of a restore until all was "

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "launch/account.h"
+#include "launch/hotfile.h"
 #include "launch/launcher_priv.h"
 #include "launch/listen.h"
 
@@ -310,6 +311,21 @@ static int take_signals(struct launcher *l, struct mote_err *err)
 	return 0;
 }
 
+/* [restore] record: what can't be made is told before the guest runs. */
+static int open_hotset(struct launcher *l, struct mote_err *err)
+{
+	const struct launch_options *opt = l->opt;
+	int ret;
+
+	if (!opt->snapshot || !launch_is(opt->cfg, "restore.record", "yes"))
+		return 0;
+	ret = hotfile_begin(mote_snapshot_dir(opt->snapshot), err);
+	if (ret < 0)
+		return ret;
+	l->fds.hotset = ret;
+	return 0;
+}
+
 int launcher_open(struct launcher *l, struct mote_err *err)
 {
 	int ret = open_kvm(l, err);
@@ -330,6 +346,8 @@ int launcher_open(struct launcher *l, struct mote_err *err)
 	if (ret == 0)
 		ret = open_snapshot_dir(l, err);
 	if (ret == 0)
+		ret = open_hotset(l, err);
+	if (ret == 0)
 		ret = open_log(l, err);
 	if (ret == 0)
 		ret = open_metrics(l, err);
@@ -338,6 +356,14 @@ int launcher_open(struct launcher *l, struct mote_err *err)
 				      err);
 	l->fds.owner_uid = getuid();
 	return ret;
+}
+
+static void close_hotset(struct launcher *l)
+{
+	if (l->fds.hotset >= 0)
+		hotfile_abort(mote_snapshot_dir(l->opt->snapshot),
+			      l->fds.hotset);
+	fd_clear(&l->fds.hotset);
 }
 
 void launcher_close(struct launcher *l)
@@ -352,6 +378,7 @@ void launcher_close(struct launcher *l)
 		fd_close(l->fds.devices[i].fd);
 	free(l->fds.devices);
 	fd_clear(&l->fds.core_dir);
+	close_hotset(l);
 	launcher_close_console(l);
 	fd_clear(&l->log_file);
 	fd_clear(&l->fds.control);

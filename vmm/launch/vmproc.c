@@ -30,6 +30,7 @@
 #include "launch/logline.h"
 #include "launch/meter.h"
 #include "launch/metrics.h"
+#include "launch/record.h"
 
 #define GUEST_ABORTED 255 /* status of solo5_abort */
 #define KEEP_DEVICES  126 /* disks and networks of a configuration */
@@ -50,6 +51,7 @@ struct vmproc {
 	struct console console;
 	struct claim claim;
 	int pagemap; /* of this process, when one is restored; -1 */
+	int uffd;    /* likewise, where [restore] wants one; -1 */
 	struct launch_log log;
 	struct meter meter;
 	bool ran;	    /* an instruction of the guest may have run */
@@ -59,6 +61,7 @@ struct vmproc {
 	bool stopped_by_us; /* and did not in time */
 	uint64_t stop_at_ns;
 	struct autosnap autosnap;
+	struct record record;
 };
 
 /* A line of our own, where [log] level wants it; the library asks itself. */
@@ -116,7 +119,8 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 			    f->kernel,	     f->console_in,
 			    f->console_out,  f->control,
 			    f->console_pty,  f->console_listen,
-			    p->broker->sock, p->opt->claim_fd};
+			    f->hotset,	     p->broker->sock,
+			    p->opt->claim_fd};
 	const struct mote_jail_options jail = {
 		.size = sizeof(jail),
 		.require = launch_is(cfg, "sandbox.require", "yes"),
@@ -127,7 +131,7 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 		.keep_count = ARRAY_SIZE(keep),
 		.lock_bytes = lock_bytes(cfg),
 	};
-	int extra[ARRAY_SIZE(keep) + MOTE_SNAPSHOT_FDS_MAX + 1 + KEEP_DEVICES];
+	int extra[ARRAY_SIZE(keep) + MOTE_SNAPSHOT_FDS_MAX + 2 + KEEP_DEVICES];
 	struct mote_jail_options j = jail;
 	int n = ARRAY_SIZE(keep);
 
@@ -136,6 +140,7 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 	if (p->opt->snapshot) {
 		n += mote_snapshot_fds(p->opt->snapshot, extra + n);
 		extra[n++] = p->pagemap; /* without it diffs are refused */
+		extra[n++] = p->uffd;
 	}
 	for (int i = 0; i < f->device_count && i < KEEP_DEVICES; i++)
 		extra[n++] = f->devices[i].fd;
@@ -146,6 +151,29 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 	if (n == 0 && p->missing)
 		log_jail(p);
 	return n;
+}
+
+/* A userfaultfd, where restoring may take one; only uffd can't do without. */
+static int open_uffd(struct vmproc *p, struct mote_err *err)
+{
+	const struct mote_config *cfg = p->opt->cfg;
+	bool must = launch_is(cfg, "restore.memory", "uffd");
+	struct mote_err own = {0};
+
+	if (!must && !(launch_is(cfg, "restore.memory", "auto") &&
+		       (launch_is(cfg, "restore.verify", "lazy") ||
+			launch_is(cfg, "restore.record", "yes"))))
+		return 0;
+	p->uffd = mote_uffd_open(&own);
+	if (p->uffd >= 0)
+		return 0;
+	if (must) {
+		*err = own;
+		return err_wrap(err, p->uffd, "restore.memory");
+	}
+	p->uffd = -1;
+	launch_log_warn(&p->log, own.msg);
+	return 0;
 }
 
 /* --- snapshots --------------------------------------------------------------
@@ -499,6 +527,7 @@ static int loop(struct vmproc *p, struct mote_err *err)
 		claim = claim_poll(&p->claim, fds + n, &timeout);
 		n += claim;
 		meter_poll(&p->meter, &timeout);
+		record_poll(&p->record, &timeout);
 		if (p->broker->sock >= 0)
 			fds[n++] = (struct pollfd){.fd = p->broker->sock,
 						   .events = POLLIN};
@@ -529,6 +558,7 @@ static int loop(struct vmproc *p, struct mote_err *err)
 			p->stopped_by_us = true;
 			mote_vm_kill(p->vm);
 		}
+		record_turn(&p->record, &p->stop_came);
 		ret = autosnap_turn(&p->autosnap, err);
 		meter_dispatch(&p->meter, false);
 	}
@@ -607,6 +637,7 @@ static int create(struct vmproc *p, struct mote_err *err)
 		.kvm_fd = p->fds->kvm,
 		.kernel_fd = p->fds->kernel,
 		.pagemap_fd = p->pagemap,
+		.uffd_fd = p->uffd,
 		.console_in_fd = p->fds->console_in,
 		.console_out_fd = p->fds->console_out,
 		.seccomp = p->seccomp,
@@ -623,8 +654,9 @@ static int create(struct vmproc *p, struct mote_err *err)
 		(opt->snapshot && launch_is(opt->cfg, "restore.resume", "no"));
 	int ret = mote_vm_create(&vo, &p->vm, err);
 
-	p->autosnap.vm = p->vm;
+	p->autosnap.vm = p->record.vm = p->vm;
 	fd_clear(&p->pagemap);
+	fd_clear(&p->uffd);
 	p->ran = !paused;
 	/* The machine has copies, where the vCPU's filter wants them. */
 	for (int i = 0; p->jailed && i < p->fds->device_count; i++)
@@ -648,6 +680,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 		.opt = opt,
 		.control = &control,
 		.pagemap = -1,
+		.uffd = -1,
 		.fds = fds,
 		.broker = broker,
 		.jailed = jailed,
@@ -665,10 +698,16 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	p.autosnap.take = take_snapshot;
 	p.autosnap.log = log_above;
 	p.autosnap.opaque = &p;
+	p.record = (struct record){.broker = broker,
+				   .fd = fds->hotset,
+				   .log = log_above,
+				   .opaque = &p};
 	allow_lock(lock_bytes(opt->cfg));
 	if (opt->snapshot) /* for diffs, and to count changed pages */
 		p.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	if (jailed)
+	if (opt->snapshot)
+		ret = open_uffd(&p, err);
+	if (ret == 0 && jailed)
 		ret = enter_jail(&p, err);
 	mote_timeline_mark(opt->timeline, jailed ? "jail closed" : "no jail");
 	if (ret == 0)
@@ -678,6 +717,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 		tell_created(&p);
 		claim_parked(&p.claim);
 		ret = loop(&p, err);
+		record_turn(&p.record, &p.stop_came);
 		meter_dispatch(&p.meter, true);
 	}
 	if (ret == 0)

@@ -55,8 +55,9 @@ static void set_range(uint64_t *bits, uint64_t first, uint64_t end)
 		bitmap_set(bits, first++);
 }
 
-/* -ENOTTY: this kernel has no such call. */
-static int by_scan(int fd, uint64_t addr, uint64_t len, uint64_t *bits)
+/* Pages without category skip.  -ENOTTY: this kernel has no such call. */
+static int by_scan(int fd, uint64_t addr, uint64_t len, uint64_t skip,
+		   uint64_t *bits)
 {
 	struct scan_region region[SCAN_REGIONS];
 	size_t page = host_page_size();
@@ -66,8 +67,8 @@ static int by_scan(int fd, uint64_t addr, uint64_t len, uint64_t *bits)
 		.end = addr + len,
 		.vec = (uintptr_t)region,
 		.vec_len = SCAN_REGIONS,
-		.category_inverted = SCAN_FILE,
-		.category_mask = SCAN_FILE,
+		.category_inverted = skip,
+		.category_mask = skip,
 		.category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
 		.return_mask = SCAN_PRESENT,
 	};
@@ -87,7 +88,8 @@ static int by_scan(int fd, uint64_t addr, uint64_t len, uint64_t *bits)
 	return 0;
 }
 
-static int by_reading(int fd, uint64_t addr, uint64_t len, uint64_t *bits)
+static int by_reading(int fd, uint64_t addr, uint64_t len, uint64_t skip,
+		      uint64_t *bits)
 {
 	uint64_t word[MAP_WORDS], page = host_page_size();
 	uint64_t pages = len / page;
@@ -100,21 +102,34 @@ static int by_reading(int fd, uint64_t addr, uint64_t len, uint64_t *bits)
 		if (ret < 0)
 			return ret;
 		for (uint64_t i = 0; i < n; i++)
-			if (!(word[i] & MAP_FILE) &&
+			if (!(word[i] & skip) &&
 			    (word[i] & (MAP_PRESENT | MAP_SWAPPED)))
 				bitmap_set(bits, at + i);
 	}
 	return 0;
 }
 
-int diverge_scan(int pagemap_fd, const void *addr, size_t len, uint64_t *bits,
-		 struct mote_err *err)
+static int scan(int fd, const void *addr, size_t len, bool file, uint64_t *bits,
+		struct mote_err *err)
 {
-	int ret = by_scan(pagemap_fd, (uintptr_t)addr, len, bits);
+	int ret = by_scan(fd, (uintptr_t)addr, len, file ? 0 : SCAN_FILE, bits);
 
 	if (ret == -ENOTTY || ret == -EINVAL)
-		ret = by_reading(pagemap_fd, (uintptr_t)addr, len, bits);
+		ret = by_reading(fd, (uintptr_t)addr, len, file ? 0 : MAP_FILE,
+				 bits);
 	if (ret < 0)
 		return err_set(err, -ret, "page map: %s", strerror(-ret));
 	return 0;
+}
+
+int diverge_scan(int pagemap_fd, const void *addr, size_t len, uint64_t *bits,
+		 struct mote_err *err)
+{
+	return scan(pagemap_fd, addr, len, false, bits, err);
+}
+
+int diverge_touched(int pagemap_fd, const void *addr, size_t len,
+		    uint64_t *bits, struct mote_err *err)
+{
+	return scan(pagemap_fd, addr, len, true, bits, err);
 }

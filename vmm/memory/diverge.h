@@ -26,4 +26,8 @@ int diverge_open(struct mote_err *err);
 int diverge_scan(int pagemap_fd, const void *addr, size_t len, uint64_t *bits,
 		 struct mote_err *err);
 
+/* The same of each page that is mapped at all, the file's or not. */
+int diverge_touched(int pagemap_fd, const void *addr, size_t len,
+		    uint64_t *bits, struct mote_err *err);
+
 #endif

@@ -54,27 +54,33 @@ uint64_t *track_bits(const struct track *t)
 	return calloc(bitmap_words(track_pages(t)) + 1, sizeof(uint64_t));
 }
 
-static int scan_slot(struct track *t, const struct memslot *s, uint64_t at,
-		     uint64_t *bits, struct mote_err *err)
+static int scan_slot(struct track *t,
+		     int (*scan)(int, const void *, size_t, uint64_t *,
+				 struct mote_err *),
+		     const struct memslot *s, uint64_t at, uint64_t *bits,
+		     struct mote_err *err)
 {
 	uint64_t pages = s->ram.size / host_page_size();
 	cleanup_free uint64_t *own = NULL;
 	int ret;
 
 	if (at % 64 == 0)
-		return diverge_scan(t->pagemap_fd, s->ram.addr, s->ram.size,
-				    bits + at / 64, err);
+		return scan(t->pagemap_fd, s->ram.addr, s->ram.size,
+			    bits + at / 64, err);
 	own = calloc(bitmap_words(pages), sizeof(*own));
 	if (!own)
 		return err_set(err, ENOMEM, "changed pages");
-	ret = diverge_scan(t->pagemap_fd, s->ram.addr, s->ram.size, own, err);
+	ret = scan(t->pagemap_fd, s->ram.addr, s->ram.size, own, err);
 	for (uint64_t i = 0; ret == 0 && i < pages; i++)
 		if (bitmap_test(own, i))
 			bitmap_set(bits, at + i);
 	return ret;
 }
 
-int track_diverged(struct track *t, uint64_t *bits, struct mote_err *err)
+static int scan_all(struct track *t,
+		    int (*scan)(int, const void *, size_t, uint64_t *,
+				struct mote_err *),
+		    uint64_t *bits, struct mote_err *err)
 {
 	uint64_t at = 0;
 
@@ -88,12 +94,22 @@ int track_diverged(struct track *t, uint64_t *bits, struct mote_err *err)
 
 		if (!s->ram.addr)
 			continue;
-		ret = scan_slot(t, s, at, bits, err);
+		ret = scan_slot(t, scan, s, at, bits, err);
 		if (ret < 0)
 			return ret;
 		at += s->ram.size / host_page_size();
 	}
 	return 0;
+}
+
+int track_diverged(struct track *t, uint64_t *bits, struct mote_err *err)
+{
+	return scan_all(t, diverge_scan, bits, err);
+}
+
+int track_touched(struct track *t, uint64_t *bits, struct mote_err *err)
+{
+	return scan_all(t, diverge_touched, bits, err);
 }
 
 static int start_log(struct track *t, struct mote_err *err)

@@ -51,6 +51,9 @@ uint64_t *track_bits(const struct track *t); /* zeroed, malloc'd */
 /* Add the bits of pages that left the mapped file. */
 int track_diverged(struct track *t, uint64_t *bits, struct mote_err *err);
 
+/* Add the bits of pages that are mapped: somebody touched them. */
+int track_touched(struct track *t, uint64_t *bits, struct mote_err *err);
+
 /*
  * Pages that changed so far, vCPUs running or not; what the guest changes
  * meanwhile is for the next call.  -1: not known, also while marked.  With

@@ -27,6 +27,8 @@ static int known_now(uint32_t k, const int fd[SANDBOX_FDS])
 		return fd[SANDBOX_FD_EVENTS];
 	case POLICY_AT_HVT:
 		return fd[SANDBOX_FD_HVT];
+	case POLICY_AT_UFFD:
+		return fd[SANDBOX_FD_UFFD];
 	case POLICY_AT_PID:
 		return getpid();
 	case POLICY_AT_KICK:

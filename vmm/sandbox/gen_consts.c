@@ -8,6 +8,7 @@
  */
 #include <linux/futex.h>
 #include <linux/kvm.h>
+#include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -58,6 +59,9 @@ void gen_consts(void)
 	CONST(KVM_SET_USER_MEMORY_REGION);
 	/* Linux 6.7, linux/fs.h; the argument has twelve 64-bit fields. */
 	NAMED("PAGEMAP_SCAN", _IOC(_IOC_READ | _IOC_WRITE, 'f', 16, 96));
+	CONST(UFFDIO_COPY);
+	CONST(UFFDIO_ZEROPAGE);
+	CONST(UFFDIO_WAKE);
 	CONST(KVM_GET_MP_STATE);
 	CONST(KVM_SET_MP_STATE);
 	CONST(KVM_GET_ONE_REG);

@@ -85,6 +85,52 @@ static const struct policy_rule vcpu_hvt_rules[] = {
 };
 
 /*
+ * Fills guest RAM that is touched for the first time (restore.memory=uffd).
+ * It reads files that were open before, and can write nowhere but into
+ * missing pages.
+ */
+static const struct policy_rule pager_rules[] = {
+	{"poll", ANY, X86 | PPC, USUAL,
+	 "memory/pager.c: wait for a fault or the end"},
+	{"ppoll", ANY, ARM, USUAL,
+	 "poll(3) on arm64, which has no poll system call"},
+	{"restart_syscall", ANY, ALL, RARE,
+	 "kernel: goes on with poll after SIGCONT"},
+	{"read", {{0, NULL, "@uffd"}}, ALL, USUAL,
+	 "memory/pager.c: which page is missing"},
+	{"ioctl", {{0, NULL, "@uffd"}, {1, NULL, "UFFDIO_COPY"}}, ALL, USUAL,
+	 "memory/pager.c: put pages there"},
+	{"ioctl", {{0, NULL, "@uffd"}, {1, NULL, "UFFDIO_ZEROPAGE"}}, ALL, USUAL,
+	 "memory/pager.c: put zeros there"},
+	{"ioctl", {{0, NULL, "@uffd"}, {1, NULL, "UFFDIO_WAKE"}}, ALL, RARE,
+	 "memory/pager.c: two waited for one page"},
+	{"pread64", ANY, ALL, USUAL,
+	 "snapshot/paged.c: the memory files of the snapshot and its parents"},
+	{"write", {{0, NULL, "@events"}, {2, NULL, "8"}}, ALL, RARE,
+	 "base/event.c: the snapshot is damaged"},
+	{"tgkill", {{0, NULL, "@pid"}, {2, NULL, "@kick"}}, ALL, RARE,
+	 "vcpu/park.c: then no vCPU goes on"},
+	{"getpid", ANY, ALL, RARE,
+	 "glibc: pthread_kill"},
+	{"rt_sigprocmask", {{3, NULL, "SIGSET_SIZE"}}, ALL, USUAL,
+	 "glibc: pthread_kill and thread exit hold signals back"},
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAIT_PRIVATE"}}, ALL, RARE,
+	 "glibc: wait for a contended lock"},
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAKE_PRIVATE"}}, ALL, RARE,
+	 "glibc: wake who waits for a lock"},
+	{"madvise", {{2, NULL, "MADV_DONTNEED"}}, ALL, USUAL,
+	 "glibc: thread exit gives the used stack back"},
+	{"munmap", ANY, ALL, RARE,
+	 "glibc: thread exit unmaps stacks beyond its cache"},
+	{"exit", ANY, ALL, USUAL,
+	 "glibc: the end of the thread"},
+	{"exit_group", ANY, ALL, RARE,
+	 "glibc: abort after a failed stack or heap check"},
+	{"rt_sigreturn", ANY, ALL, RARE,
+	 "end of a handler that an embedder has for a fault"},
+};
+
+/*
  * The VM thread once everything is open: console, control socket, launcher
  * socket, pause and resume, snapshots into files that it was handed.  It
  * can't open, connect, fork, execute or make a descriptor but by receiving
@@ -302,6 +348,7 @@ const struct policy *policy_of(enum sandbox_role role)
 	static const struct policy policies[SANDBOX_ROLES] = {
 		[SANDBOX_VCPU] = POLICY("vcpu", vcpu_rules),
 		[SANDBOX_VCPU_HVT] = POLICY("vcpu_hvt", vcpu_hvt_rules),
+		[SANDBOX_PAGER] = POLICY("pager", pager_rules),
 		[SANDBOX_CONTROL] = POLICY("control", control_rules),
 	};
 

@@ -66,6 +66,7 @@ enum policy_placeholder {
 	POLICY_AT_EVENTS = 0x7fd00002, /* "@events": the VM's eventfd */
 	POLICY_AT_PID = 0x7fd00003,    /* "@pid": this process */
 	POLICY_AT_KICK = 0x7fd00004,   /* "@kick": VCPU_KICK_SIGNAL */
+	POLICY_AT_UFFD = 0x7fd00005,   /* "@uffd": the VM's userfaultfd */
 	/* "@hvt": of a block of 64 descriptors, with mask FD_BLOCK. */
 	POLICY_AT_HVT = 0x7fd00040,
 };

@@ -19,6 +19,7 @@ struct mote_err;
 enum sandbox_role {
 	SANDBOX_VCPU,	  /* runs KVM_RUN on its own descriptor, no more */
 	SANDBOX_VCPU_HVT, /* that, and the I/O of a Solo5 guest's calls */
+	SANDBOX_PAGER,	  /* fills RAM that is touched, from a snapshot */
 	SANDBOX_CONTROL,  /* the VM thread: console, control, snapshot */
 	SANDBOX_ROLES,
 };
@@ -35,6 +36,7 @@ enum sandbox_fd {
 	SANDBOX_FD_VCPU,   /* this vCPU */
 	SANDBOX_FD_EVENTS, /* the VM's eventfd */
 	SANDBOX_FD_HVT,	   /* the first of a block of 64 for hvt devices */
+	SANDBOX_FD_UFFD,   /* the pager's userfaultfd */
 	SANDBOX_FDS,
 };
 

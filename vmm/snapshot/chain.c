@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "kvm/kvm.h"
+#include "snapshot/hotset.h"
 #include "snapshot/snapshot.h"
 #include "vm.h"
 
@@ -105,6 +106,7 @@ static int open_one(struct snapshot *s, int dirfd, const char *path, int *dir,
 
 	memset(s, 0, sizeof(*s));
 	s->fds = (struct snapshot_files){-1, -1, -1};
+	s->hotset_fd = s->dir_fd = -1;
 	*dir = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (*dir < 0)
 		return err_set_class(err, errno,
@@ -170,9 +172,15 @@ int snapshot_open(struct snapshot *s, int dirfd, const char *path,
 		if (ret < 0)
 			err_wrap(err, ret, "snapshot %s", path);
 	}
-	if (ret < 0)
+	if (ret < 0) {
 		snapshot_close(s);
-	return ret;
+		return ret;
+	}
+	s->hotset_fd = fd_open_regular(dir, "hotset", false, NULL);
+	if (s->hotset_fd < 0)
+		s->hotset_fd = -1; /* a hint: it may be missing */
+	s->dir_fd = fd_steal(&dir);
+	return 0;
 }
 
 int snapshot_adopt(struct snapshot *s, const struct snapshot_files *fds,
@@ -181,6 +189,7 @@ int snapshot_adopt(struct snapshot *s, const struct snapshot_files *fds,
 	int ret;
 
 	memset(s, 0, sizeof(*s));
+	s->hotset_fd = s->dir_fd = -1;
 	s->fds = *fds;
 	s->parent = parent;
 	s->depth = parent ? parent->depth + 1 : 0;
@@ -238,6 +247,7 @@ int snapshot_dup(const struct snapshot *s, struct snapshot **out,
 		return ret;
 	}
 	memcpy(own->name, s->name, sizeof(own->name));
+	own->sealed = s->sealed;
 	*out = own;
 	return 0;
 }
@@ -247,6 +257,8 @@ static void close_one(struct snapshot *s)
 	fd_clear(&s->fds.manifest_fd);
 	fd_clear(&s->fds.state_fd);
 	fd_clear(&s->fds.memory_fd);
+	fd_clear(&s->hotset_fd);
+	fd_clear(&s->dir_fd);
 	manifest_fini(&s->manifest);
 	diff_index_fini(&s->diff);
 	free(s->state);
@@ -400,7 +412,7 @@ int snapshot_host(const struct snapshot *s, int kvm_fd, struct mote_err *err)
 	return ret;
 }
 
-static int verify_one(struct snapshot *s, struct mote_err *err)
+static int check_length(const struct snapshot *s, struct mote_err *err)
 {
 	int64_t size = fd_size(s->fds.memory_fd);
 
@@ -410,14 +422,73 @@ static int verify_one(struct snapshot *s, struct mote_err *err)
 				     "memory: %" PRId64 " bytes, the manifest "
 				     "says %" PRIu64,
 				     size, s->manifest.memory_length);
-	return ram_verify(&s->ram, s->fds.memory_fd, err);
+	return 0;
+}
+
+static int verify_one(struct snapshot *s, struct mote_err *err)
+{
+	int ret = check_length(s, err);
+
+	if (s->sealed) /* nobody could change it since */
+		return ret;
+	return ret < 0 ? ret : ram_verify(&s->ram, s->fds.memory_fd, err);
 }
 
 int snapshot_verify(struct snapshot *s, struct mote_err *err)
 {
 	int ret = snapshot_read_state(s, err);
 
-	return ret < 0 ? ret : for_chain(s, verify_one, err);
+	if (ret == 0)
+		ret = for_chain(s, verify_one, err);
+	return ret;
+}
+
+int snapshot_verify_hotset(struct snapshot *s, struct mote_err *err)
+{
+	struct hotset h;
+	int ret;
+
+	if (s->hotset_fd < 0)
+		return 0;
+	ret = hotset_read(&h, s->hotset_fd, &s->manifest.digest,
+			  s->ram.ram / host_page_size(), err);
+	if (ret < 0)
+		return ret;
+	ret = hotset_verify(&h, s->hotset_fd, err);
+	hotset_fini(&h);
+	return ret;
+}
+
+/*
+ * The copy takes the file's number: whoever reads it, in another thread too,
+ * reads one or the other.
+ */
+static int seal_one(struct snapshot *s, struct mote_err *err)
+{
+	cleanup_fd int copy = -1;
+	int ret = s->sealed ? 0 : check_length(s, err);
+
+	if (ret < 0 || s->sealed)
+		return ret;
+	copy = ram_seal(&s->ram, s->fds.memory_fd, err);
+	if (copy < 0)
+		return copy;
+	if (dup3(copy, s->fds.memory_fd, O_CLOEXEC) < 0)
+		return err_set(err, errno, "memory: %s", strerror(errno));
+	s->sealed = true;
+	return 0;
+}
+
+static int seal_diff(struct snapshot *s, struct mote_err *err)
+{
+	return s->parent ? seal_one(s, err) : 0;
+}
+
+int snapshot_seal(struct snapshot *s, bool root, struct mote_err *err)
+{
+	int ret = snapshot_read_state(s, err);
+
+	return ret < 0 ? ret : for_chain(s, root ? seal_one : seal_diff, err);
 }
 
 int snapshot_diff_page(const struct snapshot *s, uint64_t page, void *buf)

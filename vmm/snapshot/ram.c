@@ -2,10 +2,12 @@
 #include "snapshot/ram.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -248,48 +250,139 @@ int ram_index_load(struct ram_index *ri, struct snap_reader *r,
 	return ram_get_digests(ri, &s, want, SECTION, digest, err);
 }
 
-/* One stretch of the memory file that has chunks of its own. */
-static int verify_part(int fd, uint64_t off, uint64_t size,
-		       const uint8_t **want, uint8_t *buf, struct mote_err *err)
+struct ram_chunk ram_chunk(const struct ram_index *ri, uint64_t i)
 {
-	for (uint64_t at = 0; at < size; at += RAM_CHUNK) {
-		uint64_t len = num_min(RAM_CHUNK, size - at);
-		int ret = fd_pread_full(fd, buf, len, off + at);
-		struct snap_digest d;
+	const uint8_t *digest = ri->digests + 16 * i;
+	uint64_t off = 0, size = ri->length;
 
-		if (ret < 0)
-			return err_set_class(err, -ret, ERR_CLASS_IO,
-					     "read of the memory file: %s",
-					     strerror(-ret));
-		d = snap_digest(buf, len);
-		if (memcmp(d.byte, *want, sizeof(d.byte)) != 0)
-			return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
-					     "memory: offset %" PRIu64
-					     " to %" PRIu64
-					     ": digest does not match",
-					     off + at, off + at + len);
-		*want += sizeof(d.byte);
+	/* Each region has chunks of its own, a diff's pages are one piece. */
+	for (uint32_t r = 0; !ri->packed && r < ri->regions; r++) {
+		uint64_t n = ram_chunks(ri->region[r].size);
+
+		size = ri->region[r].size;
+		if (i < n)
+			break;
+		i -= n;
+		off += size;
 	}
-	return 0;
+	return (struct ram_chunk){
+		.off = off + i * RAM_CHUNK,
+		.len = num_min(RAM_CHUNK, size - i * RAM_CHUNK),
+		.digest = digest,
+	};
+}
+
+static int compare(const struct ram_chunk *c, const void *buf,
+		   struct mote_err *err)
+{
+	struct snap_digest d = snap_digest(buf, c->len);
+
+	if (!memcmp(d.byte, c->digest, sizeof(d.byte)))
+		return 0;
+	return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
+			     "memory: offset %" PRIu64 " to %" PRIu64
+			     ": digest does not match",
+			     c->off, c->off + c->len);
+}
+
+int ram_read_chunk(const struct ram_chunk *c, int fd, void *buf,
+		   struct mote_err *err)
+{
+	int ret = fd_pread_full(fd, buf, c->len, c->off);
+
+	if (ret < 0)
+		return err_set_class(err, -ret, ERR_CLASS_IO,
+				     "read of the memory file: offset %" PRIu64
+				     ": %s",
+				     c->off, strerror(-ret));
+	return compare(c, buf, err);
 }
 
 int ram_verify(const struct ram_index *ri, int fd, struct mote_err *err)
 {
 	cleanup_free uint8_t *buf = malloc(RAM_CHUNK);
-	const uint8_t *want = ri->digests;
-	uint64_t off = 0;
+	int ret = buf ? 0 : err_set(err, ENOMEM, "verification buffer");
 
+	for (uint64_t i = 0; ret == 0 && i < ri->chunks; i++) {
+		struct ram_chunk c = ram_chunk(ri, i);
+
+		ret = ram_read_chunk(&c, fd, buf, err);
+	}
+	return ret;
+}
+
+/* --- sealed copies ------------------------------------------------------- */
+
+/* A copy under way; the digest of zeros is made when it is first wanted. */
+struct seal {
+	int from;
+	struct ram_file to;
+	uint8_t *buf;	/* RAM_CHUNK bytes */
+	uint64_t zeros; /* bytes that zero_digest is of */
+	struct snap_digest zero_digest;
+};
+
+/* Nothing of the chunk is on disk: there is nothing to be read. */
+static bool is_hole(int fd, const struct ram_chunk *c)
+{
+	off_t data = lseek(fd, (off_t)c->off, SEEK_DATA);
+
+	return data < 0 ? errno == ENXIO : (uint64_t)data >= c->off + c->len;
+}
+
+static int seal_hole(struct seal *s, const struct ram_chunk *c,
+		     struct mote_err *err)
+{
+	if (s->zeros != c->len) {
+		memset(s->buf, 0, c->len);
+		s->zero_digest = snap_digest(s->buf, c->len);
+		s->zeros = c->len;
+	}
+	if (!memcmp(s->zero_digest.byte, c->digest,
+		    sizeof(s->zero_digest.byte)))
+		return 0;
+	memset(s->buf, 0, c->len);
+	return compare(c, s->buf, err); /* says where */
+}
+
+static int seal_chunk(struct seal *s, const struct ram_chunk *c,
+		      struct mote_err *err)
+{
+	int ret;
+
+	if (is_hole(s->from, c))
+		return seal_hole(s, c, err);
+	ret = ram_read_chunk(c, s->from, s->buf, err);
+	if (ret < 0)
+		return ret;
+	return write_chunk(&s->to, (const char *)s->buf, c->off, c->len,
+			   host_page_size(), err);
+}
+
+int ram_seal(const struct ram_index *ri, int fd, struct mote_err *err)
+{
+	const int seals =
+		F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+	cleanup_fd int memfd =
+		memfd_create("mote snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	cleanup_free uint8_t *buf = malloc(RAM_CHUNK);
+	struct seal s = {.from = fd, .to = {.fd = memfd}, .buf = buf};
+	int ret = 0;
+
+	if (memfd < 0)
+		return err_set(err, errno, "memfd: %s", strerror(errno));
 	if (!buf)
 		return err_set(err, ENOMEM, "verification buffer");
-	if (ri->packed)
-		return verify_part(fd, 0, ri->length, &want, buf, err);
-	for (uint32_t i = 0; i < ri->regions; i++) {
-		int ret = verify_part(fd, off, ri->region[i].size, &want, buf,
-				      err);
+	if (ftruncate(memfd, (off_t)ri->length) < 0)
+		return err_set(err, errno, "memfd of %" PRIu64 " bytes: %s",
+			       ri->length, strerror(errno));
+	for (uint64_t i = 0; ret == 0 && i < ri->chunks; i++) {
+		struct ram_chunk c = ram_chunk(ri, i);
 
-		if (ret < 0)
-			return ret;
-		off += ri->region[i].size;
+		ret = seal_chunk(&s, &c, err);
 	}
-	return 0;
+	if (ret == 0 && fcntl(memfd, F_ADD_SEALS, seals) < 0)
+		ret = err_set(err, errno, "seals of a memfd: %s",
+			      strerror(errno));
+	return ret < 0 ? ret : fd_steal(&memfd);
 }

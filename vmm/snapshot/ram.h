@@ -53,6 +53,25 @@ int ram_index_load(struct ram_index *ri, struct snap_reader *r,
 /* Read the whole memory file and compare; -EBADMSG names the chunk. */
 int ram_verify(const struct ram_index *ri, int fd, struct mote_err *err);
 
+/*
+ * The same while copying it into a memfd that nobody can change afterwards:
+ * what was compared is what is there.  Holes and pages of zeros stay holes.
+ * Returns the memfd, which is the caller's.
+ */
+int ram_seal(const struct ram_index *ri, int fd, struct mote_err *err);
+
+/* A chunk's place in the memory file and its digest; i < chunks. */
+struct ram_chunk {
+	uint64_t off, len;
+	const uint8_t *digest;
+};
+
+struct ram_chunk ram_chunk(const struct ram_index *ri, uint64_t i);
+
+/* Read chunk c into buf (RAM_CHUNK bytes) and compare. */
+int ram_read_chunk(const struct ram_chunk *c, int fd, void *buf,
+		   struct mote_err *err);
+
 /* --- for both forms of the memory file: this one and diff.c -------------- */
 
 bool ram_is_zero(const void *p, size_t len);

@@ -18,6 +18,9 @@
 #include "base/timeline.h"
 #include "build.h"
 #include "config/config.h"
+#include "snapshot/hot.h"
+#include "snapshot/paged.h"
+#include "snapshot/plan.h"
 #include "vm.h"
 
 #define SECTION_CONSOLE "console"
@@ -83,7 +86,12 @@ static int find_changed(struct vm *vm, const struct snapshot_options *opt,
 	if (ret < 0) /* a full one does without; later diffs can't be had */
 		log_warn(&vm->log, "snapshot: changes can't be tracked: %s",
 			 own.msg);
-	return *bits ? drop_same(vm, opt->from, *bits, err) : 0;
+	if (!*bits)
+		return 0;
+	ret = drop_same(vm, opt->from, *bits, err);
+	if (ret == 0 && vm->track.mode == TRACK_FILE)
+		ret = hot_drop_same(vm, opt->from, *bits, err);
+	return ret;
 }
 
 /* What the manifest names as its parent. */
@@ -240,6 +248,7 @@ static int save(struct vm *vm, const struct snapshot_files *files,
 		struct mote_err *err)
 {
 	struct manifest m = {0};
+	struct mote_err bad = {0};
 	struct snap_writer w;
 	int ret;
 
@@ -255,6 +264,11 @@ static int save(struct vm *vm, const struct snapshot_files *files,
 	ret = describe(vm, opt->fork, &m, err);
 	if (ret == 0)
 		ret = save_state(vm, opt, &w, files->memory_fd, &m, s, err);
+	if (ret == 0 && vm->pager && pager_failed(vm->pager, &bad)) {
+		if (err)
+			*err = bad;
+		ret = -bad.code;
+	}
 	if (ret == 0)
 		ret = snapshot_write(&m, &w, files, err);
 	if (!opt->fork) {
@@ -378,11 +392,29 @@ static int check(struct snapshot *s, const struct build_options *opt,
 		ret = snapshot_read_state(s, err);
 	if (ret == 0)
 		ret = check_shape(s, cfg, err);
-	if (ret == 0)
-		ret = snapshot_host(s, opt->kvm_fd, err);
-	if (ret == 0 && cfg->restore.verify == VERIFY_EAGER)
+	return ret < 0 ? ret : snapshot_host(s, opt->kvm_fd, err);
+}
+
+static int check_memory(struct snapshot *s, const struct restore_plan *plan,
+			struct timeline *timeline, struct mote_err *err)
+{
+	int ret = 0;
+
+	if (plan->verify == VERIFY_EAGER)
 		ret = snapshot_verify(s, err);
+	else if (plan->verify != VERIFY_OFF)
+		ret = snapshot_seal(s, plan->verify == VERIFY_ONCE, err);
+	else
+		return 0;
+	timeline_mark(timeline, "memory verified");
 	return ret;
+}
+
+static void tell_plan(const struct log *log, const struct restore_plan *p)
+{
+	log_info(log, "restore: memory=%s: %s; verify=%s: %s",
+		 restore_memory_name(p->memory), p->memory_why,
+		 restore_verify_name(p->verify), p->verify_why);
 }
 
 void snapshot_note_reference(struct vm *vm, const struct snapshot *s)
@@ -396,43 +428,93 @@ void snapshot_note_reference(struct vm *vm, const struct snapshot *s)
 static void note_origin(struct vm *vm, const struct snapshot *s,
 			const struct build_options *opt)
 {
+	int pagemap = -1;
+
 	snapshot_note_reference(vm, s);
-	if (!opt->memory_copy)
-		track_file(&vm->track, opt->pagemap_fd < 0
-					       ? -1
-					       : fcntl(opt->pagemap_fd,
-						       F_DUPFD_CLOEXEC, 3));
+	if (opt->pagemap_fd >= 0)
+		pagemap = fcntl(opt->pagemap_fd, F_DUPFD_CLOEXEC, 3);
+	if (vm->restored == RESTORE_COW)
+		track_file(&vm->track, pagemap);
+	else
+		vm->track.pagemap_fd = pagemap; /* to record what is touched */
 	vm->loaded = true;
 }
 
-int snapshot_load(struct snapshot *s, struct build_options *opt,
+/* A userfaultfd into opt, where one is wanted; one opened here is *own. */
+static int get_uffd(struct build_options *opt, int *own, struct mote_err *err)
+{
+	if (!restore_wants_uffd(opt->cfg) || opt->uffd_fd >= 0)
+		return 0;
+	opt->uffd_fd = *own = pager_open(err);
+	return *own < 0 ? *own : 0;
+}
+
+/* Where the machine's memory comes from. */
+static void plan_build(struct snapshot *s, const struct restore_plan *plan,
+		       struct build_options *opt)
+{
+	bool lazy = plan->verify == VERIFY_LAZY;
+
+	opt->memory_fd = snapshot_root(s)->fds.memory_fd;
+	opt->memory_copy = plan->memory == RESTORE_COPY;
+	opt->pager_block = 0;
+	if (plan->memory != RESTORE_UFFD)
+		return;
+	opt->pager.fill = lazy ? paged_fill_verified : paged_fill;
+	opt->pager.source = s;
+	opt->pager_block = lazy			      ? RAM_CHUNK
+			   : opt->cfg->restore.record ? host_page_size()
+						      : PAGED_RUN;
+}
+
+/* Build the machine that s was saved of, with its memory. */
+static int load_machine(struct snapshot *s, const struct build_options *opt,
+			const struct restore_plan *plan, struct vm **out,
+			struct mote_err *err)
+{
+	int ret = build_vm(out, opt, err);
+
+	if (ret == 0 && !(*out)->pager)
+		ret = snapshot_apply_diffs(s, &(*out)->slots, err);
+	if (ret == 0) /* before state that protects pages of it */
+		ret = hot_apply(*out, s, plan->hotset,
+				plan->verify == VERIFY_OFF, err);
+	if (ret == 0)
+		ret = snapshot_load_state(*out, s, SNAPSHOT_LOAD, err);
+	if (ret == 0 && (*out)->hvt)
+		ret = build_hvt_attach(*out, opt, err);
+	if (ret < 0) {
+		vm_destroy(*out);
+		*out = NULL;
+	}
+	return ret;
+}
+
+int snapshot_load(struct snapshot *s, const struct build_options *options,
 		  struct vm **out, struct mote_err *err)
 {
-	struct vm *vm = NULL;
-	int ret = check(s, opt, err);
+	struct build_options opt = *options;
+	struct mote_err refused = {0};
+	cleanup_fd int uffd = -1;
+	struct restore_plan plan;
+	int ret = get_uffd(&opt, &uffd, &refused);
 
-	timeline_mark(opt->timeline, "snapshot checked");
+	ret = restore_plan(opt.cfg, ret < 0 ? &refused : NULL, opt.rewind,
+			   &plan, err);
+	if (ret == 0)
+		ret = check(s, &opt, err);
+	timeline_mark(opt.timeline, "snapshot checked");
+	if (ret == 0)
+		ret = check_memory(s, &plan, opt.timeline, err);
 	if (ret < 0)
 		return ret;
-	opt->memory_fd = snapshot_root(s)->fds.memory_fd;
-	opt->memory_copy = opt->cfg->restore.memory == RESTORE_COPY;
-	ret = build_vm(&vm, opt, err);
-	if (ret == 0) {
-		ret = snapshot_apply_diffs(s, &vm->slots, err);
-		if (ret < 0)
-			vm_destroy(vm);
-	}
+	tell_plan(&opt.log, &plan);
+	plan_build(s, &plan, &opt);
+	ret = load_machine(s, &opt, &plan, out, err);
 	if (ret < 0)
 		return ret;
-	ret = snapshot_load_state(vm, s, SNAPSHOT_LOAD, err);
-	if (ret == 0 && vm->hvt)
-		ret = build_hvt_attach(vm, opt, err);
-	if (ret < 0) {
-		vm_destroy(vm);
-		return ret;
-	}
-	timeline_mark(opt->timeline, "state loaded");
-	note_origin(vm, s, opt);
-	*out = vm;
+	timeline_mark(opt.timeline, "state loaded");
+	(*out)->restored = plan.memory;
+	note_origin(*out, s, &opt);
 	return 0;
 }

@@ -67,8 +67,11 @@ struct snapshot {
 	char name[MANIFEST_NAME_MAX]; /* of its folder; "": not known */
 	struct manifest manifest;
 	struct snapshot_files fds; /* owned; -1 when closed */
+	int hotset_fd;		   /* likewise; -1: it has none */
+	int dir_fd;		   /* of its folder; not of a parent's */
 	struct snapshot *parent;   /* owned */
 	unsigned int depth;	   /* parents above it */
+	bool sealed;		   /* memory_fd is a verified copy */
 	/* Read by snapshot_read_state. */
 	uint8_t *state;
 	struct snap_reader reader;
@@ -89,6 +92,17 @@ int snapshot_read_state(struct snapshot *s, struct mote_err *err);
 
 /* Compare every byte of memory with its digests (and read the state). */
 int snapshot_verify(struct snapshot *s, struct mote_err *err);
+
+/* The same of its hotset, where it has one; its state was read. */
+int snapshot_verify_hotset(struct snapshot *s, struct mote_err *err);
+
+/*
+ * Verify memory once for all that will be loaded from s: each layer's
+ * descriptor (the number stays) becomes a sealed copy of what was compared,
+ * so that nobody can change it afterwards.  Fine when done already.  Without
+ * root only the diffs, not the full one.
+ */
+int snapshot_seal(struct snapshot *s, bool root, struct mote_err *err);
 
 /*
  * Can this host restore it?  Architecture, page size, vCPU count, lengths:
@@ -131,10 +145,12 @@ int snapshot_fork_into(const struct snapshot_files *f, struct vm *vm,
 int snapshot_host(const struct snapshot *s, int kvm_fd, struct mote_err *err);
 
 /*
- * Build a machine from opt (its memory fields are set here) and load it.
- * s may be loaded any number of times, by one thread at a time.
+ * Build a machine from opt (its memory fields are set here) and load it; *out
+ * is NULL after an error.
+ * s may be loaded any number of times, by one thread at a time.  A machine
+ * whose memory comes by userfaultfd reads s until it is destroyed.
  */
-int snapshot_load(struct snapshot *s, struct build_options *opt,
+int snapshot_load(struct snapshot *s, const struct build_options *opt,
 		  struct vm **out, struct mote_err *err);
 
 /*

@@ -61,6 +61,20 @@ static void kick(struct vcpu *v, unsigned int request)
 	pthread_kill(v->thread, VCPU_KICK_SIGNAL);
 }
 
+/*
+ * No request, and kicked stays as it is, so that a later kick reaches a call
+ * that blocks.  One more signal in flight, once in a machine's life.
+ */
+void vcpu_interrupt(struct vcpu *v)
+{
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_mutex_lock(&v->lock);
+	pthread_cond_broadcast(&v->cond);
+	if (v->has_thread)
+		pthread_kill(v->thread, VCPU_KICK_SIGNAL);
+	pthread_mutex_unlock(&v->lock);
+}
+
 void vcpu_kick_taken(struct vcpu *v)
 {
 	const struct timespec now = {0};
@@ -201,7 +215,12 @@ void vcpu_stop(struct vcpu *v)
 
 void vcpu_join(struct vcpu *v)
 {
-	if (v->has_thread)
-		pthread_join(v->thread, NULL);
+	bool has_thread;
+
+	pthread_mutex_lock(&v->lock);
+	has_thread = v->has_thread;
 	v->has_thread = false;
+	pthread_mutex_unlock(&v->lock);
+	if (has_thread)
+		pthread_join(v->thread, NULL);
 }

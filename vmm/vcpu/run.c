@@ -279,10 +279,19 @@ static void finish_exit(struct vcpu *v)
 	vcpu_kick_taken(v);
 }
 
+/* Another vCPU's end, or a failure elsewhere: the guest runs no further. */
+static bool is_over(struct vcpu *v)
+{
+	if (!atomic_load(&v->env->events->over))
+		return false;
+	set_ended(v);
+	return true;
+}
+
 void vcpu_loop(struct vcpu *v)
 {
 	while (vcpu_obey(v)) {
-		int ret = run_guest(v);
+		int ret = is_over(v) ? 0 : run_guest(v);
 
 		if (ret == -EINTR) {
 			count(v, VCPU_EXIT_KICK);

@@ -134,14 +134,16 @@ int vcpu_start(struct vcpu *v, bool paused, struct mote_err *err)
 	 */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_mutex_lock(&v->lock);
 	ret = pthread_create(&v->thread, NULL, thread_main, v);
+	v->has_thread = ret == 0;
+	pthread_mutex_unlock(&v->lock);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (ret != 0) {
 		v->state = VCPU_CREATED;
 		return err_set(err, ret, "vCPU %u: thread: %s", v->id,
 			       strerror(ret));
 	}
-	v->has_thread = true;
 	return 0;
 }
 

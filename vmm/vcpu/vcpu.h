@@ -81,7 +81,7 @@ struct vcpu {
 	struct vcpu_env *env;
 
 	pthread_t thread;
-	bool has_thread; /* VM thread only: to be joined */
+	bool has_thread; /* to be joined; set by the VM thread, in lock */
 
 	pthread_mutex_t lock; /* state, nudged, ended, err */
 	pthread_cond_t cond;
@@ -118,6 +118,12 @@ void vcpu_rewind(struct vcpu *v);
 
 /* Parked only: say whether it is in the machine or kept outside. */
 void vcpu_set_plugged(struct vcpu *v, bool plugged);
+
+/*
+ * Any thread, once event_queue.over is set: get it out of the guest, also
+ * where it has not entered yet.  It does not come back in.
+ */
+void vcpu_interrupt(struct vcpu *v);
 
 /* Wake a vCPU that sleeps in the guest's WAIT. */
 void vcpu_nudge(struct vcpu *v);
