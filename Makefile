@@ -67,7 +67,7 @@ LIB_SRC := $(wildcard config/*.c vmm/*.c vmm/base/*.c vmm/kvm/*.c \
 ifeq ($(ARCH),x86_64)
 LIB_SRC := $(filter-out vmm/arch/common/fdt.c,$(LIB_SRC))
 endif
-LAUNCH_SRC := $(wildcard vmm/launch/*.c)
+LAUNCH_SRC := $(wildcard launch/*.c)
 CLI_SRC := $(wildcard cli/*.c)
 OCI_SRC := $(wildcard oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))

@@ -6,7 +6,7 @@
  *   floor-jail          the jail alone
  *   floor-jail vm       then, in the jail, what the floor program does
  *
- * The steps are those of vmm/launch/launcher.c and vmm/sandbox/: pid
+ * The steps are those of launch/launcher.c and vmm/sandbox/: pid
  * namespace, fork, the other namespaces, stray descriptors, an empty root,
  * limits, capabilities, ids, no-new-privs, MDWE, Landlock, and a filter of
  * system calls.  The parent waits and passes the result on.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * jail_only.c - mote's jail without a machine: what floor_jail is compared
- * with.  The fork and the namespaces as vmm/launch/launcher.c makes them
+ * with.  The fork and the namespaces as launch/launcher.c makes them
  * (for root; another user is refused), the rest is the library's.
  */
 #include <errno.h>

@@ -10,10 +10,13 @@
  */
 #include <errno.h>
 #include <grp.h>
+#include <locale.h>
 #include <pwd.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 int slim_sscanf(const char *text, const char *fmt,
 		...) __asm__("__isoc99_sscanf");
@@ -54,4 +57,54 @@ void slim_syslog(int priority, int flag, const char *fmt, ...)
 	(void)priority;
 	(void)flag;
 	(void)fmt;
+}
+
+/*
+ * The C library has these five to seven times each, for as many processors,
+ * 45 KiB in all; json-c and strtod compare single words with them ("null",
+ * "nan").  The tools stay in the C locale.
+ */
+int __strcasecmp(const char *a, const char *b);
+int __strncasecmp(const char *a, const char *b, size_t n);
+int __strcasecmp_l(const char *a, const char *b, locale_t locale);
+int __strncasecmp_l(const char *a, const char *b, size_t n, locale_t locale);
+
+static int lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : (unsigned char)c;
+}
+
+int strncasecmp(const char *a, const char *b, size_t n)
+{
+	for (; n > 0; a++, b++, n--)
+		if (lower(*a) != lower(*b) || !*a)
+			return lower(*a) - lower(*b);
+	return 0;
+}
+
+int strcasecmp(const char *a, const char *b)
+{
+	return strncasecmp(a, b, SIZE_MAX);
+}
+
+int __strcasecmp(const char *a, const char *b)
+{
+	return strcasecmp(a, b);
+}
+
+int __strncasecmp(const char *a, const char *b, size_t n)
+{
+	return strncasecmp(a, b, n);
+}
+
+int __strcasecmp_l(const char *a, const char *b, locale_t locale)
+{
+	(void)locale;
+	return strcasecmp(a, b);
+}
+
+int __strncasecmp_l(const char *a, const char *b, size_t n, locale_t locale)
+{
+	(void)locale;
+	return strncasecmp(a, b, n);
 }

@@ -7,7 +7,7 @@ set -u
 
 bad=
 for h in $(git ls-files --cached --others --exclude-standard 'vmm/*.h' \
-	'config/*.h' 'cli/*.h' 'oci/*.h' 'guests/include/*.h' | grep -v 'arch/arm64\|arch/ppc64le'); do
+	'config/*.h' 'cli/*.h' 'launch/*.h' 'oci/*.h' 'guests/include/*.h' | grep -v 'arch/arm64\|arch/ppc64le'); do
 	# The generator's private header wants host libraries only it has.
 	gcc -std=gnu11 -D_GNU_SOURCE -fsyntax-only -Wall -Wextra -Werror \
 		-Ivmm -I. -Ivmm/arch/x86_64 -Iguests/include -Ibuild/gen \

@@ -5,7 +5,7 @@
 # Prints a line "ok NAME" or "FAIL NAME: what" for each folder.
 set -u
 
-git ls-files --cached --others --exclude-standard 'vmm/*.[ch]' 'config/*.[ch]' 'cli/*.[ch]' 'oci/*.[ch]' 'tools/*.[ch]' |
+git ls-files --cached --others --exclude-standard 'vmm/*.[ch]' 'config/*.[ch]' 'cli/*.[ch]' 'launch/*.[ch]' 'oci/*.[ch]' 'tools/*.[ch]' |
 	xargs awk '
 # Which layer a file belongs to; "" for what has no rule.
 function layer(f) {

@@ -6,6 +6,7 @@
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -104,7 +105,7 @@ static int query(const struct net_config *cfg, const char *name,
 		sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (sock < 0)
 		return net_error(cfg, "socket", errno, err);
-	strncpy(ifr.ifr_name, name, sizeof(ifr.ifr_name) - 1);
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
 	if (ioctl(sock, SIOCGIFFLAGS, &ifr) < 0)
 		return net_error(cfg, "no such interface", errno, err);
 	*if_flags = ifr.ifr_flags;
