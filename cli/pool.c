@@ -192,11 +192,32 @@ static int open_listen(struct request *r, struct mote_err *err)
 
 /* --- what is run ---------------------------------------------------------- */
 
+static bool is_set(const struct mote_config *cfg, const char *key,
+		   const char *value)
+{
+	char buf[16];
+
+	return !strcmp(mote_config_get(cfg, key, buf, sizeof(buf)), value);
+}
+
+/*
+ * What "auto" means where many share the memory: it is verified once, here,
+ * and the hot set is brought into pages that they can share.
+ */
+static void clone_defaults(struct mote_config *cfg)
+{
+	if (is_set(cfg, "restore.verify", "auto"))
+		mote_config_set(cfg, "pool", "restore.verify=once", NULL);
+	if (is_set(cfg, "restore.hotset", "auto"))
+		mote_config_set(cfg, "pool", "restore.hotset=shared-runs",
+				NULL);
+}
+
 /* A clone is a console and nothing that all of them would share. */
 static int configure(struct request *r, int argc, char **argv)
 {
 	struct mote_err err = {0};
-	char *faults = NULL, buf[8];
+	char *faults = NULL;
 
 	r->cfg = mote_config_new();
 	if (!r->cfg)
@@ -215,10 +236,13 @@ static int configure(struct request *r, int argc, char **argv)
 	}
 	if (mote_config_check(r->cfg, r->snapshot, &faults) < 0)
 		return fail_faults(faults);
-	if (strcmp(mote_config_get(r->cfg, "console.type", buf, sizeof(buf)),
-		   "null") != 0)
+	if (!is_set(r->cfg, "console.type", "null"))
 		return fail(ERR_CLASS_DATA, "console.type: the connection is "
 					    "a clone's console: expected null");
+	clone_defaults(r->cfg);
+	if (is_set(r->cfg, "restore.verify", "once") &&
+	    mote_snapshot_seal(r->snap, &err) < 0)
+		return fail_err(&err);
 	if (mote_snapshot_may_clone(r->snap, r->cfg, &err) < 0)
 		return fail_err(&err);
 	return 0;

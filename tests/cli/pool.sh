@@ -156,4 +156,14 @@ refused 65 "expected a snapshot" "$tmp/none" --listen "unix:$tmp/s"
 refused 65 "console.type" "$tmp/ready" --listen "unix:$tmp/s" --set console.type=pty
 refused 65 "--listen: bind" "$tmp/ready" --listen "unix:$tmp/none/s"
 
+cp -r "$tmp/ready" "$tmp/bad"
+printf x | dd of="$tmp/bad/memory" bs=1 seek=5000000 conv=notrunc 2> /dev/null
+refused 65 "memory" "$tmp/bad" --listen "unix:$tmp/s"
+timeout 60 "$mote" pool "$tmp/bad" --listen "unix:$tmp/s" --set restore.verify=off 2> "$tmp/log" &
+pid=$!
+until_ok test -S "$tmp/s"
+kill $pid
+wait $pid
+check "unless it is not to be verified" 0 $?
+
 exit $failed
