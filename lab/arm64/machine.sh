@@ -8,7 +8,7 @@
 ARCH=arm64
 CROSS_COMPILE=aarch64-linux-gnu-
 build=build/arm64
-limit=100
+limit=240
 
 machine_fetch()
 {

@@ -8,7 +8,7 @@
 ARCH=ppc64le
 CROSS_COMPILE=powerpc64le-linux-gnu-
 build=build/ppc64le
-limit=100
+limit=240
 
 machine_fetch()
 {
