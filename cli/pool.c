@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -283,6 +284,18 @@ static int run(struct request *r)
 	return 0;
 }
 
+/* From the socket on there is something to remove: the pool takes them. */
+static void hold_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 int cmd_pool(int argc, char **argv)
 {
 	struct request r = {.size = 1, .fd = -1};
@@ -301,6 +314,8 @@ int cmd_pool(int argc, char **argv)
 		ret = fail(ERR_CLASS_USAGE, "pool: --max is below --size");
 	if (ret == 0)
 		ret = configure(&r, argc, argv);
+	if (ret == 0)
+		hold_signals();
 	if (ret == 0 && open_listen(&r, &err) < 0)
 		ret = fail_err(&err);
 	if (ret == 0)
