@@ -473,7 +473,8 @@ static bool record(struct saved *s)
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/hotset", s->dir);
-	ok = set(s, "restore.record=yes") && saved_restore(s, false, &vm, &err) &&
+	ok = set(s, "restore.record=yes") &&
+	     saved_restore(s, false, &vm, &err) &&
 	     mote_vm_start(vm, false, &err) == 0 && run_to_end(vm);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	ok = ok && mote_vm_hotset(vm, fd, &err) == 0 && fsync(fd) == 0;
@@ -557,8 +558,8 @@ static void verified(const struct place *p, int runs)
 	unlink(path);
 	saved_drop(&s);
 	if (ok)
-		add_medians("restore.first_insn.verified.ratio_floor", mote, base,
-		    runs);
+		add_medians("restore.first_insn.verified.ratio_floor", mote,
+			    base, runs);
 }
 
 void bench_restore(const struct place *p, int runs)

@@ -148,9 +148,11 @@ static int copy_changed(struct vm *vm, int fd, struct mote_err *err)
 {
 	uint64_t pages = track_pages(&vm->track), page = host_page_size(), n;
 	cleanup_free uint64_t *bits = track_bits(&vm->track);
-	int ret = bits ? track_diverged(&vm->track, bits, err)
-		       : err_set(err, ENOMEM, "fork");
+	int ret;
 
+	if (!bits)
+		return err_set(err, ENOMEM, "fork");
+	ret = track_diverged(&vm->track, bits, err);
 	if (ret < 0)
 		return ret;
 	for (uint64_t i = 0; (i = bitmap_next(bits, i, pages)) < pages; i++) {
