@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -250,7 +252,7 @@ static void thousand(const struct saved *s)
 
 /* --- the pause of a snapshot and of a fork -------------------------------- */
 
-/* A restored machine whose guest has written that many pages, paused. */
+/* A restored machine whose guest has written that many pages, and runs. */
 static bool dirty_one(struct saved *s, const char *build, int pages,
 		      struct mote_vm **vm)
 {
@@ -264,26 +266,26 @@ static bool dirty_one(struct saved *s, const char *build, int pages,
 	    mote_vm_start(*vm, false, &err) < 0)
 		return failed("restore", &err);
 	usleep(200000);
-	return mote_vm_pause(*vm, &err) == 0 || failed("pause", &err);
+	return true;
 }
 
-/* How long a diff takes whose guest stands still, files in place. */
+/* How long the guest stands still for a diff; its size. */
 static bool diff_once(struct mote_vm *vm, const char *dir, double *us,
 		      double *kib)
 {
 	struct mote_snapshot_options opt = {
 		.size = sizeof(opt), .name = "diff", .diff = true};
+	struct mote_metrics m = {.size = sizeof(m)};
 	struct mote_snapshot_files f;
 	struct mote_err err = {0};
-	uint64_t start;
 	bool ok;
 
 	if (!saved_files(dir, &f))
 		return false;
-	start = now_ns();
-	ok = mote_vm_snapshot(vm, &f, &opt, &err) == 0;
-	*us = (double)(now_ns() - start) / 1e3;
-	mote_vm_snapshot_end(vm, false);
+	ok = mote_vm_snapshot_live(vm, &f, &opt, &err) == 0;
+	mote_vm_snapshot_end(vm, false); /* so that each is as large */
+	mote_vm_metrics(vm, &m);
+	*us = (double)m.snapshot_pause_ns / 1e3;
 	*kib = (double)(lseek(f.memory_fd, 0, SEEK_END) +
 			lseek(f.state_fd, 0, SEEK_END) +
 			lseek(f.manifest_fd, 0, SEEK_END)) /
@@ -292,24 +294,90 @@ static bool diff_once(struct mote_vm *vm, const char *dir, double *us,
 	return ok || failed("diff", &err);
 }
 
-/* Write as many pages from memory that is there, and no more. */
-static bool bare_write(const char *dir, int pages, double *us)
-{
-	struct mote_snapshot_files f;
-	size_t len = (size_t)pages * PAGE_KB * 1024;
-	char *buf = malloc(len);
-	uint64_t start;
-	bool ok;
+/* linux/fs.h of Linux 6.7 */
+struct scan_region {
+	uint64_t start, end, categories;
+};
 
-	if (!buf || !saved_files(dir, &f))
+struct scan_arg {
+	uint64_t size, flags, start, end, walk_end;
+	uint64_t vec, vec_len, max_pages;
+	uint64_t category_inverted, category_mask, category_anyof_mask;
+	uint64_t return_mask;
+};
+
+#define SCAN	     _IOWR('f', 16, struct scan_arg)
+#define SCAN_FILE    4
+#define SCAN_PRESENT 8
+#define SCAN_REGIONS 128
+
+/* A private mapping of a file, with as many pages of its own. */
+struct bare {
+	char path[64];
+	int file, pagemap;
+	uint8_t *ram;
+	size_t len;
+};
+
+static bool bare_open(struct bare *b, int pages)
+{
+	b->file = floor_file(b->path);
+	b->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	b->len = (size_t)pages * PAGE_KB * 1024;
+	b->ram = mmap(NULL, SAVED_RAM, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_NORESERVE, b->file, 0);
+	if (b->file < 0 || b->pagemap < 0 || b->ram == MAP_FAILED)
 		return false;
-	memset(buf, 1, len);
+	memset(b->ram + SAVED_RAM / 8, 1, b->len);
+	return true;
+}
+
+static void bare_close(struct bare *b)
+{
+	munmap(b->ram, SAVED_RAM);
+	close(b->pagemap);
+	close(b->file);
+	unlink(b->path);
+}
+
+/* Find what left the file and write it, and no more. */
+static bool bare_once(struct bare *b, const char *dir, double *us)
+{
+	struct scan_region region[SCAN_REGIONS];
+	struct scan_arg arg = {
+		.size = sizeof(arg),
+		.start = (uintptr_t)b->ram,
+		.end = (uintptr_t)b->ram + SAVED_RAM,
+		.vec = (uintptr_t)region,
+		.vec_len = SCAN_REGIONS,
+		.category_inverted = SCAN_FILE,
+		.category_mask = SCAN_FILE | SCAN_PRESENT,
+		.return_mask = SCAN_PRESENT,
+	};
+	struct mote_snapshot_files f;
+	uint64_t start;
+	size_t done = 0;
+
+	if (!saved_files(dir, &f))
+		return false;
 	start = now_ns();
-	ok = write(f.memory_fd, buf, len) == (ssize_t)len;
+	while (arg.start < arg.end) {
+		int n = ioctl(b->pagemap, SCAN, &arg);
+
+		if (n < 0)
+			break;
+		for (int i = 0; i < n; i++) {
+			ssize_t wrote = write(
+				f.memory_fd, (void *)(uintptr_t)region[i].start,
+				region[i].end - region[i].start);
+
+			done += wrote > 0 ? (size_t)wrote : 0;
+		}
+		arg.start = arg.walk_end;
+	}
 	*us = (double)(now_ns() - start) / 1e3;
 	saved_close(&f);
-	free(buf);
-	return ok;
+	return done == b->len;
 }
 
 static bool pause_of(const char *build, int pages, int runs, double *mote,
@@ -318,16 +386,19 @@ static bool pause_of(const char *build, int pages, int runs, double *mote,
 	char dir[] = "/tmp/mote-bench-XXXXXX";
 	struct mote_vm *vm = NULL;
 	struct saved s, out;
+	struct bare b;
 	double kib = 0;
-	bool ok = mkdtemp(dir) && dirty_one(&s, build, pages, &vm);
+	bool ok = mkdtemp(dir) && bare_open(&b, pages) &&
+		  dirty_one(&s, build, pages, &vm);
 
 	if (!ok)
 		return false;
 	for (int i = 0; i < runs && ok; i++)
 		ok = diff_once(vm, dir, &mote[i], &kib) &&
-		     bare_write(dir, pages, &bare[i]);
+		     bare_once(&b, dir, &bare[i]);
 	*over_kib = kib - pages * PAGE_KB;
 	mote_vm_destroy(vm);
+	bare_close(&b);
 	saved_drop(&s);
 	out = (struct saved){.dir = ""};
 	snprintf(out.dir, sizeof(out.dir), "%s", dir);
@@ -346,9 +417,8 @@ static void pauses(const struct place *p, int runs)
 	add_medians("snapshot.pause_2m.ratio_floor", small, bare, runs);
 	metric_add("snapshot.diff_overhead_kib", kib,
 		   "2 MiB dirty; all files less those pages");
-	if (pause_of(p->dir, 16384, RUNS_MIN, large, bare_large, &ignored))
-		add_medians("snapshot.pause_64m.ratio_2m", large, small,
-			    RUNS_MIN);
+	if (pause_of(p->dir, 16384, runs, large, bare_large, &ignored))
+		add_medians("snapshot.pause_64m.ratio_2m", large, small, runs);
 }
 
 /* fork(2) of this process, which is gone at once; from the parent's view. */
@@ -370,8 +440,7 @@ static void fork_pause(const struct place *p, int runs)
 	struct mote_err err = {0};
 	struct mote_vm *vm;
 	struct saved s;
-	bool ok =
-		dirty_one(&s, p->dir, 64, &vm) && mote_vm_resume(vm, &err) == 0;
+	bool ok = dirty_one(&s, p->dir, 64, &vm);
 
 	for (int i = 0; i < runs && ok; i++) {
 		struct mote_metrics m = {.size = sizeof(m)};

@@ -194,9 +194,13 @@ static const char *snapshot_base(struct vmproc *p, char buf[256])
 	return buf;
 }
 
-/* The machine stands still only while it is written, not for the disk. */
-static int save(struct vmproc *p, struct mote_snapshot_files *files,
-		const struct mote_snapshot_options *opt, struct mote_err *err)
+/*
+ * A guest that is held at the moment of its snapshot (when=ready) stands still
+ * for all of it: while it ran, that moment would be over.
+ */
+static int save_held(struct vmproc *p, struct mote_snapshot_files *files,
+		     const struct mote_snapshot_options *opt,
+		     struct mote_err *err)
 {
 	struct mote_status st;
 	int ret;
@@ -215,7 +219,7 @@ static int save(struct vmproc *p, struct mote_snapshot_files *files,
 
 /* It counts once it has its name. */
 static int write_snapshot(struct vmproc *p, int parent_fd, const char *name,
-			  bool diff, struct mote_err *err)
+			  bool diff, bool held, struct mote_err *err)
 {
 	struct mote_snapshot_files files = {-1, -1, -1};
 	const struct mote_snapshot_options opt = {
@@ -227,7 +231,8 @@ static int write_snapshot(struct vmproc *p, int parent_fd, const char *name,
 
 	if (ret < 0)
 		return ret;
-	ret = save(p, &files, &opt, err);
+	ret = held ? save_held(p, &files, &opt, err)
+		   : mote_vm_snapshot_live(p->vm, &files, &opt, err);
 	fd_clear(&files.manifest_fd);
 	fd_clear(&files.state_fd);
 	fd_clear(&files.memory_fd);
@@ -241,14 +246,14 @@ static int write_snapshot(struct vmproc *p, int parent_fd, const char *name,
 }
 
 static int snapshot(struct vmproc *p, int parent_fd, const char *name,
-		    bool diff, struct mote_err *err)
+		    bool diff, bool held, struct mote_err *err)
 {
 	uint64_t began = timeline_now();
 	struct mote_status st;
 	int ret;
 
 	mote_vm_status(p->vm, &st, NULL);
-	ret = write_snapshot(p, parent_fd, name, diff, err);
+	ret = write_snapshot(p, parent_fd, name, diff, held, err);
 	meter_snapshot(&p->meter, ret == 0, timeline_now() - began,
 		       st.state == MOTE_RUNNING);
 	return ret;
@@ -256,7 +261,10 @@ static int snapshot(struct vmproc *p, int parent_fd, const char *name,
 
 static int take_snapshot(void *opaque, const char *name, struct mote_err *err)
 {
-	return snapshot(opaque, -1, name, false, err);
+	struct vmproc *p = opaque;
+
+	return snapshot(p, -1, name, false, p->autosnap.when == AUTOSNAP_READY,
+			err);
 }
 
 /* --- control ----------------------------------------------------------------
@@ -400,7 +408,7 @@ static int do_snapshot(struct vmproc *p, struct json_object *request,
 				     "snapshot: expected true or false as "
 				     "\"diff\"");
 	return snapshot(p, nfds > 0 ? fds[0] : -1, json_object_get_string(name),
-			json_object_get_boolean(diff), err);
+			json_object_get_boolean(diff), false, err);
 }
 
 /* Children begin here: the client's three memfds hold where. */

@@ -797,10 +797,9 @@ bool mote_vm_snapshot_due(struct mote_vm *mv)
 	return due;
 }
 
-int mote_vm_snapshot(struct mote_vm *mv,
-		     const struct mote_snapshot_files *files,
-		     const struct mote_snapshot_options *opt,
-		     struct mote_err *err)
+static int take(struct mote_vm *mv, const struct mote_snapshot_files *files,
+		const struct mote_snapshot_options *opt, bool live,
+		struct mote_err *err)
 {
 	const struct snapshot_files f = {files->manifest_fd, files->state_fd,
 					 files->memory_fd};
@@ -820,7 +819,24 @@ int mote_vm_snapshot(struct mote_vm *mv,
 		if (ret < 0)
 			return ret;
 	}
-	return snapshot_save(mv->vm, &f, &o, err);
+	return live ? snapshot_save_live(mv->vm, &f, &o, err)
+		    : snapshot_save(mv->vm, &f, &o, err);
+}
+
+int mote_vm_snapshot(struct mote_vm *mv,
+		     const struct mote_snapshot_files *files,
+		     const struct mote_snapshot_options *opt,
+		     struct mote_err *err)
+{
+	return take(mv, files, opt, false, err);
+}
+
+int mote_vm_snapshot_live(struct mote_vm *mv,
+			  const struct mote_snapshot_files *files,
+			  const struct mote_snapshot_options *opt,
+			  struct mote_err *err)
+{
+	return take(mv, files, opt, true, err);
 }
 
 void mote_vm_snapshot_end(struct mote_vm *mv, bool kept)

@@ -163,7 +163,8 @@ MOTE_API int mote_snapshot_config(const struct mote_snapshot *snap,
 
 /*
  * Writing one: the embedder makes the directory and the three files (0600)
- * and renames when mote_vm_snapshot has returned 0.  Borrowed.
+ * and renames when mote_vm_snapshot has returned 0.  Borrowed.  memory_fd is
+ * open for reading too: digests are made of what was written.
  */
 struct mote_snapshot_files {
 	int manifest_fd, state_fd, memory_fd;
@@ -336,11 +337,12 @@ struct mote_metrics {
 	uint64_t memory;	  /* bytes */
 	uint64_t exits[5];	  /* as in mote_status */
 	uint64_t console_dropped; /* bytes */
-	/* mote_vm_snapshot: how often it returned 0, and an error. */
+	/* mote_vm_snapshot, _live: how often it returned 0, and an error. */
 	uint64_t snapshots, snapshots_failed;
 	/*
-	 * Of the last that returned 0: its time, bytes of memory written, of a
-	 * diff (else -1) the pages that had changed.
+	 * Of the last that returned 0: its time, bytes of memory written (of
+	 * a running VM's some more than once), of a diff (else -1) the pages
+	 * that had changed.
 	 */
 	int64_t snapshot_ns, snapshot_bytes, snapshot_pages;
 	/* How long the guest stood still for it; -1 until it runs again. */
@@ -429,6 +431,19 @@ MOTE_API int mote_vm_snapshot(struct mote_vm *vm,
 			      const struct mote_snapshot_files *files,
 			      const struct mote_snapshot_options *opt,
 			      struct mote_err *err);
+
+/*
+ * The same of a VM that runs, and runs again when this returns: memory is
+ * written while the guest goes on, which stands still only for its state and
+ * the pages that it changed last (of one that changes them faster than they
+ * are written: for all that is left after some attempts).  Digests and the
+ * other two files come after that.  A VM that does not run: mote_vm_snapshot.
+ * -ESRCH: its guest ended meanwhile.
+ */
+MOTE_API int mote_vm_snapshot_live(struct mote_vm *vm,
+				   const struct mote_snapshot_files *files,
+				   const struct mote_snapshot_options *opt,
+				   struct mote_err *err);
 MOTE_API void mote_vm_snapshot_end(struct mote_vm *vm, bool kept);
 
 /*

@@ -3,8 +3,8 @@
  * touch.c - a guest with a working set: fill=1 writes all its memory, then
  * it says that it is ready and waits to be a new generation; then it writes
  * to pages=N pages (0), in groups of run=N (1) whose starts are stride=N
- * pages apart (1), from 16 MiB on, and to the word at poke=ADDRESS, and
- * exits; stay=1: it waits.  On x86_64 in ring 3.
+ * pages apart (1), from 16 MiB on, rounds=N times (1), and to the word at
+ * poke=ADDRESS, and exits; stay=1: it waits.  On x86_64 in ring 3.
  */
 #include "guest.h"
 
@@ -43,7 +43,8 @@ int guest_main(const struct mote_boot *boot)
 	reg_write(boot, MOTE_REG_READY, 1);
 	while (!(*events & MOTE_EVENT_NEWGEN)) /* no exit is needed to look */
 		reg_write(boot, MOTE_REG_WAIT, 1000);
-	touch(boot->ram[0].base + START, pages, run, stride);
+	for (uint64_t i = guest_arg_u64("rounds", 1); i > 0; i--)
+		touch(boot->ram[0].base + START, pages, run, stride);
 	if (poke)
 		*(volatile uint64_t *)(uintptr_t)poke = 1;
 	while (guest_arg_u64("stay", 0) && !(*events & MOTE_EVENT_STOP)) {

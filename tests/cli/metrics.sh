@@ -186,9 +186,11 @@ for jail in yes no; do
 	for what in snapshot_pause_ns snapshot_write_ns snapshot_total_ns; do
 		check "$what is there (jail $jail)" some "$(some "$(number "$tmp/b" $what)")"
 	done
-	check "so is how much was written (jail $jail)" \
-		$(($(stat -c '%b * %B' "$tmp/snap.$jail/memory"))) \
-		"$(number "$tmp/b" snapshot_memory_bytes)"
+	# Some of it more than once, of a guest that runs.
+	have=$(($(stat -c '%b * %B' "$tmp/snap.$jail/memory")))
+	written=$(number "$tmp/b" snapshot_memory_bytes)
+	check "so is how much was written (jail $jail)" 1 \
+		$((written >= have && written < 10 * have))
 	check "a full one has no changed pages (jail $jail)" "" \
 		"$(number "$tmp/b" snapshot_dirty_pages)"
 	n=$(grep -c . "$tmp/out")

@@ -138,20 +138,22 @@ static int in_dir(const char *name)
 	return fd;
 }
 
-enum what { FULL, DIFF, BAD_FILE };
+enum what { FULL, DIFF, BAD_FILE, LIVE, LIVE_DIFF };
 
 static int save(struct mote_vm *vm, enum what what)
 {
 	const struct mote_snapshot_options opt = {
 		.size = sizeof(opt),
 		.name = strrchr(dir, '/') + 1,
-		.diff = what == DIFF,
+		.diff = what == DIFF || what == LIVE_DIFF,
 	};
 	struct mote_snapshot_files f = {in_dir("manifest"), in_dir("state"),
 					what == BAD_FILE
 						? open("/dev/null", O_RDONLY)
 						: in_dir("memory")};
-	int ret = mote_vm_snapshot(vm, &f, &opt, &err);
+	int ret = what == LIVE || what == LIVE_DIFF
+			  ? mote_vm_snapshot_live(vm, &f, &opt, &err)
+			  : mote_vm_snapshot(vm, &f, &opt, &err);
 
 	close(f.manifest_fd);
 	close(f.state_fd);
@@ -229,6 +231,41 @@ Test(vm_metrics, a_snapshot_is_counted_and_timed, .init = setup,
 	cr_expect_eq(get(vm).snapshot_pause_ns, m.snapshot_pause_ns,
 		     "it did not stand until the files had their name");
 	/* A pause without a snapshot is none of its. */
+	mote_vm_pause(vm, &err);
+	mote_vm_resume(vm, &err);
+	cr_expect_eq(get(vm).snapshot_pause_ns, m.snapshot_pause_ns);
+	mote_vm_destroy(vm);
+}
+
+/* Its pause is within, and known when the call returns. */
+Test(vm_metrics, a_snapshot_of_a_running_vm_is_counted_and_timed, .init = setup,
+     .fini = teardown)
+{
+	struct mote_snapshot_options bad = {.size = 1};
+	struct mote_vm *vm = create(NULL, "auto", "2");
+	struct mote_metrics m;
+
+	cr_assert_eq(mote_vm_start(vm, false, &err), 0, "%s", err.msg);
+	run_until_ready(vm);
+	cr_expect_eq(mote_vm_snapshot_live(
+			     vm, &(struct mote_snapshot_files){-1, -1, -1},
+			     &bad, &err),
+		     -EINVAL);
+	for (int i = 1; i <= 2; i++) {
+		cr_assert_eq(save(vm, i == 1 ? LIVE : LIVE_DIFF), 0, "%s",
+			     err.msg);
+		m = get(vm);
+		cr_expect_eq(m.state, MOTE_RUNNING);
+		cr_expect_eq(m.snapshots, (uint64_t)i);
+		cr_expect_eq(m.snapshots_failed, 0);
+		cr_expect_gt(m.snapshot_bytes, 0);
+		cr_expect_gt(m.snapshot_pause_ns, 0);
+		cr_expect_lt(m.snapshot_pause_ns, m.snapshot_ns);
+		cr_expect(i == 1 ? m.snapshot_pages == -1
+				 : m.snapshot_pages > 0);
+		cr_expect_eq(m.dirty_pages, -1, "is it kept?");
+		mote_vm_snapshot_end(vm, true);
+	}
 	mote_vm_pause(vm, &err);
 	mote_vm_resume(vm, &err);
 	cr_expect_eq(get(vm).snapshot_pause_ns, m.snapshot_pause_ns);

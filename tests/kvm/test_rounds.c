@@ -30,12 +30,17 @@ static void pause_vm(struct vmtest *t)
 	vm_dispatch(t->vm);
 }
 
-/* The guest has worked since the last time, and stands. */
-static void work_and_pause(struct vmtest *t)
+/* The guest has worked since the last time. */
+static void work(struct vmtest *t)
 {
 	t->out_len = 0;
 	t->out[0] = 0;
 	vmtest_wait_for(t, "round ");
+}
+
+static void work_and_pause(struct vmtest *t)
+{
+	work(t);
 	pause_vm(t);
 }
 
@@ -257,10 +262,16 @@ static void undisturbed(char sum[32])
 	vmtest_fini(&t);
 }
 
-/* *t is saved, fully or as a diff to *last, and goes on as another one. */
-static void change_horses(struct vmtest *t, struct vmtest_snapshot *s, long i)
+/*
+ * *t is saved, fully or as a diff to *last, and goes on as another one; live:
+ * it runs, and writes its table while that is copied.
+ */
+static void change_horses(struct vmtest *t, struct vmtest_snapshot *s, long i,
+			  bool live)
 {
-	if (i % 4)
+	if (live)
+		vmtest_save_live(t, &s[i], i % 4, true);
+	else if (i % 4)
 		vmtest_save_diff(t, &s[i], true);
 	else
 		vmtest_save(t, &s[i]);
@@ -270,8 +281,7 @@ static void change_horses(struct vmtest *t, struct vmtest_snapshot *s, long i)
 	run(t);
 }
 
-Test(stress_rounds, work_is_right_through_pauses_snapshots_and_restores,
-     .timeout = LONG_TIMEOUT)
+static void work_through(bool live)
 {
 	static struct vmtest_snapshot s[100];
 	long all = stress_count(20, (long)ARRAY_SIZE(s)), i;
@@ -282,8 +292,10 @@ Test(stress_rounds, work_is_right_through_pauses_snapshots_and_restores,
 	vmtest_init(&t, WORK);
 	vmtest_start(&t, "sum");
 	for (i = 0; i < all; i++) {
-		work_and_pause(&t);
-		change_horses(&t, s, i);
+		work(&t);
+		if (!live)
+			pause_vm(&t);
+		change_horses(&t, s, i, live);
 	}
 	vmtest_wait_end(&t);
 	cr_expect_eq(t.vm->end, VM_END_EXIT);
@@ -292,6 +304,18 @@ Test(stress_rounds, work_is_right_through_pauses_snapshots_and_restores,
 	vmtest_fini(&t);
 	while (i-- > 0)
 		vmtest_remove(&s[i]);
+}
+
+Test(stress_rounds, work_is_right_through_pauses_snapshots_and_restores,
+     .timeout = LONG_TIMEOUT)
+{
+	work_through(false);
+}
+
+Test(stress_rounds, work_is_right_through_snapshots_while_it_is_done,
+     .timeout = LONG_TIMEOUT)
+{
+	work_through(true);
 }
 
 /* --- states that are not what the digests say -------------------------------

@@ -161,8 +161,11 @@ static int open_file(const struct vmtest_snapshot *s, const char *name)
 	return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 }
 
+typedef int save_fn(struct vm *vm, const struct snapshot_files *files,
+		    const struct snapshot_options *opt, struct mote_err *err);
+
 static void save(struct vmtest *t, struct vmtest_snapshot *s, bool diff,
-		 bool kept)
+		 bool kept, save_fn *how)
 {
 	struct snapshot_options opt = {.diff = diff};
 	struct snapshot_files files;
@@ -175,8 +178,7 @@ static void save(struct vmtest *t, struct vmtest_snapshot *s, bool diff,
 	files.state_fd = open_file(s, file_names[1]);
 	files.memory_fd = open_file(s, file_names[2]);
 	cr_assert_geq(files.memory_fd, 0, "%s", strerror(errno));
-	cr_assert_eq(snapshot_save(t->vm, &files, &opt, &t->err), 0, "%s",
-		     t->err.msg);
+	cr_assert_eq(how(t->vm, &files, &opt, &t->err), 0, "%s", t->err.msg);
 	snapshot_saved(t->vm, kept);
 	vmtest_drain(t);
 	fd_close(files.manifest_fd);
@@ -186,12 +188,18 @@ static void save(struct vmtest *t, struct vmtest_snapshot *s, bool diff,
 
 void vmtest_save(struct vmtest *t, struct vmtest_snapshot *s)
 {
-	save(t, s, false, true);
+	save(t, s, false, true, snapshot_save);
 }
 
 void vmtest_save_diff(struct vmtest *t, struct vmtest_snapshot *s, bool kept)
 {
-	save(t, s, true, kept);
+	save(t, s, true, kept, snapshot_save);
+}
+
+void vmtest_save_live(struct vmtest *t, struct vmtest_snapshot *s, bool diff,
+		      bool kept)
+{
+	save(t, s, diff, kept, snapshot_save_live);
 }
 
 void vmtest_remove(struct vmtest_snapshot *s)

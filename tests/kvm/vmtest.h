@@ -68,6 +68,9 @@ struct vmtest_snapshot {
 void vmtest_save(struct vmtest *t, struct vmtest_snapshot *s);
 /* The same as a diff to the one before; kept: it is the next one's parent. */
 void vmtest_save_diff(struct vmtest *t, struct vmtest_snapshot *s, bool kept);
+/* The same of a machine that runs, and does so again. */
+void vmtest_save_live(struct vmtest *t, struct vmtest_snapshot *s, bool diff,
+		      bool kept);
 void vmtest_remove(struct vmtest_snapshot *s);
 
 /* Build *t (initialised, not built) from it; it has not run. */

@@ -378,6 +378,8 @@ static void do_block(struct device *dev, uint32_t call, uint64_t gpa)
 		}
 		c.ret = block_io(fd, call == HVT_BLOCK_WRITE, data, c.len,
 				 c.offset);
+		if (call == HVT_BLOCK_READ)
+			guest_written(dev->cfg.slots, c.data, c.len);
 	}
 	put(dev, call, gpa, &c, sizeof(c));
 }
@@ -430,6 +432,8 @@ static void do_net_read(struct device *dev, uint64_t gpa)
 			return;
 		}
 		n = read(fd, data, c.len);
+		if (n > 0)
+			guest_written(dev->cfg.slots, c.data, (uint64_t)n);
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
 			end_guest(dev, "net.%s: read: %s",
 				  h->mft.e[c.handle].name, strerror(errno));

@@ -157,7 +157,7 @@ static void merge(uint64_t *map, uint64_t at, const uint64_t *bits,
 }
 
 static int harvest_slot(struct dirty_tracker *t, int slot, uint64_t at,
-			uint64_t *bits, struct mote_err *err)
+			uint64_t *bits, uint64_t *also, struct mote_err *err)
 {
 	const struct memslot *m = &t->slots->slot[slot];
 	uint64_t pages = slot_pages(m);
@@ -174,11 +174,14 @@ static int harvest_slot(struct dirty_tracker *t, int slot, uint64_t at,
 		if (ret < 0)
 			return err_wrap(err, ret, "%s", s->name);
 		merge(t->map[class], at, bits, pages);
+		if (also)
+			merge(also, at, bits, pages);
 	}
 	return 0;
 }
 
-int dirty_harvest(struct dirty_tracker *t, struct mote_err *err)
+int dirty_harvest_into(struct dirty_tracker *t, uint64_t *also,
+		       struct mote_err *err)
 {
 	cleanup_free uint64_t *bits = NULL;
 	uint64_t at = 0;
@@ -192,12 +195,17 @@ int dirty_harvest(struct dirty_tracker *t, struct mote_err *err)
 
 		if (!t->slots->slot[i].ram.addr)
 			continue;
-		ret = harvest_slot(t, i, at, bits, err);
+		ret = harvest_slot(t, i, at, bits, also, err);
 		if (ret < 0)
 			return ret;
 		at += slot_pages(&t->slots->slot[i]);
 	}
 	return 0;
+}
+
+int dirty_harvest(struct dirty_tracker *t, struct mote_err *err)
+{
+	return dirty_harvest_into(t, NULL, err);
 }
 
 void dirty_reset(struct dirty_tracker *t)

@@ -71,6 +71,10 @@ int dirty_start(struct dirty_tracker *t, struct mote_err *err);
  */
 int dirty_harvest(struct dirty_tracker *t, struct mote_err *err);
 
+/* The same; also gets the bits of this call alone (t->pages of them). */
+int dirty_harvest_into(struct dirty_tracker *t, uint64_t *also,
+		       struct mote_err *err);
+
 /* STOP every source, also after a failure. */
 int dirty_stop(struct dirty_tracker *t, struct mote_err *err);
 

@@ -87,6 +87,15 @@ int guest_write_fd(struct memslot_table *t, uint64_t gpa, int fd, uint64_t off,
 	return fd_pread_full(fd, dst, len, off);
 }
 
+void guest_written(struct memslot_table *t, uint64_t gpa, uint64_t len)
+{
+	uint64_t off;
+	const struct memslot *s = find(t, gpa, len, &off);
+
+	if (s)
+		mark(s, off, len);
+}
+
 int guest_protect(struct memslot_table *t, uint64_t gpa, uint64_t len)
 {
 	uint64_t page = host_page_size(), off, skip;

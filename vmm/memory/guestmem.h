@@ -42,6 +42,12 @@ int guest_zero(struct memslot_table *t, uint64_t gpa, uint64_t len);
  */
 void *guest_map_write(struct memslot_table *t, uint64_t gpa, uint64_t len);
 
+/*
+ * It has been written there, by a caller beside whom a snapshot may be written
+ * meanwhile (a vCPU's thread): the mark from before may have been taken.
+ */
+void guest_written(struct memslot_table *t, uint64_t gpa, uint64_t len);
+
 /* The same to look at only. */
 const void *guest_map_read(const struct memslot_table *t, uint64_t gpa,
 			   uint64_t len);

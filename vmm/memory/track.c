@@ -148,17 +148,22 @@ int track_mark(struct track *t, uint64_t *bits, struct mote_err *err)
 	if (bits && t->mode == TRACK_NONE)
 		return err_set(err, EINVAL,
 			       "what changed since then was not tracked");
-	if (bits && t->mode == TRACK_FILE)
-		ret = track_diverged(t, bits, err);
-	if (ret < 0)
-		return ret;
-	if (!t->logging)
-		return start_log(t, err);
-	/* Also for nobody: the kernel's log begins anew here. */
-	ret = dirty_harvest(&t->log, err);
+	/*
+	 * The log first: what a guest that runs changes while the page map is
+	 * read is in the one if not in the other.  Also harvested for nobody:
+	 * the kernel's log begins anew here.
+	 */
+	ret = t->logging ? dirty_harvest(&t->log, err) : start_log(t, err);
 	if (ret == 0 && bits && t->mode == TRACK_LOG)
 		dirty_union(&t->log, bits);
+	if (ret == 0 && bits && t->mode == TRACK_FILE)
+		ret = track_diverged(t, bits, err);
 	return ret;
+}
+
+int track_again(struct track *t, uint64_t *bits, struct mote_err *err)
+{
+	return dirty_harvest_into(&t->log, bits, err);
 }
 
 void track_end(struct track *t, bool kept)

@@ -5,8 +5,8 @@
  *
  * Two ways.  RAM that is a private mapping of the reference's file needs
  * none of KVM: a page that left the file has changed (diverge.h).  From the
- * first save on the dirty log says it (dirty.h).  Threads: the VM thread,
- * vCPUs parked but for track_count.
+ * first save on the dirty log says it (dirty.h).  Threads: the VM thread;
+ * vCPUs parked but for track_count, track_mark and track_again.
  */
 #ifndef VMM_MEMORY_TRACK_H
 #define VMM_MEMORY_TRACK_H
@@ -67,6 +67,12 @@ int64_t track_count(struct track *t);
  * track_end then says whether it did.
  */
 int track_mark(struct track *t, uint64_t *bits, struct mote_err *err);
+
+/*
+ * After track_mark: the moment is now.  Add what changed since it, or since
+ * the last call.  Pages of bits are read only after this.
+ */
+int track_again(struct track *t, uint64_t *bits, struct mote_err *err);
 void track_end(struct track *t, bool kept);
 
 #endif

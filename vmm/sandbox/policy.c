@@ -174,7 +174,7 @@ static const struct policy_rule control_rules[] = {
 	{"pwritev", ANY, ALL, RARE,
 	 "snapshot/diff.c: the pages that changed"},
 	{"pread64", ANY, ALL, RARE,
-	 "memory/diverge.c: the page map; snapshot/chain.c: a parent's pages"},
+	 "memory/diverge.c: the page map; snapshot/*.c: a parent's pages, digests"},
 	{"ioctl", {{1, NULL, "PAGEMAP_SCAN"}}, ALL, RARE,
 	 "memory/diverge.c: which pages left the file they are mapped from"},
 	{"ftruncate", ANY, ALL, RARE,

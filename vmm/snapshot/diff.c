@@ -15,32 +15,57 @@
 #include "base/num.h"
 #include "memory/memslot.h"
 
-#define VERSION	 1
-#define PIECES	 256 /* runs of pages in one write */
-#define RUN_SIZE 17  /* bytes of one in the section */
+#define VERSION	 2
+#define PIECES	 256 /* stretches of memory in one write */
+#define RUN_SIZE 25  /* bytes of one in the section; version 1: 17 */
+#define RUN_OLD	 17
 
 /* --- save ------------------------------------------------------------------
  */
 
-/* The memory file as it grows, and its digests. */
-struct pack {
+/*
+ * The memory file as it grows.  A page gets its place when it is first written
+ * with anything but zeros, behind all others, and keeps it: what changed since
+ * is written over it.  A changed page without a place is zeros.
+ */
+struct diff_out {
+	const struct memslot_table *slots;
 	int fd;
-	uint64_t len;	  /* bytes given */
-	uint64_t written; /* ... and those of them that are in the file */
+	struct diff_run *run; /* places; the first known ones ascend */
+	uint64_t runs, room, known;
+	uint64_t pages;	  /* in the file */
+	uint64_t written; /* bytes, some of them more than once */
 	struct iovec piece[PIECES];
 	int pieces;
-	struct snap_hash hash; /* of the chunk that len is in */
-	struct snap_writer digests;
-	struct snap_writer runs;
-	uint64_t run_count;
+	uint64_t off, len; /* of the pieces, in the file */
 };
 
-static int flush(struct pack *p, struct mote_err *err)
+struct diff_out *diff_begin(const struct memslot_table *slots, int fd)
 {
-	int ret = fd_pwritev_full(p->fd, p->piece, p->pieces, p->written);
+	struct diff_out *d = calloc(1, sizeof(*d));
 
-	p->pieces = 0;
-	p->written = p->len;
+	if (d) {
+		d->slots = slots;
+		d->fd = fd;
+	}
+	return d;
+}
+
+void diff_end(struct diff_out *d)
+{
+	if (d)
+		free(d->run);
+	free(d);
+}
+
+static int flush(struct diff_out *d, struct mote_err *err)
+{
+	int ret = fd_pwritev_full(d->fd, d->piece, d->pieces, d->off);
+
+	d->pieces = 0;
+	d->written += d->len;
+	d->off += d->len;
+	d->len = 0;
 	if (ret < 0)
 		return err_set_class(err, -ret, ERR_CLASS_IO,
 				     "write of the memory file: %s",
@@ -48,120 +73,208 @@ static int flush(struct pack *p, struct mote_err *err)
 	return 0;
 }
 
-static void end_chunk(struct pack *p)
+/* len bytes of guest RAM go to off in the file. */
+static int put(struct diff_out *d, const uint8_t *from, uint64_t len,
+	       uint64_t off, struct mote_err *err)
 {
-	struct snap_digest d = snap_hash_end(&p->hash);
+	if (d->pieces == PIECES || off != d->off + d->len) {
+		int ret = flush(d, err);
 
-	snap_put_bytes(&p->digests, d.byte, sizeof(d.byte));
-	snap_hash_begin(&p->hash);
-}
-
-/* len bytes of guest RAM are next in the file. */
-static int add_bytes(struct pack *p, const uint8_t *from, uint64_t len,
-		     struct mote_err *err)
-{
-	int ret = p->pieces == PIECES ? flush(p, err) : 0;
-
-	if (ret < 0)
-		return ret;
-	p->piece[p->pieces++] =
+		if (ret < 0)
+			return ret;
+		d->off = off;
+	}
+	d->piece[d->pieces++] =
 		(struct iovec){.iov_base = (void *)from, .iov_len = len};
-	while (len > 0) {
-		uint64_t n = num_min(len, RAM_CHUNK - p->len % RAM_CHUNK);
-
-		snap_hash_add(&p->hash, from, n);
-		from += n;
-		len -= n;
-		p->len += n;
-		if (p->len % RAM_CHUNK == 0)
-			end_chunk(p);
-	}
+	d->len += len;
 	return 0;
 }
 
-static void add_run(struct pack *p, uint64_t first, uint64_t count,
-		    enum diff_kind kind)
+static int add_run(struct diff_out *d, uint64_t first, uint64_t count,
+		   struct mote_err *err)
 {
-	snap_put_u64(&p->runs, first);
-	snap_put_u64(&p->runs, count);
-	snap_put_u8(&p->runs, (uint8_t)kind);
-	p->run_count++;
-}
+	if (!d->run || d->runs == d->room) {
+		uint64_t room = d->room ? 2 * d->room : 64;
+		void *run = realloc(d->run, room * sizeof(*d->run));
 
-/* The changed pages of one slot, whose first has the number base. */
-static int pack_slot(struct pack *p, const struct memslot *s,
-		     const uint64_t *bits, uint64_t base, struct mote_err *err)
-{
-	const uint8_t *ram = s->ram.addr;
-	uint64_t page = host_page_size(), pages = s->ram.size / page;
-	uint64_t i = 0;
-
-	while ((i = bitmap_next(bits, base + i, base + pages) - base) < pages) {
-		bool zero = ram_is_zero(ram + i * page, page);
-		uint64_t end = i + 1;
-		int ret = 0;
-
-		while (end < pages && bitmap_test(bits, base + end) &&
-		       ram_is_zero(ram + end * page, page) == zero)
-			end++;
-		add_run(p, base + i, end - i, zero ? DIFF_ZEROS : DIFF_PAGES);
-		if (!zero)
-			ret = add_bytes(p, ram + i * page, (end - i) * page,
-					err);
-		if (ret < 0)
-			return ret;
-		i = end;
+		if (!run)
+			return err_set(err, ENOMEM, "runs of changed pages");
+		d->run = run;
+		d->room = room;
 	}
+	d->run[d->runs++] = (struct diff_run){
+		.first = first, .count = count, .at = d->pages};
+	d->pages += count;
 	return 0;
 }
 
-static int pack_all(struct pack *p, const struct memslot_table *slots,
-		    const uint64_t *bits, struct mote_err *err)
+/* The first of the known runs that ends behind page; or their number. */
+static uint64_t next_known(const struct diff_out *d, uint64_t page)
 {
-	uint64_t base = 0;
+	uint64_t low = 0, high = d->known;
 
-	for (int i = 0; i < MEMSLOT_MAX; i++) {
-		const struct memslot *s = &slots->slot[i];
-		int ret;
+	while (low < high) {
+		uint64_t mid = low + (high - low) / 2;
 
-		if (!s->ram.addr)
-			continue;
-		ret = pack_slot(p, s, bits, base, err);
-		if (ret < 0)
-			return ret;
-		base += s->ram.size / host_page_size();
+		if (d->run[mid].first + d->run[mid].count <= page)
+			low = mid + 1;
+		else
+			high = mid;
 	}
-	if (p->len % RAM_CHUNK)
-		end_chunk(p);
-	return flush(p, err);
+	return low;
 }
 
-int diff_save(const struct memslot_table *slots, const uint64_t *bits, int fd,
-	      struct snap_writer *w, struct snap_digest *digest,
-	      uint64_t *length, struct mote_err *err)
+/* How many of max pages from page on are set, and zeros like it or not. */
+static uint64_t alike(const uint64_t *bits, const uint8_t *ram, uint64_t page,
+		      uint64_t max, bool zero)
 {
-	cleanup_free struct pack *p = calloc(1, sizeof(*p));
+	uint64_t size = host_page_size(), n = 1;
+
+	while (n < max && bitmap_test(bits, page + n) &&
+	       ram_is_zero(ram + n * size, size) == zero)
+		n++;
+	return n;
+}
+
+/* Pages from page (which is set) on, at most max; how many in *n. */
+static int put_some(struct diff_out *d, const uint64_t *bits,
+		    const uint8_t *ram, uint64_t page, uint64_t max,
+		    uint64_t *n, struct mote_err *err)
+{
+	uint64_t size = host_page_size(), k = next_known(d, page);
+	const struct diff_run *r = k < d->known ? &d->run[k] : NULL;
+	uint64_t at = d->pages;
+	bool zero;
 	int ret;
 
-	if (!p)
-		return err_set(err, ENOMEM, "changed pages");
-	p->fd = fd;
-	snap_hash_begin(&p->hash);
-	ret = pack_all(p, slots, bits, err);
-	if (ret == 0 && (p->digests.error || p->runs.error))
-		ret = err_set(err, ENOMEM, "changed pages");
+	*n = 1;
+	if (r && r->first <= page) {
+		max = num_min(max, r->first + r->count - page);
+		while (*n < max && bitmap_test(bits, page + *n))
+			++*n;
+		at = r->at + page - r->first;
+		return put(d, ram, *n * size, at * size, err);
+	}
+	if (r)
+		max = num_min(max, r->first - page);
+	/* Asked once: the guest may write it right now. */
+	zero = ram_is_zero(ram, size);
+	*n = alike(bits, ram, page, max, zero);
+	if (zero)
+		return 0;
+	ret = add_run(d, page, *n, err);
+	return ret < 0 ? ret : put(d, ram, *n * size, at * size, err);
+}
+
+static int compare_runs(const void *a, const void *b)
+{
+	const struct diff_run *x = a, *y = b;
+
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* What was placed in this pass is known to the next. */
+static void learn(struct diff_out *d)
+{
+	uint64_t n = 0;
+
+	if (d->runs)
+		qsort(d->run, d->runs, sizeof(*d->run), compare_runs);
+	for (uint64_t i = 1; i < d->runs; i++) {
+		struct diff_run *last = &d->run[n];
+
+		if (d->run[i].first == last->first + last->count &&
+		    d->run[i].at == last->at + last->count)
+			last->count += d->run[i].count;
+		else
+			d->run[++n] = d->run[i];
+	}
+	d->runs = d->known = d->runs ? n + 1 : 0;
+}
+
+int diff_add(struct diff_out *d, const uint64_t *bits, struct mote_err *err)
+{
+	uint64_t total = memslot_total(d->slots) / host_page_size(), n;
+	int ret;
+
+	for (uint64_t i = 0; (i = bitmap_next(bits, i, total)) < total;
+	     i += n) {
+		uint64_t max;
+		const uint8_t *ram = memslot_page(d->slots, i, &max);
+
+		ret = put_some(d, bits, ram, i, max, &n, err);
+		if (ret < 0)
+			return ret;
+	}
+	ret = flush(d, err);
+	learn(d);
+	return ret;
+}
+
+uint64_t diff_written(const struct diff_out *d)
+{
+	return d->written;
+}
+
+static void put_run(struct snap_writer *w, const struct diff_run *r)
+{
+	snap_put_u64(w, r->first);
+	snap_put_u64(w, r->count);
+	snap_put_u8(w, (uint8_t)r->kind);
+	snap_put_u64(w, r->at);
+}
+
+/* All runs, with those of zeros; how many. */
+static uint64_t put_runs(const struct diff_out *d, const uint64_t *bits,
+			 struct snap_writer *w)
+{
+	uint64_t total = memslot_total(d->slots) / host_page_size(), n = 0;
+	struct diff_run r;
+
+	for (uint64_t i = 0; (i = bitmap_next(bits, i, total)) < total;
+	     i = r.first + r.count) {
+		uint64_t k = next_known(d, i), end = total;
+
+		if (k < d->known)
+			end = d->run[k].first;
+		r = (struct diff_run){
+			.first = i, .count = 1, .kind = DIFF_ZEROS};
+		if (end <= i)
+			r = d->run[k];
+		else
+			while (i + r.count < end &&
+			       bitmap_test(bits, i + r.count))
+				r.count++;
+		put_run(w, &r);
+		n++;
+	}
+	return n;
+}
+
+int diff_finish(const struct diff_out *d, const uint64_t *bits,
+		struct snap_writer *w, struct snap_digest *digest,
+		uint64_t *length, struct mote_err *err)
+{
+	struct snap_writer runs = {0}, digests = {0}; /* no header */
+	uint64_t count;
+	int ret;
+
+	*length = d->pages * host_page_size();
+	count = put_runs(d, bits, &runs);
+	ret = ram_digest_file(d->fd, 0, *length, &digests, err);
+	if (ret == 0 && (runs.error || digests.error))
+		ret = err_set(err, ENOMEM, "runs of changed pages");
 	if (ret == 0) {
 		snap_section_begin(w, DIFF_SECTION, 0, VERSION, SNAP_REQUIRED);
-		ram_put_regions(w, slots);
+		ram_put_regions(w, d->slots);
 		snap_put_u32(w, (uint32_t)host_page_size());
-		snap_put_u64(w, p->run_count);
-		snap_put_bytes(w, p->runs.buf, p->runs.len);
-		*digest = ram_put_digests(w, p->digests.buf, p->digests.len);
+		snap_put_u64(w, count);
+		snap_put_bytes(w, runs.buf, runs.len);
+		*digest = ram_put_digests(w, digests.buf, digests.len);
 		snap_section_end(w);
-		*length = p->len;
 	}
-	snap_writer_fini(&p->digests);
-	snap_writer_fini(&p->runs);
+	snap_writer_fini(&digests);
+	snap_writer_fini(&runs);
 	return ret;
 }
 
@@ -174,28 +287,36 @@ static int bad(struct mote_err *err, const char *what)
 			     "section " DIFF_SECTION ": %s", what);
 }
 
-/* Ascending, apart from each other, within total pages. */
+/*
+ * Ascending, apart from each other, within total pages; in the file within
+ * pages of it.
+ */
 static int load_runs(struct diff_index *di, struct snap_section *s,
-		     uint64_t total, struct mote_err *err)
+		     uint64_t total, uint64_t pages, struct mote_err *err)
 {
 	uint64_t next = 0;
 
 	for (uint64_t i = 0; i < di->runs; i++) {
 		struct diff_run *r = &di->run[i];
+		uint64_t at;
 		uint8_t kind;
 
 		r->first = snap_get_u64(s);
 		r->count = snap_get_u64(s);
 		kind = snap_get_u8(s);
+		at = s->version < 2 ? 0 : snap_get_u64(s);
 		if (s->error)
 			return 0; /* told when the section is closed */
 		if (kind >= DIFF_KINDS || r->count == 0 || r->first < next ||
 		    !num_within(r->first, r->count, total))
 			return bad(err, "a run of pages that can't be");
 		r->kind = (enum diff_kind)kind;
-		r->at = di->pages;
+		r->at = s->version < 2 ? di->pages : at;
 		if (r->kind == DIFF_PAGES)
 			di->pages += r->count;
+		if (r->kind == DIFF_PAGES &&
+		    !num_within(r->at, r->count, pages))
+			return bad(err, "a run that the memory file lacks");
 		next = r->first + r->count;
 	}
 	return 0;
@@ -204,7 +325,7 @@ static int load_runs(struct diff_index *di, struct snap_section *s,
 static int load(struct diff_index *di, struct ram_index *ri,
 		struct snap_section *s, uint64_t length, struct mote_err *err)
 {
-	uint64_t total = 0;
+	uint64_t total = 0, size = s->version < 2 ? RUN_OLD : RUN_SIZE;
 	int ret = ram_get_regions(ri, s, DIFF_SECTION, err);
 
 	if (ret < 0)
@@ -214,12 +335,12 @@ static int load(struct diff_index *di, struct ram_index *ri,
 	for (uint32_t i = 0; i < ri->regions; i++)
 		total += ri->region[i].size / host_page_size();
 	di->runs = snap_get_u64(s);
-	if (di->runs > total || di->runs > snap_left(s) / RUN_SIZE)
+	if (di->runs > total || di->runs > snap_left(s) / size)
 		return bad(err, "more runs than it can have");
 	di->run = calloc(di->runs + 1, sizeof(*di->run));
 	if (!di->run)
 		return err_set(err, ENOMEM, "runs of changed pages");
-	ret = load_runs(di, s, total, err);
+	ret = load_runs(di, s, total, length / host_page_size(), err);
 	if (ret == 0 && !s->error && di->pages * host_page_size() != length)
 		ret = bad(err, "its pages are not as many as the memory file "
 			       "has");

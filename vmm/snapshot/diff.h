@@ -2,11 +2,12 @@
 /*
  * diff.h - the pages that changed since a snapshot's parent.
  *
- * The memory file of a diff holds those pages one after the other; the
- * state's section "ram-diff" says which they are, as runs of page numbers
- * through all regions, and keeps a digest for each 2 MiB of the file.  A
- * page that became zeros is a run without bytes.  Threads: the VM thread,
- * vCPUs parked; what is read is hostile and checked before it is used.
+ * The memory file of a diff holds those pages, in the order in which they
+ * were first written; the state's section "ram-diff" says which they are and
+ * where, as runs of page numbers through all regions, and keeps a digest for
+ * each 2 MiB of the file.  A page that became zeros is a run without bytes.
+ * Threads: the VM thread; what is read is hostile and checked before it is
+ * used.
  */
 #ifndef VMM_SNAPSHOT_DIFF_H
 #define VMM_SNAPSHOT_DIFF_H
@@ -38,13 +39,27 @@ struct diff_index {
 };
 
 /*
- * Write the pages whose bit is set (numbered through the slots) to fd
- * (empty) and the section to w; *digest is that of the chunks' digests,
- * *length the file's.
+ * Writing one, to fd (empty, open for reading too).  NULL: no memory.  slots
+ * outlive it; diff_end frees it, at any time.
  */
-int diff_save(const struct memslot_table *slots, const uint64_t *bits, int fd,
-	      struct snap_writer *w, struct snap_digest *digest,
-	      uint64_t *length, struct mote_err *err);
+struct diff_out;
+struct diff_out *diff_begin(const struct memslot_table *slots, int fd);
+void diff_end(struct diff_out *d);
+
+/*
+ * Write the pages whose bit is set (numbered through the slots), again if need
+ * be.  The guest may run if what it writes meanwhile is added later.
+ */
+int diff_add(struct diff_out *d, const uint64_t *bits, struct mote_err *err);
+uint64_t diff_written(const struct diff_out *d); /* bytes so far */
+
+/*
+ * bits: all that were added.  Write the section to w; *digest is that of the
+ * chunks' digests, *length the file's.  RAM is not looked at any more.
+ */
+int diff_finish(const struct diff_out *d, const uint64_t *bits,
+		struct snap_writer *w, struct snap_digest *digest,
+		uint64_t *length, struct mote_err *err);
 
 /*
  * Read the section: the regions and digests into ri, the runs into di.

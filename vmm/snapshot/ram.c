@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/bitmap.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/num.h"
@@ -82,6 +83,15 @@ uint64_t ram_chunks(uint64_t size)
 	return (size + RAM_CHUNK - 1) / RAM_CHUNK;
 }
 
+/* The last pages may be holes. */
+static int set_size(int fd, uint64_t size, struct mote_err *err)
+{
+	if (ftruncate(fd, (off_t)size) == 0)
+		return 0;
+	return err_set_class(err, errno, ERR_CLASS_IO,
+			     "size of the memory file: %s", strerror(errno));
+}
+
 static int save_all(const struct memslot_table *slots, struct ram_file *f,
 		    uint8_t *digests, struct mote_err *err)
 {
@@ -99,11 +109,7 @@ static int save_all(const struct memslot_table *slots, struct ram_file *f,
 		off += s->ram.size;
 		chunk += ram_chunks(s->ram.size);
 	}
-	if (ftruncate(f->fd, (off_t)off) < 0)
-		return err_set_class(err, errno, ERR_CLASS_IO,
-				     "size of the memory file: %s",
-				     strerror(errno));
-	return 0;
+	return set_size(f->fd, off, err);
 }
 
 void ram_put_regions(struct snap_writer *w, const struct memslot_table *slots)
@@ -130,6 +136,28 @@ struct snap_digest ram_put_digests(struct snap_writer *w,
 	snap_put_u64(w, len / 16);
 	snap_put_bytes(w, digests, len);
 	return snap_digest(digests, len);
+}
+
+int ram_digest_file(int fd, uint64_t off, uint64_t size, struct snap_writer *w,
+		    struct mote_err *err)
+{
+	cleanup_free uint8_t *buf = malloc(RAM_CHUNK);
+
+	if (!buf)
+		return err_set(err, ENOMEM, "digests of the memory");
+	for (uint64_t at = 0; at < size; at += RAM_CHUNK) {
+		uint64_t len = num_min(RAM_CHUNK, size - at);
+		int ret = fd_pread_full(fd, buf, len, off + at);
+		struct snap_digest d;
+
+		if (ret < 0)
+			return err_set_class(err, -ret, ERR_CLASS_IO,
+					     "read of the memory file: %s",
+					     strerror(-ret));
+		d = snap_digest(buf, len);
+		snap_put_bytes(w, d.byte, sizeof(d.byte));
+	}
+	return 0;
 }
 
 /* Zeroed, for every chunk. */
@@ -167,6 +195,72 @@ int ram_save(const struct memslot_table *slots, int fd, struct snap_writer *w,
 	*written = f.written;
 	if (ret == 0)
 		put_section(slots, w, digests, chunks, digest);
+	return ret;
+}
+
+int ram_write_all(const struct memslot_table *slots, int fd, uint64_t *written,
+		  struct mote_err *err)
+{
+	struct ram_file f = {.fd = fd};
+	uint64_t off = 0;
+	int ret = 0;
+
+	for (int i = 0; i < MEMSLOT_MAX; i++) {
+		const struct map *ram = &slots->slot[i].ram;
+
+		for (uint64_t at = 0; ret == 0 && at < ram->size;
+		     at += RAM_CHUNK)
+			ret = write_chunk(&f, (char *)ram->addr + at, off + at,
+					  num_min(RAM_CHUNK, ram->size - at),
+					  host_page_size(), err);
+		off += ram->size;
+	}
+	*written += f.written;
+	return ret;
+}
+
+int ram_write_pages(const struct memslot_table *slots, const uint64_t *bits,
+		    int fd, uint64_t *written, struct mote_err *err)
+{
+	uint64_t page = host_page_size(), total = memslot_total(slots) / page;
+	uint64_t n;
+
+	for (uint64_t i = 0; (i = bitmap_next(bits, i, total)) < total;
+	     i += n) {
+		uint64_t max;
+		const void *from = memslot_page(slots, i, &max);
+		int ret;
+
+		for (n = 1; n < max && bitmap_test(bits, i + n);)
+			n++;
+		ret = fd_pwrite_full(fd, from, n * page, i * page);
+		if (ret < 0)
+			return err_set_class(err, -ret, ERR_CLASS_IO,
+					     "write of the memory file: %s",
+					     strerror(-ret));
+		*written += n * page;
+	}
+	return 0;
+}
+
+int ram_finish(const struct memslot_table *slots, int fd, struct snap_writer *w,
+	       struct snap_digest *digest, struct mote_err *err)
+{
+	struct snap_writer digests = {0}; /* no header */
+	uint64_t off = 0;
+	int ret = set_size(fd, memslot_total(slots), err);
+
+	for (int i = 0; ret == 0 && i < MEMSLOT_MAX; i++) {
+		uint64_t size = slots->slot[i].ram.size;
+
+		ret = ram_digest_file(fd, off, size, &digests, err);
+		off += size;
+	}
+	if (ret == 0 && digests.error)
+		ret = err_set(err, ENOMEM, "digests of the memory");
+	if (ret == 0)
+		put_section(slots, w, digests.buf, digests.len / 16, digest);
+	snap_writer_fini(&digests);
 	return ret;
 }
 

@@ -4,7 +4,8 @@
  *
  * The file is the RAM regions one after the other, page-aligned so that it
  * can be mapped; pages of zeros are holes.  Digests are kept for chunks of
- * 2 MiB, in the state's section "ram".  Threads: the VM thread, parked.
+ * 2 MiB, in the state's section "ram".  Threads: the VM thread, vCPUs parked
+ * unless it is said.
  */
 #ifndef VMM_SNAPSHOT_RAM_H
 #define VMM_SNAPSHOT_RAM_H
@@ -28,6 +29,19 @@ struct mote_err;
 int ram_save(const struct memslot_table *slots, int fd, struct snap_writer *w,
 	     struct snap_digest *digest, uint64_t *written,
 	     struct mote_err *err);
+
+/*
+ * The same in steps, while the guest runs: all pages that are not zeros, then,
+ * as often as wanted, those whose bit is set (numbered through the slots); when
+ * no page has changed since, the section.  It is made of what is in the file,
+ * which must be open for reading too; RAM may change again.  *written grows.
+ */
+int ram_write_all(const struct memslot_table *slots, int fd, uint64_t *written,
+		  struct mote_err *err);
+int ram_write_pages(const struct memslot_table *slots, const uint64_t *bits,
+		    int fd, uint64_t *written, struct mote_err *err);
+int ram_finish(const struct memslot_table *slots, int fd, struct snap_writer *w,
+	       struct snap_digest *digest, struct mote_err *err);
 
 /* The section, read: where the regions lie and the chunks' digests. */
 struct ram_index {
@@ -81,6 +95,9 @@ uint64_t ram_chunks(uint64_t size);
 
 /* The fields that both sections have, as docs/SNAPSHOT.md says. */
 void ram_put_regions(struct snap_writer *w, const struct memslot_table *slots);
+/* Digests of the chunks of size bytes at off, as they are in the file. */
+int ram_digest_file(int fd, uint64_t off, uint64_t size, struct snap_writer *w,
+		    struct mote_err *err);
 struct snap_digest ram_put_digests(struct snap_writer *w,
 				   const uint8_t *digests, size_t len);
 int ram_get_regions(struct ram_index *ri, struct snap_section *s,

@@ -3,7 +3,9 @@
  * snapshot.h - the order in which a machine is saved and loaded.
  *
  * Save: vCPUs parked, devices quiet; hash table and clocks of the VM, the
- * vCPUs, interrupt controllers, devices, console, RAM, then the manifest.
+ * vCPUs, interrupt controllers, devices, console, RAM, then the manifest.  Of
+ * a machine that runs (snapshot_save_live) RAM is written ahead of that, and
+ * digests, state file and manifest are made when it runs again.
  * Load: everything is read and checked first, then the machine is built by
  * the normal path, then state goes in by the same order.  A machine whose
  * load failed is destroyed; it never runs.
@@ -56,6 +58,16 @@ void snapshot_prepare(struct vm *vm);
  */
 int snapshot_save(struct vm *vm, const struct snapshot_files *files,
 		  const struct snapshot_options *opt, struct mote_err *err);
+
+/*
+ * The same of a machine that runs: its memory is written while it goes on;
+ * it stands still for its state and the pages that it changed last, and runs
+ * again when this returns.  memory_fd is open for reading too.  A machine
+ * that can't go on afterwards is left paused, and that is an error.
+ */
+int snapshot_save_live(struct vm *vm, const struct snapshot_files *files,
+		       const struct snapshot_options *opt,
+		       struct mote_err *err);
 
 /* kept: it is whole, and the reference of the next diff. */
 void snapshot_saved(struct vm *vm, bool kept);

@@ -243,3 +243,33 @@ Test(dirty, the_ninth_source_is_refused)
 	cr_expect_eq(dirty_add_source(&t, &src, &err), -ENOSPC);
 	cr_expect_neq(err.msg[0], 0);
 }
+
+Test(dirty, one_harvest_tells_what_is_new_to_it)
+{
+	uint64_t first[3] = {0}, second[3] = {0}, all[3] = {0};
+
+	cr_assert_eq(dirty_start(&t, NULL), 0);
+	cr_assert_eq(guest_write(&slots, 66 * page, "x", 1), 0);
+	cr_assert_eq(dirty_harvest_into(&t, first, NULL), 0);
+	cr_assert_eq(guest_write(&slots, GIB, "x", 1), 0);
+	cr_assert_eq(dirty_harvest_into(&t, second, NULL), 0);
+	cr_expect(bitmap_test(first, 66) && bitmap_count(first, 131) == 1);
+	cr_expect(bitmap_test(second, 67) && bitmap_count(second, 131) == 1);
+	dirty_union(&t, all);
+	cr_expect_eq(bitmap_count(all, 131), 2);
+}
+
+/* The mark is taken between the two, and what was copied is half of it. */
+Test(dirty, what_was_written_into_a_mapped_range_counts_again)
+{
+	uint64_t bits[3] = {0};
+
+	cr_assert_eq(dirty_start(&t, NULL), 0);
+	cr_assert_not_null(guest_map_write(&slots, 3 * page, page + 1));
+	cr_assert_eq(dirty_harvest(&t, NULL), 0);
+	guest_written(&slots, 3 * page, page + 1);
+	guest_written(&slots, 2 * GIB, page); /* no RAM: nothing */
+	cr_assert_eq(dirty_harvest_into(&t, bits, NULL), 0);
+	cr_expect(bitmap_test(bits, 3) && bitmap_test(bits, 4));
+	cr_expect_eq(bitmap_count(bits, 131), 2);
+}

@@ -33,6 +33,7 @@ static int open_in_dir(const char *name)
 	return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 }
 
+/* A machine that runs does so again. */
 static int save(struct vm *vm, struct mote_err *err)
 {
 	const struct snapshot_options opt = {.name = NULL};
@@ -47,7 +48,7 @@ static int save(struct vm *vm, struct mote_err *err)
 	cr_assert_eq(ftruncate(files.manifest_fd, 0), 0);
 	cr_assert_eq(ftruncate(files.state_fd, 0), 0);
 	cr_assert_eq(ftruncate(files.memory_fd, 0), 0);
-	ret = snapshot_save(vm, &files, &opt, err);
+	ret = snapshot_save_live(vm, &files, &opt, err);
 	if (ret == 0)
 		snapshot_saved(vm, true);
 	fd_close(files.manifest_fd);
@@ -135,6 +136,55 @@ Test(fake_snapshot, every_call_of_a_save_fails_once, .timeout = 60)
 		cr_expect_gt(strlen(err.msg), 8u, "call %u: %s", n, err.msg);
 		expect_live(&before, "after a save that failed");
 	}
+	fake_kvm_fail_nth(0, 0);
+	cr_expect_eq(save(f.vm, &f.err), 0, "%s", f.err.msg);
+	fakevm_fini(&f);
+}
+
+/*
+ * The log is switched on by the first and read by the others; where KVM lets
+ * go of it, a full one is written while the guest stands.
+ */
+Test(fake_snapshot, every_call_of_a_save_of_a_running_guest_fails_once,
+     .timeout = 60)
+{
+	unsigned int calls, without = 0;
+	struct live before;
+	struct fakevm f;
+
+	fakevm_init(&f, 2);
+	fakevm_start(&f, false);
+	calls = fake_kvm_calls();
+	cr_assert_eq(save(f.vm, &f.err), 0, "%s", f.err.msg);
+	calls = fake_kvm_calls() - calls;
+	cr_assert_gt(calls, 10u);
+	before = live_now();
+	for (unsigned int n = 1; n <= calls; n++) {
+		struct mote_err err = {0};
+		int ret;
+
+		/* As at the first time. */
+		cr_assert_eq(vm_pause(f.vm, &f.err), 0, "%s", f.err.msg);
+		track_fini(&f.vm->track);
+		track_init(&f.vm->track, &f.vm->slots);
+		cr_assert_eq(vm_resume(f.vm, &f.err), 0, "%s", f.err.msg);
+		fake_kvm_fail_nth(n, EIO);
+		ret = save(f.vm, &err);
+		cr_expect_eq(f.vm->state, VM_RUNNING, "call %u", n);
+		if (fake_kvm_failed() == KVM_CHECK_EXTENSION)
+			continue;
+		if (fake_kvm_failed() == KVM_SET_USER_MEMORY_REGION) {
+			cr_expect_eq(ret, 0, "call %u: %s", n, err.msg);
+			cr_expect_eq(f.vm->track.mode, TRACK_NONE);
+			without++;
+			continue;
+		}
+		cr_expect_eq(ret, -EIO, "call %u (0x%lx)", n,
+			     fake_kvm_failed());
+		cr_expect_gt(strlen(err.msg), 8u, "call %u: %s", n, err.msg);
+		expect_live(&before, "after a save that failed");
+	}
+	cr_expect_gt(without, 0u, "the log never failed to start");
 	fake_kvm_fail_nth(0, 0);
 	cr_expect_eq(save(f.vm, &f.err), 0, "%s", f.err.msg);
 	fakevm_fini(&f);
