@@ -266,7 +266,7 @@ int vm_vcpu_replug(struct vm *vm, uint32_t id, struct mote_err *err)
 	return 0;
 }
 
-int vm_rewind_begin(struct vm *vm, struct mote_err *err)
+int vm_rewind_begin(struct vm *vm, bool *crashed, struct mote_err *err)
 {
 	int ret = 0;
 
@@ -288,8 +288,9 @@ int vm_rewind_begin(struct vm *vm, struct mote_err *err)
 	if (ret < 0)
 		return ret;
 	chardev_flush(&vm->console, false);
+	*crashed = vm->end == VM_END_CRASH;
 	for (uint32_t i = 0; i < vm->vcpus; i++)
-		vcpu_rewind(vm->vcpu[i]);
+		*crashed |= vcpu_rewind(vm->vcpu[i]);
 	event_rewind(&vm->events);
 	return 0;
 }

@@ -142,10 +142,11 @@ int vm_resume(struct vm *vm, struct mote_err *err);
 /*
  * Around loading a snapshot into a machine that has run (vcpu_env.keep):
  * stop it wherever it is and forget its end; then what comes next is as
- * after its first load, paused.  -ESRCH: it was killed.  failed: it can't be
+ * after its first load, paused.  -ESRCH: it was killed.  *crashed: a vCPU
+ * could not go on, whether that was dispatched or not.  failed: it can't be
  * used any more but to be destroyed.
  */
-int vm_rewind_begin(struct vm *vm, struct mote_err *err);
+int vm_rewind_begin(struct vm *vm, bool *crashed, struct mote_err *err);
 void vm_rewind_end(struct vm *vm, const struct mote_err *failed);
 
 /* Other descriptors for the console: chardev_attach. */

@@ -19,6 +19,8 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/num.h"
+#include "snapshot/paged.h"
 #include "snapshot/snapshot.h"
 #include "vm.h"
 
@@ -119,28 +121,28 @@ static int write_failed(int code, struct mote_err *err)
 			     strerror(code));
 }
 
-/* Page by page what a restore from s would find; zeros stay holes. */
-static int copy_base(const struct snapshot *s, uint64_t pages, int fd,
+/* What a restore from s would find; pages of zeros stay holes. */
+static int copy_base(const struct snapshot *s, uint64_t size, int fd,
 		     struct mote_err *err)
 {
-	const struct snapshot *root = snapshot_root(s);
 	uint64_t page = host_page_size();
-	cleanup_free uint8_t *buf = malloc(page);
-	int ret = 0;
+	cleanup_free char *buf = malloc(PAGED_RUN);
+	int ret = buf ? 0 : err_set(err, ENOMEM, "fork");
 
-	if (!buf)
-		return err_set(err, ENOMEM, "fork");
-	for (uint64_t i = 0; ret >= 0 && i < pages; i++) {
-		ret = snapshot_diff_page(s, i, buf);
-		if (ret == 0)
-			ret = fd_pread_full(root->fds.memory_fd, buf, page,
-					    i * page);
-		if (ret >= 0 && !ram_is_zero(buf, page))
-			ret = fd_pwrite_full(fd, buf, page, i * page);
+	for (uint64_t off = 0, n; ret == 0 && off < size; off += n) {
+		n = num_min(PAGED_RUN, size - off);
+		ret = paged_fill((void *)s, off, n, buf, err);
+		for (uint64_t at = 0; ret == 0 && at < n; at += page) {
+			if (ram_is_zero(buf + at, page))
+				continue;
+			ret = fd_pwrite_full(fd, buf + at, page, off + at);
+			if (ret < 0)
+				write_failed(-ret, err);
+		}
 	}
-	if (ret >= 0 && ftruncate(fd, (off_t)(pages * page)) < 0)
-		ret = -errno;
-	return ret < 0 ? write_failed(-ret, err) : 0;
+	if (ret == 0 && ftruncate(fd, (off_t)size) < 0)
+		ret = write_failed(errno, err);
+	return ret;
 }
 
 /* Parked: put the pages that left the snapshot over it. */
@@ -174,7 +176,7 @@ int snapshot_fork_into(const struct snapshot_files *f, struct vm *vm,
 
 	snapshot_prepare(vm);
 	if (mapped)
-		ret = copy_base(from, track_pages(&vm->track), f->memory_fd,
+		ret = copy_base(from, memslot_total(&vm->slots), f->memory_fd,
 				err);
 	if (ret == 0 && running)
 		ret = vm_pause(vm, err);

@@ -7,10 +7,10 @@
 
 #include "base/bitmap.h"
 #include "base/err.h"
-#include "base/fd.h"
 #include "base/map.h"
 #include "base/num.h"
 #include "config/config.h"
+#include "snapshot/paged.h"
 #include "snapshot/snapshot.h"
 #include "vm.h"
 
@@ -114,18 +114,12 @@ static void leave_readonly(struct rewind *r)
 static int fetch(struct rewind *r, uint64_t i, struct mote_err *err)
 {
 	uint64_t page = host_page_size();
-	const struct snapshot *root = snapshot_root(r->from);
-	void *to = (char *)r->base.addr + i * page;
-	int ret = snapshot_diff_page(r->from, i, to);
+	int ret = paged_fill((void *)r->from, i * page, page,
+			     (char *)r->base.addr + i * page, err);
 
 	if (ret == 0)
-		ret = fd_pread_full(root->fds.memory_fd, to, page, i * page);
-	if (ret < 0)
-		return err_set_class(err, -ret, ERR_CLASS_IO,
-				     "read of the snapshot's memory: %s",
-				     strerror(-ret));
-	bitmap_set(r->have, i);
-	return 0;
+		bitmap_set(r->have, i);
+	return ret;
 }
 
 /* The end of the run of set bits that begins at i, within n pages. */
@@ -177,17 +171,18 @@ static int copy_back(struct rewind *r, uint64_t *pages, struct mote_err *err)
 
 int rewind_vm(struct rewind *r, uint64_t *pages, struct mote_err *err)
 {
-	enum snapshot_pass pass = r->vm->end == VM_END_CRASH
-					  ? SNAPSHOT_REWIND_WHOLE
-					  : SNAPSHOT_REWIND;
 	struct mote_err own = {0};
-	int ret = vm_rewind_begin(r->vm, err);
+	bool crashed;
+	int ret = vm_rewind_begin(r->vm, &crashed, err);
 
 	if (ret < 0)
 		return ret;
 	ret = copy_back(r, pages, &own);
 	if (ret == 0)
-		ret = snapshot_load_state(r->vm, r->from, pass, &own);
+		ret = snapshot_load_state(r->vm, r->from,
+					  crashed ? SNAPSHOT_REWIND_WHOLE
+						  : SNAPSHOT_REWIND,
+					  &own);
 	if (ret < 0)
 		err_wrap(&own, ret, "rewind");
 	vm_rewind_end(r->vm, ret < 0 ? &own : NULL);

@@ -143,12 +143,16 @@ void vcpu_unpark(struct vcpu *v)
 	pthread_mutex_unlock(&v->lock);
 }
 
-void vcpu_rewind(struct vcpu *v)
+bool vcpu_rewind(struct vcpu *v)
 {
+	bool crashed;
+
 	pthread_mutex_lock(&v->lock);
+	crashed = v->err.code != 0;
 	v->ended = v->nudged = false;
 	v->err.code = 0;
 	pthread_mutex_unlock(&v->lock);
+	return crashed;
 }
 
 void vcpu_set_plugged(struct vcpu *v, bool plugged)

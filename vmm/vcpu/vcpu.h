@@ -113,8 +113,11 @@ void vcpu_park_request(struct vcpu *v);
 void vcpu_park_wait(struct vcpu *v);
 void vcpu_unpark(struct vcpu *v);
 
-/* Parked only: the guest is not over; its state is about to be loaded. */
-void vcpu_rewind(struct vcpu *v);
+/*
+ * Parked only: the guest is not over; its state is about to be loaded.  True:
+ * it was over because it could not go on.
+ */
+bool vcpu_rewind(struct vcpu *v);
 
 /* Parked only: say whether it is in the machine or kept outside. */
 void vcpu_set_plugged(struct vcpu *v, bool plugged);

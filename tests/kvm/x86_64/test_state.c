@@ -564,3 +564,26 @@ Test(x86_state, ring_3_does_not_reach_its_tables, .timeout = 120)
 	cr_expect_not(poke_lives("poke=36864", &late), "the PML4");
 	cr_expect_not(poke_lives("poke=307200", &late), "the page table");
 }
+
+/* The vCPU has stopped for good, and nobody has taken its event yet. */
+Test(x86_state, a_crash_that_nobody_saw_is_rewound_whole, .timeout = 120)
+{
+	struct vmtest_snapshot s;
+	static struct vmtest t;
+	struct rewind *r;
+
+	vmtest_init(&t, "poke=4096");
+	vmtest_start(&t, "touch");
+	wait_ready(&t);
+	move_to_rewind(&t, "poke=4096", &s, &r);
+	start(&t);
+	while (!vcpu_ended(t.vm->vcpu[0], NULL))
+		usleep(1000);
+	cr_assert_eq(t.vm->state, VM_RUNNING);
+	cr_expect_eq(go_back(&t, r), LATE_ALL);
+	cr_assert_eq(t.vm->state, VM_PAUSED);
+	resume(&t);
+	vmtest_wait_end(&t);
+	cr_expect_eq(t.vm->end, VM_END_CRASH);
+	finish(&t, r, &s);
+}

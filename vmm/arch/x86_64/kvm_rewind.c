@@ -9,10 +9,10 @@
  *
  * A guest that is confined to ring 3 needs no more than its FPU and the TSC
  * beside them: it can't reach ring 0 (no IDT, no SYSCALL, no SYSENTER, no
- * descriptor table or page table that it can write), nor the local APIC, so
- * debug registers, XCR0, MSRs and APIC are as they were.  That is proved from
- * the state itself when it is noted.  Not so after a crash: a triple fault
- * resets a vCPU on some hosts and may leave traces in DR6.
+ * descriptor table or page table that it can write), nor the local APIC, and
+ * no counter runs, so debug registers, XCR0, MSRs and APIC are as they were.
+ * That is proved from the state itself when it is noted.  Not so after a crash:
+ * a triple fault resets a vCPU on some hosts and may leave traces in DR6.
  *
  * Sources: KVM API 4.x and 5 (kvm_run); Intel SDM vol. 3, 5 and 6.
  */
@@ -47,6 +47,14 @@
 #define LEVELS	   4
 #define TABLES_MAX 80
 
+#define APIC_DEFAULT UINT64_C(0xfee00000)
+#define EVNTSELS     8
+#define EVNTSEL_ON   (UINT64_C(1) << 22)
+
+#define MSR_EVNTSEL0	    0x186u
+#define MSR_FIXED_CTRL	    0x38du
+#define MSR_K7_EVNTSEL0	    0xc0010000u
+#define MSR_F15H_CTL	    0xc0010200u /* control, counter, and so on */
 #define MSR_SYSENTER_CS	    0x174u
 #define MSR_KVM_SYSTEM_TIME 0x12u
 #define MSR_KVM_TIME_NEW    0x4b564d01u
@@ -194,6 +202,26 @@ static uint64_t msr_of(const struct x86_image *m, uint32_t index)
 	return 0;
 }
 
+/* Intel's and AMD's counters of events; one that runs changes by itself. */
+static bool counts_events(const struct x86_image *m)
+{
+	for (uint32_t i = 0; i < m->msrs->nmsrs; i++) {
+		const struct kvm_msr_entry *e = &m->msrs->entries[i];
+		bool select =
+			(e->index >= MSR_EVNTSEL0 &&
+			 e->index < MSR_EVNTSEL0 + EVNTSELS) ||
+			(e->index >= MSR_K7_EVNTSEL0 &&
+			 e->index < MSR_K7_EVNTSEL0 + 4) ||
+			(e->index >= MSR_F15H_CTL &&
+			 e->index < MSR_F15H_CTL + 12 && e->index % 2 == 0);
+
+		if ((select && e->data & EVNTSEL_ON) ||
+		    (e->index == MSR_FIXED_CTRL && e->data))
+			return true;
+	}
+	return false;
+}
+
 static bool is_confined(const struct x86_image *m,
 			const struct memslot_table *slots)
 {
@@ -208,7 +236,8 @@ static bool is_confined(const struct x86_image *m,
 	    msr_of(m, MSR_KVM_SYSTEM_TIME) || m->events.exception.injected ||
 	    m->events.exception.pending || m->events.nmi.injected ||
 	    m->events.nmi.pending || m->events.interrupt.injected ||
-	    m->mp.mp_state != KVM_MP_STATE_RUNNABLE || !apic_is_idle(m))
+	    m->mp.mp_state != KVM_MP_STATE_RUNNABLE || !apic_is_idle(m) ||
+	    (s->apic_base & PTE_ADDR) != APIC_DEFAULT || counts_events(m))
 		return false;
 	if (!find_tables(&t, s->cr3 & PTE_ADDR, LEVELS) ||
 	    t.count == TABLES_MAX || s->gdt.limit > 4095 ||
