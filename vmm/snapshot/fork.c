@@ -44,10 +44,11 @@ static void close_files(struct snapshot_files *f)
 /* Can RAM itself become what the children map? */
 static bool can_freeze(const struct vm *vm)
 {
-	return vm->slots.shared && !vm->track.mapped;
+	return vm->slots.shared && !vm->track.mapped &&
+	       memslot_count(&vm->slots) == 1;
 }
 
-/* Replace the empty memory file by the machine's own RAM. */
+/* Replace the empty memory file by the machine's own RAM, which is paused. */
 static int freeze(struct vm *vm, struct snapshot_files *f, struct mote_err *err)
 {
 	int fd = memslot_freeze(&vm->slots, err);
@@ -62,21 +63,21 @@ static int freeze(struct vm *vm, struct snapshot_files *f, struct mote_err *err)
 	return 0;
 }
 
-/* Parked: the state and what has to be copied; *rebased as in snapshot.h. */
-static int save(struct vm *vm, struct snapshot_files *f,
-		const struct snapshot *from, bool *rebased,
-		struct mote_err *err)
+/* The state, and RAM as it is then. */
+static int save_frozen(struct vm *vm, struct snapshot_files *f,
+		       struct mote_err *err)
 {
-	struct snapshot_options opt = {.fork = true,
-				       .from = vm->track.mapped ? from : NULL};
-	int ret;
+	const struct snapshot_options opt = {.fork = true, .frozen = true};
+	bool running = vm->state == VM_RUNNING;
+	int ret = running ? vm_pause(vm, err) : 0;
 
-	opt.frozen = can_freeze(vm) && memslot_count(&vm->slots) == 1;
+	if (ret < 0)
+		return ret;
 	ret = snapshot_save(vm, f, &opt, err);
-	if (ret == 0 && opt.frozen) {
+	if (ret == 0)
 		ret = freeze(vm, f, err);
-		*rebased = ret == 0;
-	}
+	if (running && vm_resume(vm, ret < 0 ? NULL : err) < 0 && ret == 0)
+		ret = -EIO;
 	return ret;
 }
 
@@ -84,25 +85,22 @@ int snapshot_fork(struct snapshot *s, struct vm *vm,
 		  const struct snapshot *from, bool *rebased,
 		  struct mote_err *err)
 {
-	bool running = vm->state == VM_RUNNING;
+	const struct snapshot_options opt = {
+		.fork = true, .from = vm->track.mapped ? from : NULL};
 	struct snapshot *parent = NULL;
 	struct snapshot_files f;
 	int ret = make_files(&f, err);
 
-	*rebased = false;
+	*rebased = can_freeze(vm);
 	/* Before the pause: what needs none. */
 	snapshot_prepare(vm);
-	if (ret == 0 && from && vm->track.mapped)
+	if (ret == 0 && opt.from)
 		ret = snapshot_dup(from, &parent, err);
-	if (ret == 0 && running)
-		ret = vm_pause(vm, err);
-	if (ret == 0) {
-		ret = save(vm, &f, from, rebased, err);
-		if (running && vm_resume(vm, ret < 0 ? NULL : err) < 0 &&
-		    ret == 0)
-			ret = -EIO;
-	}
+	if (ret == 0)
+		ret = *rebased ? save_frozen(vm, &f, err)
+			       : snapshot_save_live(vm, &f, &opt, err);
 	if (ret < 0) {
+		*rebased = false;
 		close_files(&f);
 		if (parent)
 			snapshot_close(parent);

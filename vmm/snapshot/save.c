@@ -350,6 +350,15 @@ static int follow(struct job *j, struct mote_err *err)
 	return 0;
 }
 
+/*
+ * Is memory copied while the guest runs?  Children get what left the file
+ * that they map, which is known at once and is theirs alone to count.
+ */
+static bool follows(const struct job *j)
+{
+	return j->vm->track.logging && !j->opt->fork;
+}
+
 /* What must be of one moment; the guest stands still meanwhile. */
 static int save_moment(struct job *j, struct mote_err *err)
 {
@@ -359,9 +368,11 @@ static int save_moment(struct job *j, struct mote_err *err)
 
 	if (ret == 0)
 		ret = save_state(vm, &j->w, err);
+	if (ret == 0 && j->opt->fork)
+		ret = find_changed(vm, j->opt, &j->bits, err);
 	if (ret == 0)
-		ret = vm->track.logging ? again_memory(j, &pages, err)
-					: begin_memory(j, err);
+		ret = follows(j) ? again_memory(j, &pages, err)
+				 : begin_memory(j, err);
 	since = vm->snapshots.paused_at;
 	if (vm->state == VM_PAUSED && vm_resume(vm, ret < 0 ? NULL : err) < 0)
 		return ret < 0 ? ret : -EIO;
@@ -371,15 +382,16 @@ static int save_moment(struct job *j, struct mote_err *err)
 
 /*
  * Of a machine that runs, and does so again.  Where nobody tells what it
- * changes (KVM has no log) a full one is written while it stands.
+ * changes (KVM has no log) a full one is written while it stands; of a fork
+ * the pages too, but not their digests.
  */
 static int save_live(struct job *j, struct mote_err *err)
 {
-	int ret = find_changed(j->vm, j->opt, &j->bits, err);
+	int ret = j->opt->fork ? 0 : find_changed(j->vm, j->opt, &j->bits, err);
 
-	if (ret == 0 && j->vm->track.logging)
+	if (ret == 0 && follows(j))
 		ret = begin_memory(j, err);
-	if (ret == 0 && j->vm->track.logging)
+	if (ret == 0 && follows(j))
 		ret = follow(j, err);
 	if (ret == 0)
 		ret = save_moment(j, err);
