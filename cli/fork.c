@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -182,37 +183,77 @@ static int run_child(const struct request *r, unsigned int number)
 	return res.exit_code;
 }
 
-/* A launcher's process for each; the first code that is not 0. */
+static void hold_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, set, NULL);
+}
+
+/* Pass on that they shall end; they are their own judges of it. */
+static void tell_children(const pid_t *pid, long n, int sig)
+{
+	for (long i = 0; i < n; i++)
+		if (pid[i] > 0)
+			kill(pid[i], sig);
+}
+
+/* Until none is left; the first code that is not 0. */
+static int wait_for_children(pid_t *pid, long n, const sigset_t *set)
+{
+	int code = 0;
+
+	for (long left = n; left > 0;) {
+		int status, sig = sigwaitinfo(set, NULL);
+		pid_t gone;
+
+		if (sig > 0 && sig != SIGCHLD)
+			tell_children(pid, n, sig);
+		while ((gone = waitpid(-1, &status, WNOHANG)) > 0) {
+			for (long i = 0; i < n; i++)
+				if (pid[i] == gone)
+					pid[i] = 0;
+			left--;
+			if (code == 0)
+				code = WIFEXITED(status)
+					       ? WEXITSTATUS(status)
+					       : 128 + WTERMSIG(status);
+		}
+		if (gone < 0) /* nobody is left */
+			break;
+	}
+	return code;
+}
+
+/* A launcher's process for each, which does not outlive this one. */
 static int run_children(const struct request *r)
 {
-	int code = 0, status;
+	static pid_t pid[CHILDREN_MAX];
+	int failed = 0, code;
+	sigset_t set;
 	long made = 0;
 
 	if (r->n == 1)
 		return run_child(r, 1);
+	hold_signals(&set);
 	fflush(stdout);
-	for (; made < r->n; made++) {
-		pid_t pid = fork();
-
-		if (pid == 0)
+	for (; made < r->n && !failed; made++) {
+		pid[made] = fork();
+		if (pid[made] == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGTERM);
 			_exit(run_child(r, (unsigned int)made + 1));
-		if (pid < 0) {
-			code = fail(ERR_CLASS_OS, "fork: child %ld: %m",
-				    made + 1);
-			break;
 		}
+		if (pid[made] < 0)
+			failed = fail(ERR_CLASS_OS, "fork: child %ld: %m",
+				      made + 1);
 	}
-	/* Signals of the terminal reach the children too: they decide. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	while (made-- > 0) {
-		if (wait(&status) < 0)
-			break;
-		if (code == 0)
-			code = WIFEXITED(status) ? WEXITSTATUS(status)
-						 : 128 + WTERMSIG(status);
-	}
-	return code;
+	if (failed)
+		tell_children(pid, --made, SIGTERM);
+	code = wait_for_children(pid, made, &set);
+	return failed ? failed : code;
 }
 
 int cmd_fork(int argc, char **argv)

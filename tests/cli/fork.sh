@@ -72,6 +72,37 @@ check "one child has the terminal" 0 $?
 has "and talks there" "done at 300" "$tmp/child"
 wait $pid
 
+# --- who ends whom ----------------------------------------------------------------
+family() { pgrep -f "fork $tmp/ctl -n 3" | wc -l; }
+nobody() { [ "$(family)" = 0 ]; }
+for sig in TERM KILL; do
+	more="-- step_ms=10 until=100000"
+	parent $counter
+	"$mote" fork "$tmp/ctl" -n 3 2> "$tmp/ferr" &
+	forked=$!
+	all_there() { [ "$(family)" -ge 7 ]; } # itself, three launchers, three VMs
+	until_ok all_there
+	kill -$sig $forked
+	wait $forked
+	check "SIG$sig: it ends" "$([ $sig = TERM ] && echo 0 || echo 137)" $?
+	until_ok nobody
+	check "SIG$sig: and its children with it" 0 "$(family)"
+	check "SIG$sig: not its parent" "ok" "$(kill -0 $pid && echo ok)"
+	kill $pid
+	wait $pid
+done
+
+# --- requests that are none --------------------------------------------------------
+more="-- step_ms=10 until=100000"
+parent $counter
+perl -MIO::Socket::UNIX -e '
+	$s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 3;
+	syswrite($s, "{\"command\":\"fork\"}\n");
+	sysread($s, $_, 4096); print;' "$tmp/ctl" > "$tmp/ferr"
+has "a fork without files is refused" "fork: expected three files" "$tmp/ferr"
+kill $pid
+wait $pid
+
 # --- refusals ---------------------------------------------------------------------
 "$mote" fork "$tmp/none" 2> "$tmp/ferr"
 check "no such socket" 69 $?

@@ -84,6 +84,7 @@ struct snapshot {
 	struct snapshot *parent;   /* owned */
 	unsigned int depth;	   /* parents above it */
 	bool sealed;		   /* memory_fd is a verified copy */
+	bool host_ok;		   /* snapshot_host was asked */
 	/* Read by snapshot_read_state. */
 	uint8_t *state;
 	struct snap_reader reader;
