@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -142,6 +143,19 @@ static int listen_tcp(struct request *r, const char *address,
 	return 0;
 }
 
+static int listen_unix(struct request *r, const char *path,
+		       struct mote_err *err)
+{
+	int ret = listen_at("--listen", path, 0600, &r->fd, &r->path, err);
+
+	if (ret < 0)
+		return ret;
+	if (listen(r->fd, BACKLOG) < 0) /* that of a control socket is short */
+		return err_set(err, errno, "--listen: unix:%s: %s", path,
+			       strerror(errno));
+	return 0;
+}
+
 /* Is the environment variable that number? */
 static bool is_number(const char *name, long want)
 {
@@ -183,8 +197,7 @@ static int open_listen(struct request *r, struct mote_err *err)
 	if (!strncmp(r->listen, "tcp:", 4))
 		return listen_tcp(r, r->listen + 4, err);
 	if (!strncmp(r->listen, "unix:", 5) && r->listen[5])
-		return listen_at("--listen", r->listen + 5, 0600, &r->fd,
-				 &r->path, err);
+		return listen_unix(r, r->listen + 5, err);
 	return err_set_class(err, EINVAL, ERR_CLASS_USAGE,
 			     "--listen: %s: expected unix:PATH or "
 			     "tcp:ADDRESS:PORT",
@@ -203,13 +216,14 @@ static bool is_set(const struct mote_config *cfg, const char *key,
 
 /*
  * What "auto" means where many share the memory: it is verified once, here,
- * and the hot set is brought into pages that they can share.
+ * and the hot set is brought into pages that they can share.  One that is
+ * rewound has its own by the second connection.
  */
-static void clone_defaults(struct mote_config *cfg)
+static void clone_defaults(struct mote_config *cfg, bool rewind)
 {
 	if (is_set(cfg, "restore.verify", "auto"))
 		mote_config_set(cfg, "pool", "restore.verify=once", NULL);
-	if (is_set(cfg, "restore.hotset", "auto"))
+	if (!rewind && is_set(cfg, "restore.hotset", "auto"))
 		mote_config_set(cfg, "pool", "restore.hotset=shared-runs",
 				NULL);
 }
@@ -240,13 +254,24 @@ static int configure(struct request *r, int argc, char **argv)
 	if (!is_set(r->cfg, "console.type", "null"))
 		return fail(ERR_CLASS_DATA, "console.type: the connection is "
 					    "a clone's console: expected null");
-	clone_defaults(r->cfg);
+	clone_defaults(r->cfg, r->rewind);
 	if (is_set(r->cfg, "restore.verify", "once") &&
 	    mote_snapshot_seal(r->snap, &err) < 0)
 		return fail_err(&err);
 	if (mote_snapshot_may_clone(r->snap, r->cfg, &err) < 0)
 		return fail_err(&err);
 	return 0;
+}
+
+/* A clone in this process is a dozen of descriptors, outside it two. */
+static void allow_files(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
+		return;
+	lim.rlim_cur = lim.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &lim);
 }
 
 static void say(void *opaque, const char *line)
@@ -314,8 +339,10 @@ int cmd_pool(int argc, char **argv)
 		ret = fail(ERR_CLASS_USAGE, "pool: --max is below --size");
 	if (ret == 0)
 		ret = configure(&r, argc, argv);
-	if (ret == 0)
+	if (ret == 0) {
+		allow_files();
 		hold_signals();
+	}
 	if (ret == 0 && open_listen(&r, &err) < 0)
 		ret = fail_err(&err);
 	if (ret == 0)

@@ -21,8 +21,6 @@
 #include "launch/claim.h"
 #include "launch/launch.h"
 
-#define RETRY_MS 1000 /* after a clone that could not be made */
-
 enum clone_state { CLONE_NONE, CLONE_STARTING, CLONE_PARKED, CLONE_SERVING };
 
 struct clone {
@@ -41,7 +39,9 @@ struct pool {
 	int signals;
 	bool worked; /* a clone was ready once */
 	bool stopping;
-	uint64_t retry_ns; /* no new clone before */
+	uint64_t retry_ns; /* no new clone, no connection before; 0: none failed
+			    */
+	bool late;	   /* it is before */
 };
 
 static unsigned int count(const struct pool *p, enum clone_state state)
@@ -57,6 +57,24 @@ static void say(const struct pool *p, const char *line)
 {
 	if (p->opt->say)
 		p->opt->say(p->opt->opaque, line);
+}
+
+static void wait_a_while(struct pool *p)
+{
+	p->retry_ns = timeline_now() + POOL_RETRY_MS * 1000000ull;
+	p->late = true;
+}
+
+/* The host has no more of something: ask again later, and say it once. */
+static void back_off(struct pool *p, const char *what, int err)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "%s: %s; going on with what there is",
+		 what, strerror(err));
+	if (p->retry_ns == 0)
+		say(p, line);
+	wait_a_while(p);
 }
 
 /* --- one clone -------------------------------------------------------------
@@ -101,22 +119,27 @@ launch_clone(struct pool *p, int sock, int why)
 	_exit(res.exit_code);
 }
 
-static void start_clone(struct pool *p)
+static bool start_clone(struct pool *p)
 {
 	struct clone *c = p->clone;
 	int pair[2], why[2];
 
 	while (c->state != CLONE_NONE)
 		c++;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+		back_off(p, "no further clone: socketpair", errno);
+		return false;
+	}
 	if (pipe2(why, O_CLOEXEC) < 0) {
+		back_off(p, "no further clone: pipe", errno);
 		fd_close(pair[0]);
 		fd_close(pair[1]);
-		return;
+		return false;
 	}
 	p->number++;
 	c->pid = fork();
+	if (c->pid < 0)
+		back_off(p, "no further clone: fork", errno);
 	if (c->pid == 0) {
 		fd_close(pair[0]);
 		fd_close(why[0]);
@@ -129,26 +152,28 @@ static void start_clone(struct pool *p)
 	if (c->pid > 0) {
 		c->state = CLONE_STARTING;
 		p->res->clones++;
-		return;
+		return true;
 	}
 	fd_clear(&c->sock);
 	fd_clear(&c->why);
-	p->retry_ns = timeline_now() + RETRY_MS * 1000000ull;
-	say(p, "fork: no further clone for the moment");
+	return false;
 }
 
-static void refill(struct pool *p)
+static int refill(struct pool *p, struct mote_err *err)
 {
 	unsigned int ready = count(p, CLONE_STARTING) + count(p, CLONE_PARKED);
 	unsigned int alive = ready + count(p, CLONE_SERVING);
 
-	if (p->stopping || timeline_now() < p->retry_ns)
-		return;
+	if (p->stopping || p->late)
+		return 0;
 	/* One that is rewound comes back: those that serve count too. */
 	for (; (p->opt->rewind ? alive : ready) < p->opt->size &&
-	       alive < p->opt->max;
+	       alive < p->opt->max && start_clone(p);
 	     ready++, alive++)
-		start_clone(p);
+		;
+	if (alive == 0)
+		return err_set(err, errno, "no clone: %s", strerror(errno));
+	return 0;
 }
 
 /* Its launcher has ended; what it had to say is the pool's to tell. */
@@ -172,7 +197,7 @@ static int bury(struct pool *p, struct clone *c, struct mote_err *err)
 	if (told)
 		say(p, why.msg);
 	if (was == CLONE_STARTING)
-		p->retry_ns = timeline_now() + RETRY_MS * 1000000ull;
+		wait_a_while(p);
 	return 0;
 }
 
@@ -215,8 +240,12 @@ static void serve(struct pool *p)
 		c++;
 	fd = accept4(p->opt->listen_fd, NULL, NULL,
 		     SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != ECONNABORTED)
+			back_off(p, "no further connection: accept", errno);
 		return;
+	}
+	p->retry_ns = 0;
 	if (fd_send_msg(c->sock, &byte, 1, &fd, 1) == 0) {
 		c->state = CLONE_SERVING;
 		p->res->served++;
@@ -243,8 +272,8 @@ static void read_signals(struct pool *p)
 
 static int turn(struct pool *p, struct mote_err *err)
 {
-	bool room = !p->stopping && count(p, CLONE_PARKED) > 0;
-	int n = 0, timeout = -1;
+	bool room = !p->stopping && !p->late && count(p, CLONE_PARKED) > 0;
+	int n = 0;
 
 	p->fds[n++] = (struct pollfd){.fd = p->signals, .events = POLLIN};
 	/* Who finds no clone waits in the backlog. */
@@ -255,9 +284,8 @@ static int turn(struct pool *p, struct mote_err *err)
 		    (p->opt->rewind && p->clone[i].state == CLONE_SERVING))
 			p->fds[n++] = (struct pollfd){.fd = p->clone[i].sock,
 						      .events = POLLIN};
-	if (p->retry_ns > timeline_now())
-		timeout = RETRY_MS;
-	if (poll(p->fds, (nfds_t)n, timeout) < 0 && errno != EINTR)
+	if (poll(p->fds, (nfds_t)n, p->late ? POOL_RETRY_MS : -1) < 0 &&
+	    errno != EINTR)
 		return err_set(err, errno, "poll: %s", strerror(errno));
 	for (int k = 2; k < n; k++)
 		for (unsigned int i = 0; p->fds[k].revents && i < p->opt->max;
@@ -294,8 +322,10 @@ static int serve_all(struct pool *p, struct mote_err *err)
 	int ret = 0;
 
 	do {
-		refill(p);
-		ret = turn(p, err);
+		p->late = timeline_now() < p->retry_ns;
+		ret = refill(p, err);
+		if (ret == 0)
+			ret = turn(p, err);
 		if (ret == 0)
 			ret = reap(p, err);
 	} while (ret == 0 &&

@@ -12,6 +12,8 @@
 
 #include "mote.h"
 
+#define POOL_RETRY_MS 1000 /* after the host had no more of something */
+
 struct pool_options {
 	/* Of all clones; "%i" in a value is the clone's number. */
 	const struct mote_config *cfg;

@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/timeline.h"
 #include "launch/launch.h"
 #include "launch/pool.h"
 #include "launch/session.h"
@@ -35,6 +36,7 @@ struct here {
 	struct place *place;
 	struct pollfd *fds;
 	unsigned int serving;
+	uint64_t retry_ns; /* no connection is taken before */
 	int signals;
 	bool stopping;
 };
@@ -48,6 +50,14 @@ static void leave(struct here *h, struct place *p)
 	h->serving--;
 }
 
+/* The host has no more of something: ask again later, and say it once. */
+static void back_off(struct here *h, const struct mote_err *err)
+{
+	if (h->retry_ns == 0)
+		h->opt->say(h->opt->opaque, err->msg);
+	h->retry_ns = timeline_now() + POOL_RETRY_MS * 1000000ull;
+}
+
 static void serve(struct here *h)
 {
 	struct place *p = h->place;
@@ -56,15 +66,22 @@ static void serve(struct here *h)
 	int fd = accept4(h->opt->listen_fd, NULL, NULL,
 			 SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EAGAIN || errno == ECONNABORTED)
+			return;
+		err_set(&err, errno, "no further connection: accept: %s",
+			strerror(errno));
+		back_off(h, &err);
 		return;
+	}
 	while (p->session.client >= 0)
 		p++;
 	if (mote_pool_claim(h->pool, &vm, &err) < 0) {
-		h->opt->say(h->opt->opaque, err.msg);
+		back_off(h, &err);
 		fd_close(fd);
 		return;
 	}
+	h->retry_ns = 0;
 	if (session_begin(&p->session, vm, fd, &err) < 0) {
 		h->opt->say(h->opt->opaque, err.msg);
 		mote_vm_destroy(vm);
@@ -119,8 +136,9 @@ static void read_signals(struct here *h)
 
 static int turn(struct here *h, struct mote_err *err)
 {
-	bool room = h->serving < h->opt->max;
-	int n = 0, timeout = -1;
+	bool late = h->retry_ns > timeline_now();
+	bool room = !late && h->serving < h->opt->max;
+	int n = 0, timeout = late ? POOL_RETRY_MS : -1;
 
 	h->fds[n++] = (struct pollfd){.fd = h->signals, .events = POLLIN};
 	h->fds[n++] = (struct pollfd){.fd = room ? h->opt->listen_fd : -1,

@@ -128,6 +128,36 @@ gone() { [ "$(processes)" = 0 ]; }
 until_ok gone
 check "a pool that was killed leaves nobody behind" 0 "$(processes)"
 
+# --- too few descriptors ----------------------------------------------------------
+for how in "" --in-process; do
+	limit=40
+	[ -z "$how" ] || limit=100
+	(
+		ulimit -n $limit
+		exec timeout -k 5 120 "$mote" pool "$tmp/ready" $how --size 2 --max 64 \
+			--listen "unix:$tmp/s" 2> "$tmp/log"
+	) &
+	pid=$!
+	until_ok "$requests" "unix:$tmp/s" 1
+	# More than it has descriptors for, at the same time, and they stay.
+	timeout 20 perl -MIO::Socket::UNIX -e '
+		for (1 .. 60) {
+			$s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or last;
+			push @s, $s;
+		}
+		sleep 2;' "$tmp/s"
+	has "descriptors run out${how:+ ($how)}: it is said" "Too many open files" "$tmp/log"
+	check "and not again and again${how:+ ($how)}" 1 $(($(grep -c "Too many" "$tmp/log") < 6))
+	main=$(pgrep -o -f "^$mote pool $tmp/ready")
+	cpu=$(awk '{ print $14 + $15 }' "/proc/$main/task/$main/stat")
+	# Of its main thread: 60 clones may well be busy.
+	check "it does not spin${how:+ ($how)}" 1 $((cpu < 100))
+	until_ok "$requests" "unix:$tmp/s" 1
+	"$requests" "unix:$tmp/s" 8 > "$tmp/out" 2>&1
+	check "and serves when they have gone${how:+ ($how)}" 0 $?
+	end_pool "SIGTERM ends it${how:+ ($how)}"
+done
+
 # --- a socket of the service manager ----------------------------------------------
 perl -MIO::Socket::INET -e '
 	$s = IO::Socket::INET->new(Listen => 5, LocalAddr => "127.0.0.1", LocalPort => $ARGV[0], ReuseAddr => 1) or exit 3;
