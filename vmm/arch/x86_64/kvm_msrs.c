@@ -70,17 +70,18 @@ int msr_get(struct arch_vcpu *v, uint32_t index, uint64_t *value,
 	return ret < 0 ? ret : 0;
 }
 
+static const struct {
+	uint32_t first, last;
+} mtrr[] = {{0x200, 0x20f},
+	    {0x250, 0x250},
+	    {0x258, 0x259},
+	    {0x268, 0x26f},
+	    {0x2ff, 0x2ff}};
+
 /* What a guest can write, and KVM keeps and leaves out of its list. */
 static int add_unlisted(struct arch_vcpu *v, struct msr_list *list,
 			struct mote_err *err)
 {
-	static const struct {
-		uint32_t first, last;
-	} mtrr[] = {{0x200, 0x20f},
-		    {0x250, 0x250},
-		    {0x258, 0x259},
-		    {0x268, 0x26f},
-		    {0x2ff, 0x2ff}};
 	uint64_t cap, banks;
 	int ret = msr_get(v, MCG_CAP, &cap, err);
 
@@ -214,6 +215,20 @@ static bool hold(struct arch_vcpu *v, const struct kvm_msr_entry *e)
 	return true;
 }
 
+/*
+ * What is as in a vCPU that has not run need not be set: of the some 200
+ * these are most, and nearly always so (SDM vol. 3, table 10-1: memory types
+ * off; KVM makes the banks empty).
+ */
+static bool is_reset(const struct kvm_msr_entry *e)
+{
+	bool zero = e->index >= MC0_CTL && e->index < MC0_CTL + 4 * BANKS_MAX;
+
+	for (size_t i = 0; i < ARRAY_SIZE(mtrr) && !zero; i++)
+		zero = e->index >= mtrr[i].first && e->index <= mtrr[i].last;
+	return zero && e->data == 0;
+}
+
 int load_msrs(struct arch_vcpu *v, struct snap_section *r, struct mote_err *err)
 {
 	cleanup_free struct msr_values *m = calloc(1, sizeof(*m));
@@ -228,7 +243,7 @@ int load_msrs(struct arch_vcpu *v, struct snap_section *r, struct mote_err *err)
 
 		e->index = snap_get_u32(r);
 		e->data = snap_get_u64(r);
-		if (!hold(v, e))
+		if (!hold(v, e) && !is_reset(e))
 			m->head.nmsrs++;
 	}
 	return r->error ? 0 : msrs_set(v, &m->head, err);
