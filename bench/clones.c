@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stddef.h>
@@ -182,26 +184,55 @@ static bool mote_alive(const struct saved *s, struct density *d)
 	return n == CLONES || failed("clone", &err);
 }
 
+struct floor_thread {
+	struct floor_vm vm;
+	pthread_t thread;
+	sem_t ran, end;
+	int bad;
+};
+
+static void *floor_thread(void *opaque)
+{
+	struct floor_thread *t = opaque;
+
+	t->bad = floor_vm_run(&t->vm);
+	sem_post(&t->ran);
+	while (sem_wait(&t->end) < 0)
+		;
+	return NULL;
+}
+
+/* Machines that are alive beside each other have a thread each to run in. */
 static bool floor_alive(int file, struct density *d)
 {
-	static struct floor_vm vm[CLONES];
+	static struct floor_thread floor[CLONES];
 	static double us[CLONES];
 	int n = 0;
 
 	density_begin(d);
 	for (; n < CLONES; n++) {
-		struct floor_vm *f = &vm[n];
+		struct floor_thread *t = &floor[n];
+		struct floor_vm *f = &t->vm;
 		uint64_t start = now_ns();
 
+		sem_init(&t->ran, 0, 0);
+		sem_init(&t->end, 0, 0);
 		f->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 		if (floor_vm_shell(f, SAVED_RAM, file) || floor_regs(f->vcpu) ||
-		    floor_vm_run(f))
+		    pthread_create(&t->thread, NULL, floor_thread, t))
+			break;
+		while (sem_wait(&t->ran) < 0)
+			;
+		if (t->bad)
 			break;
 		us[n] = (double)(now_ns() - start) / 1e3;
 	}
 	density_end(d, us);
-	for (int i = 0; i < n; i++)
-		floor_vm_close(&vm[i]);
+	for (int i = 0; i < n; i++) {
+		sem_post(&floor[i].end);
+		pthread_join(floor[i].thread, NULL);
+		floor_vm_close(&floor[i].vm);
+	}
 	return n == CLONES;
 }
 

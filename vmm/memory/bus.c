@@ -12,34 +12,36 @@ int bus_add(struct bus *bus, enum bus_space space, uint64_t base, uint64_t size,
 	    const struct bus_handler *handler, struct mote_err *err)
 {
 	uint64_t end;
-	int n = bus->count[space];
 
 	if (size == 0 || !num_add(base, size, &end))
 		return err_set(err, EINVAL, "bad bus range: 0x%" PRIx64, base);
-	for (int i = 0; i < n; i++) {
-		const struct bus_region *r = &bus->region[space][i];
+	for (int i = 0; i < bus->count; i++) {
+		const struct bus_region *r = &bus->region[i];
 
-		if (base < r->base + r->size && r->base < end)
+		if (r->space == space && base < r->base + r->size &&
+		    r->base < end)
 			return err_set(err, EEXIST,
 				       "bus address 0x%" PRIx64 " is taken",
 				       base);
 	}
-	if (n == BUS_REGIONS_MAX)
+	if (bus->count == BUS_REGIONS_MAX)
 		return err_set(err, ENOSPC, "all %d bus regions used",
 			       BUS_REGIONS_MAX);
-	bus->region[space][n] = (struct bus_region){
-		.base = base, .size = size, .handler = *handler};
-	bus->count[space] = n + 1;
+	bus->region[bus->count++] = (struct bus_region){.space = space,
+							.base = base,
+							.size = size,
+							.handler = *handler};
 	return 0;
 }
 
 static const struct bus_region *
 find(const struct bus *bus, enum bus_space space, uint64_t addr, uint64_t len)
 {
-	for (int i = 0; i < bus->count[space]; i++) {
-		const struct bus_region *r = &bus->region[space][i];
+	for (int i = 0; i < bus->count; i++) {
+		const struct bus_region *r = &bus->region[i];
 
-		if (addr >= r->base && num_within(addr - r->base, len, r->size))
+		if (r->space == space && addr >= r->base &&
+		    num_within(addr - r->base, len, r->size))
 			return r;
 	}
 	return NULL;

@@ -38,13 +38,14 @@ struct bus_handler {
 };
 
 struct bus_region {
+	enum bus_space space;
 	uint64_t base, size;
 	struct bus_handler handler;
 };
 
 struct bus {
-	struct bus_region region[BUS_SPACES][BUS_REGIONS_MAX];
-	int count[BUS_SPACES];
+	struct bus_region region[BUS_REGIONS_MAX]; /* of all spaces */
+	int count;
 };
 
 /* -EEXIST when it overlaps, -EINVAL when empty or wrapping, -ENOSPC. */

@@ -231,20 +231,23 @@ static bool is_reset(const struct kvm_msr_entry *e)
 
 int load_msrs(struct arch_vcpu *v, struct snap_section *r, struct mote_err *err)
 {
-	cleanup_free struct msr_values *m = calloc(1, sizeof(*m));
+	cleanup_free struct kvm_msrs *m = NULL;
 	uint32_t n = snap_get_u32(r);
 
-	if (!m)
-		return err_set(err, ENOMEM, "MSR list");
 	if (n > MSR_MAX)
 		r->error = -EBADMSG;
+	if (r->error)
+		return 0;
+	m = calloc(1, sizeof(*m) + (n + 1) * sizeof(m->entries[0]));
+	if (!m)
+		return err_set(err, ENOMEM, "MSR list");
 	for (uint32_t i = 0; !r->error && i < n; i++) {
-		struct kvm_msr_entry *e = &m->entry[m->head.nmsrs];
+		struct kvm_msr_entry *e = &m->entries[m->nmsrs];
 
 		e->index = snap_get_u32(r);
 		e->data = snap_get_u64(r);
 		if (!hold(v, e) && !is_reset(e))
-			m->head.nmsrs++;
+			m->nmsrs++;
 	}
-	return r->error ? 0 : msrs_set(v, &m->head, err);
+	return r->error ? 0 : msrs_set(v, m, err);
 }

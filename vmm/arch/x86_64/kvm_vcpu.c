@@ -50,6 +50,7 @@ const unsigned int arch_config_bit = CONFIG_ARCH_X86_64;
 
 static int read_cpuid(struct arch_vm *a, struct mote_err *err)
 {
+	struct kvm_cpuid2 *fits;
 	int ret;
 
 	/* KVM fills in what it has; zeroes beyond would be pages for nothing */
@@ -62,6 +63,9 @@ static int read_cpuid(struct arch_vm *a, struct mote_err *err)
 	if (ret < 0)
 		return err_set(err, -ret, "KVM_GET_SUPPORTED_CPUID: %s",
 			       strerror(-ret));
+	fits = realloc(a->cpuid,
+		       sizeof(*fits) + a->cpuid->nent * sizeof(fits->entries[0]));
+	a->cpuid = fits ? fits : a->cpuid;
 	return 0;
 }
 
