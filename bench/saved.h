@@ -29,6 +29,13 @@ void saved_drop(struct saved *s);
 bool saved_restore(const struct saved *s, bool rewind, struct mote_vm **vm,
 		   struct mote_err *err);
 
+/*
+ * Restore it and run it to its end.  Microseconds from the beginning, each
+ * where not NULL: to the guest's first exit; to its end; to the machine
+ * destroyed, as one that can't be rewound has to be.
+ */
+bool saved_run(const struct saved *s, double *first, double *end, double *gone);
+
 /* Three files of a snapshot in dir; closed by the caller. */
 bool saved_files(const char *dir, struct mote_snapshot_files *f);
 void saved_close(const struct mote_snapshot_files *f);
