@@ -308,7 +308,7 @@ $(B)/bench-kit: bench/kit.c bench/kit_data.S $(BENCH_SRC) $(BENCH_HDR) $(B)/obj/
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wa,-I$(B)/bench/kit,-I$(B) $(STATIC) $(BENCH_LD) $(LDPATH) -o $@ $(filter %.c %.S %.o %.a,$^) $(LIBS)
 	$(Q)$(STRIP) $@
 
-$(B)/bench/bench: bench/bench.c bench/counts.c bench/trace.c $(BENCH_SRC) $(BENCH_HDR) $(B)/libmote-int.a
+$(B)/bench/bench: bench/bench.c bench/counts.c bench/trace.c bench/peer_restore.c $(BENCH_SRC) $(BENCH_HDR) $(B)/libmote-int.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -no-pie $(BENCH_LD) $(LDPATH) -o $@ $(filter %.c %.a,$^) -lseccomp $(LIBS)

@@ -4,7 +4,7 @@
  *
  *   bench [--plot] [BUILD-DIR [RUNS]]  measures, prints a table, writes
  *                                      bench.json (and two pictures)
- *   bench --snapshots [...]            only what restore.c and clones.c measure
+ *   bench --snapshots [...]            only restore.c, clones.c, peer_restore.c
  *   bench --counts PROGRAM...          prints the system calls of one run
  *
  * Run from the top of the tree.  What is measured how stands beside it:
@@ -110,6 +110,7 @@ static int bench_all(const char *build, int runs, bool with_plot)
 		bench_inproc(&place, runs);
 		bench_restore(&place, runs);
 		bench_clones(&place, runs);
+		bench_restore_peers(&place, RUNS_MIN);
 		bench_memory(&place);
 		bench_counts(&place);
 		bench_peers(&place, RUNS_MIN);
@@ -133,6 +134,7 @@ static int bench_snapshots(const char *build, int runs)
 	sched_setscheduler(0, SCHED_RR, &rr);
 	bench_restore(&place, runs);
 	bench_clones(&place, runs);
+	bench_restore_peers(&place, RUNS_MIN);
 	print_table();
 	return 0;
 }

@@ -83,6 +83,24 @@ void bench_peers(const struct place *p, int runs);
 void bench_inproc(const struct place *p, int runs);
 void bench_restore(const struct place *p, int runs);
 void bench_clones(const struct place *p, int runs);
+void bench_restore_peers(const struct place *p, int runs);
+
+/* --- peers, in launch.c ----------------------------------------------------
+ */
+
+/*
+ * QEMU's microvm with nothing but this firmware, which qemu_rom() writes: its
+ * guest writes to a port forever, and ends QEMU with QEMU_ENDED where
+ * qemu_exit is among its arguments.  NULL: there is no QEMU on PATH.
+ */
+#define QEMU_ENDED 3
+extern const char *const qemu_exit[];
+struct subject *qemu_new(const char *name, const char *rom, const char *memory);
+bool qemu_rom(const char *path);
+
+/* The peer's time over mote's; why not, on stdout. */
+void measure_peer(const char *metric_name, struct subject *peer,
+		  struct subject *mote, int runs);
 
 /* --- peers, in launch.c ----------------------------------------------------
  */

@@ -245,16 +245,22 @@ void add_medians(const char *name, double *a, double *b, int runs)
 			  a[runs * 9 / 10] / m, note);
 }
 
-/* The process: mote restore, from its start to reaped, and the floor's. */
-static void first_insn_process(const struct place *p, const struct saved *s,
-			       const char *file, int runs)
+struct subject *saved_program(const struct saved *s, const char *build)
 {
 	const char *const off[] = {"restore", s->dir,
 				   "--set",   "sandbox.enable=no",
 				   "--set",   "restore.verify=off",
 				   NULL};
+
+	return subject_new("mote restore", build, "mote", off);
+}
+
+/* The process: mote restore, from its start to reaped, and the floor's. */
+static void first_insn_process(const struct place *p, const struct saved *s,
+			       const char *file, int runs)
+{
 	const char *const base[] = {file, NULL};
-	struct subject *m = subject_new("mote restore", p->dir, "mote", off);
+	struct subject *m = saved_program(s, p->dir);
 	struct subject *f = subject_new("floor", p->dir, "bench/floor", base);
 	struct subject *both[] = {f, m};
 

@@ -36,6 +36,9 @@ bool saved_restore(const struct saved *s, bool rewind, struct mote_vm **vm,
  */
 bool saved_run(const struct saved *s, double *first, double *end, double *gone);
 
+/* mote restore of it, as a program: jail off, nothing verified. */
+struct subject *saved_program(const struct saved *s, const char *build);
+
 /* Three files of a snapshot in dir; closed by the caller. */
 bool saved_files(const char *dir, struct mote_snapshot_files *f);
 void saved_close(const struct mote_snapshot_files *f);
