@@ -3,7 +3,7 @@
  * bench.c - make bench: mote against the floor, interleaved in one run.
  *
  *   bench [--plot] [BUILD-DIR [RUNS]]  measures, prints a table, writes
- *                                      bench.json (and two pictures)
+ *                                      bench.json (and pictures)
  *   bench --snapshots [...]            only restore.c, clones.c, peer_restore.c
  *   bench --counts PROGRAM...          prints the system calls of one run
  *
@@ -76,27 +76,6 @@ static void bench_sizes(const char *build)
 
 /* --- all --------------------------------------------------------------- */
 
-/* The picture of a launch is mote's own. */
-static int plot(const char *build)
-{
-	char path[512], command[1400];
-
-	snprintf(path, sizeof(path), "%s/bench-ratios.svg", build);
-	if (write_plot(path) < 0)
-		return 1;
-	printf("%s\n", path);
-	if (access("/dev/kvm", R_OK | W_OK) < 0)
-		return 0;
-	snprintf(path, sizeof(path), "%s/bench-timeline.svg", build);
-	snprintf(command, sizeof(command),
-		 "%s/mote run bench/noop.ini --timeline=%s >/dev/null 2>&1",
-		 build, path);
-	if (system(command) != 0)
-		return 1;
-	printf("%s\n", path);
-	return 0;
-}
-
 static int bench_all(const char *build, int runs, bool with_plot)
 {
 	const struct place place = {.dir = build, .ini = "bench/noop.ini"};
@@ -122,7 +101,7 @@ static int bench_all(const char *build, int runs, bool with_plot)
 	snprintf(path, sizeof(path), "%s/bench.json", build);
 	if (write_json(path) < 0)
 		return 1;
-	return with_plot ? plot(build) : 0;
+	return with_plot && plot_all(build) < 0;
 }
 
 /* Snapshots alone: what is printed, and no file is written. */

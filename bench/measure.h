@@ -128,6 +128,8 @@ uint64_t seen_first_exit(void);
 
 void print_table(void);
 int write_json(const char *path);
-int write_plot(const char *path);
+
+/* plot.c: pictures into build/bench-*.svg.  0 or -1, told on stderr. */
+int plot_all(const char *build);
 
 #endif

@@ -415,8 +415,9 @@ static bool pio_roundtrip(double *us)
 	return ok;
 }
 
-/* Median of rewinding n pages, in runs of 64. */
-static bool rewind_median(const char *build, int pages, int runs, double *us)
+/* Rewinding so many pages, in runs of 64. */
+static bool rewind_point(const char *build, int pages, int runs,
+			 struct rewind_point *p)
 {
 	static double t[RUNS_MAX];
 	struct rewound r;
@@ -429,9 +430,14 @@ static bool rewind_median(const char *build, int pages, int runs, double *us)
 		ok = rewind_once(r.vm, &t[i], &whole);
 	rewound_close(&r);
 	sort_doubles(t, runs);
-	*us = t[runs / 2];
+	*p = (struct rewind_point){.pages = pages,
+				   .us = t[runs / 2],
+				   .lo = t[runs / 10],
+				   .hi = t[runs * 9 / 10]};
 	return ok;
 }
+
+struct rewind_cost rewind_cost;
 
 /*
  * A line over 0 to 2,048 pages: its start is what no page takes, its slope
@@ -439,24 +445,39 @@ static bool rewind_median(const char *build, int pages, int runs, double *us)
  */
 static void rewind_line(const struct place *p, int runs)
 {
-	double fixed, us, pio, xx = 0, xy = 0;
+	static const int pages[] = {0,	 1,   4,    16,	  64,	128,  256, 384,
+				    512, 768, 1024, 1280, 1536, 1792, 2048};
+	struct rewind_cost *c = &rewind_cost;
+	double us_16 = 0, pio, xx = 0, xy = 0;
+	int calls_16 = 0;
 	char note[80];
 
-	if (!rewind_median(p->dir, 0, runs, &fixed))
-		return;
-	for (int pages = 128; pages <= 2048; pages += 128) {
-		if (!rewind_median(p->dir, pages, runs, &us))
+	c->runs = runs;
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		struct rewind_point *at = &c->point[i];
+
+		if (!rewind_point(p->dir, pages[i], runs, at))
 			return;
-		xx += (double)pages * pages;
-		xy += pages * (us - fixed);
+		c->n++;
+		xx += (double)at->pages * at->pages;
+		xy += at->pages * (at->us - c->point[0].us);
+		if (at->pages == 16) {
+			us_16 = at->us;
+			calls_16 = kvm_calls;
+		}
 	}
-	metric_add("rewind.us_fixed", fixed, "no page written by the guest");
-	metric_add("rewind.us_per_page", xy / xx, "up to 2,048 in runs of 64");
-	if (!rewind_median(p->dir, 16, runs, &us) || !pio_roundtrip(&pio))
+	c->fixed = c->point[0].us;
+	c->per_page = xy / xx;
+	metric_add("rewind.us_fixed", c->fixed, "no page written by the guest");
+	metric_add("rewind.us_per_page", c->per_page,
+		   "up to 2,048 in runs of 64");
+	if (!pio_roundtrip(&pio))
 		return;
-	snprintf(note, sizeof(note), "%.1f us, a round trip %.1f us", us, pio);
-	metric_add("rewind.16p.pio_roundtrips", us / pio, note);
-	metric_add("rewind.kvm_ioctls", kvm_calls,
+	c->pio_us = pio;
+	snprintf(note, sizeof(note), "%.1f us, a round trip %.1f us", us_16,
+		 pio);
+	metric_add("rewind.16p.pio_roundtrips", us_16 / pio, note);
+	metric_add("rewind.kvm_ioctls", calls_16,
 		   "but KVM_RUN; a guest in ring 3");
 }
 

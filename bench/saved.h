@@ -49,6 +49,21 @@ bool failed(const char *what, const struct mote_err *err);
 /* The floor's guest as a file to be restored from, open; *path: its name. */
 int floor_file(char path[64]);
 
+/* What rewinds cost, for plot.c; pio_us is 0 before all is measured. */
+#define REWIND_POINTS 16
+
+struct rewind_cost {
+	struct rewind_point {
+		int pages;
+		double us, lo, hi; /* median, 10th and 90th percentile */
+	} point[REWIND_POINTS];
+	int n, runs;
+	double fixed, per_page; /* the fitted line, us */
+	double pio_us;		/* one round trip of a port exit */
+};
+
+extern struct rewind_cost rewind_cost;
+
 /* Median of a over that of b, with the 10th and 90th percentile of a. */
 void add_medians(const char *name, double *a, double *b, int runs);
 
