@@ -12,11 +12,11 @@
  * it ran a loop of two instructions that writes to a port where nothing was;
  * where it comes to, QEMU's exit device is.
  *
- * mote maps its file (cow, the default); QEMU reads its own, which has been
- * migrated to exec:cat, back in three ways: from exec:cat, by itself as a
- * file, and, where it knows that, with mapped-ram out of a file that was
- * written with it.  Neither verifies anything, neither is jailed, all files
- * are in the page cache.
+ * mote maps its file (cow, the default).  QEMU loads a stream that it migrated
+ * to exec:cat, from exec:cat (restore.ratio_qemu) and as a file that it reads
+ * itself (_file); and, where it knows that, a file that it wrote and reads
+ * with mapped-ram (_mapped_ram).  Neither verifies anything, neither is
+ * jailed, all files are in the page cache.
  */
 #include <fcntl.h>
 #include <stdio.h>
