@@ -266,7 +266,7 @@ demo-fuzz: ## a guest's parser under libFuzzer, by rewind: finds a planted bug
 # --- bench --------------------------------------------------------------------
 # --wrap: inproc.c sees when the library enters KVM_RUN, restore.c counts its
 # other calls of KVM; neither changes anything.
-BENCH_HDR := bench/measure.h bench/saved.h bench/trace.h bench/floor_vm.h
+BENCH_HDR := bench/measure.h bench/saved.h cli/svg.h bench/trace.h bench/floor_vm.h
 BENCH_SRC := bench/measure.c bench/launch.c bench/inproc.c bench/restore.c bench/clones.c bench/report.c
 BENCH_LD := -Wl,--wrap=kvm_run,--wrap=kvm_call,--wrap=kvm_call_value
 BENCH_BIN := $(B)/bench/noop $(B)/bench/floor $(B)/bench/floor-nolibc $(B)/bench/floor-jail $(B)/bench/jail-only $(B)/bench/bench
@@ -308,7 +308,7 @@ $(B)/bench-kit: bench/kit.c bench/kit_data.S $(BENCH_SRC) $(BENCH_HDR) $(B)/obj/
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wa,-I$(B)/bench/kit,-I$(B) $(STATIC) $(BENCH_LD) $(LDPATH) -o $@ $(filter %.c %.S %.o %.a,$^) $(LIBS)
 	$(Q)$(STRIP) $@
 
-$(B)/bench/bench: bench/bench.c bench/counts.c bench/trace.c $(BENCH_SRC) $(BENCH_HDR) $(B)/libmote-int.a
+$(B)/bench/bench: bench/bench.c bench/counts.c bench/trace.c bench/peer_restore.c bench/plot.c $(BENCH_SRC) $(BENCH_HDR) $(B)/libmote-int.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -no-pie $(BENCH_LD) $(LDPATH) -o $@ $(filter %.c %.a,$^) -lseccomp $(LIBS)

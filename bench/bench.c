@@ -3,8 +3,8 @@
  * bench.c - make bench: mote against the floor, interleaved in one run.
  *
  *   bench [--plot] [BUILD-DIR [RUNS]]  measures, prints a table, writes
- *                                      bench.json (and two pictures)
- *   bench --snapshots [...]            only what restore.c and clones.c measure
+ *                                      bench.json (and pictures)
+ *   bench --snapshots [...]            only restore.c, clones.c, peer_restore.c
  *   bench --counts PROGRAM...          prints the system calls of one run
  *
  * Run from the top of the tree.  What is measured how stands beside it:
@@ -76,27 +76,6 @@ static void bench_sizes(const char *build)
 
 /* --- all --------------------------------------------------------------- */
 
-/* The picture of a launch is mote's own. */
-static int plot(const char *build)
-{
-	char path[512], command[1400];
-
-	snprintf(path, sizeof(path), "%s/bench-ratios.svg", build);
-	if (write_plot(path) < 0)
-		return 1;
-	printf("%s\n", path);
-	if (access("/dev/kvm", R_OK | W_OK) < 0)
-		return 0;
-	snprintf(path, sizeof(path), "%s/bench-timeline.svg", build);
-	snprintf(command, sizeof(command),
-		 "%s/mote run bench/noop.ini --timeline=%s >/dev/null 2>&1",
-		 build, path);
-	if (system(command) != 0)
-		return 1;
-	printf("%s\n", path);
-	return 0;
-}
-
 static int bench_all(const char *build, int runs, bool with_plot)
 {
 	const struct place place = {.dir = build, .ini = "bench/noop.ini"};
@@ -110,6 +89,7 @@ static int bench_all(const char *build, int runs, bool with_plot)
 		bench_inproc(&place, runs);
 		bench_restore(&place, runs);
 		bench_clones(&place, runs);
+		bench_restore_peers(&place, RUNS_MIN);
 		bench_memory(&place);
 		bench_counts(&place);
 		bench_peers(&place, RUNS_MIN);
@@ -121,7 +101,7 @@ static int bench_all(const char *build, int runs, bool with_plot)
 	snprintf(path, sizeof(path), "%s/bench.json", build);
 	if (write_json(path) < 0)
 		return 1;
-	return with_plot ? plot(build) : 0;
+	return with_plot && plot_all(build) < 0;
 }
 
 /* Snapshots alone: what is printed, and no file is written. */
@@ -133,6 +113,7 @@ static int bench_snapshots(const char *build, int runs)
 	sched_setscheduler(0, SCHED_RR, &rr);
 	bench_restore(&place, runs);
 	bench_clones(&place, runs);
+	bench_restore_peers(&place, RUNS_MIN);
 	print_table();
 	return 0;
 }

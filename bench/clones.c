@@ -54,22 +54,6 @@ static bool claim_once(struct mote_pool *pool, double *first)
 	return ok;
 }
 
-static bool unpooled_once(const struct saved *s, double *first)
-{
-	struct mote_err err = {0};
-	struct mote_vm *vm;
-	uint64_t start = now_ns();
-	bool ok;
-
-	seen_reset();
-	if (!saved_restore(s, false, &vm, &err))
-		return failed("restore", &err);
-	ok = mote_vm_start(vm, false, &err) == 0 && run_to_end(vm);
-	*first = (double)(seen_first_exit() - start) / 1e3;
-	mote_vm_destroy(vm);
-	return ok;
-}
-
 static void pooled(const struct saved *s, int runs)
 {
 	static double claim[RUNS_MAX], anew[RUNS_MAX];
@@ -86,7 +70,8 @@ static void pooled(const struct saved *s, int runs)
 		return;
 	}
 	for (int i = 0; i < runs && ok; i++)
-		ok = claim_once(pool, &claim[i]) && unpooled_once(s, &anew[i]);
+		ok = claim_once(pool, &claim[i]) &&
+		     saved_run(s, &anew[i], NULL, NULL);
 	mote_pool_destroy(pool);
 	if (ok)
 		add_medians("restore.first_insn.pooled.ratio_unpooled", claim,

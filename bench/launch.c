@@ -268,76 +268,104 @@ static bool write_image(const char *path, const uint8_t *data, size_t len)
 
 /*
  * The guests of peers do what ours does, nothing but end, each by the way
- * that its VMM has: a reset vector that writes 0 to QEMU's exit device
- * (QEMU ends with 1); a flat real-mode image that pulls the reset line.
+ * that its VMM has: a reset vector that writes 1 to QEMU's exit device (QEMU
+ * ends with 3; with 1 it would end of any failure, too); a flat real-mode
+ * image that pulls the reset line.
  */
-static bool make_guests(const char *dir)
+bool qemu_rom(const char *path)
 {
-	static const uint8_t debug_exit[] = {0x30, 0xc0, 0xe6, 0xf4, 0xf4};
-	static const uint8_t reset[] = {0xb0, 0xfe, 0xe6, 0x64, 0xf4};
+	/* mov $1, %al; 1: out %al, $0xf4; jmp 1b */
+	static const uint8_t debug_exit[] = {0xb0, 0x01, 0xe6,
+					     0xf4, 0xeb, 0xfc};
 	static uint8_t rom[64 << 10];
-	char path[600];
 
 	memcpy(rom + sizeof(rom) - 16, debug_exit, sizeof(debug_exit));
+	return write_image(path, rom, sizeof(rom));
+}
+
+static bool make_guests(const char *dir)
+{
+	static const uint8_t reset[] = {0xb0, 0xfe, 0xe6, 0x64, 0xf4};
+	char path[600];
+
 	snprintf(path, sizeof(path), "%s/bench/qemu-noop.rom", dir);
-	if (!write_image(path, rom, sizeof(rom)))
+	if (!qemu_rom(path))
 		return false;
 	snprintf(path, sizeof(path), "%s/bench/kvmtool-noop.bin", dir);
 	return write_image(path, reset, sizeof(reset));
 }
 
-static void measure_peer(const char *metric_name, struct subject *peer,
-			 const struct place *p, int runs)
+void measure_peer(const char *metric_name, struct subject *peer,
+		  struct subject *mote, int runs)
 {
-	const char *const off[] = {"run", p->ini, NULL};
-	struct subject *m = subject_new("mote", p->dir, "mote", off);
-	struct subject *both[] = {m, peer};
+	struct subject *both[] = {mote, peer};
 	char note[80];
 	double lo, hi, base;
 
 	if (!subject_works(peer)) {
-		printf("no %s: %s does not run its no-op guest here\n",
-		       metric_name, peer->name);
+		printf("no %s: %s does not run its guest here\n", metric_name,
+		       peer->name);
 		return;
 	}
 	if (!measure(both, 2, runs))
 		return;
-	base = median_us(m, runs);
+	base = median_us(mote, runs);
 	lo = peer->us[runs / 10] / base;
 	hi = peer->us[runs * 9 / 10] / base;
-	snprintf(note, sizeof(note), "its time over mote's, p10 %.1f p90 %.1f",
-		 lo, hi);
+	snprintf(note, sizeof(note),
+		 "%.1f ms to mote's %.2f, p10 %.1f p90 %.1f",
+		 median_us(peer, runs) / 1e3, base / 1e3, lo, hi);
 	metric_add_spread(metric_name, median_us(peer, runs) / base, lo, hi,
 			  note);
 }
 
-static void peer_qemu(const struct place *p, int runs)
+static void peer_of_launch(const char *metric_name, struct subject *peer,
+			   const struct place *p, int runs)
 {
-	char path[512], rom[600];
+	const char *const off[] = {"run", p->ini, NULL};
+
+	measure_peer(metric_name, peer,
+		     subject_new("mote", p->dir, "mote", off), runs);
+}
+
+const char *const qemu_exit[] = {"-device",
+				 "isa-debug-exit,iobase=0xf4,iosize=0x4", NULL};
+
+struct subject *qemu_new(const char *name, const char *rom, const char *memory)
+{
 	const char *const args[] = {"-M",
 				    "microvm,accel=kvm,pit=off,pic=off,rtc=off,"
 				    "isa-serial=off",
 				    "-cpu",
 				    "host,-arch-capabilities",
 				    "-m",
-				    "16M",
+				    memory,
 				    "-bios",
 				    rom,
-				    "-device",
-				    "isa-debug-exit,iobase=0xf4,iosize=0x4",
 				    "-display",
 				    "none",
 				    "-nodefaults",
 				    "-no-user-config",
 				    NULL};
+	char path[512];
+
+	if (!find_on_path("qemu-system-x86_64", path, sizeof(path)))
+		return NULL;
+	return subject_new(name, "", path + 1, args);
+}
+
+static void peer_qemu(const struct place *p, int runs)
+{
 	struct subject *s;
+	char rom[600];
 
 	snprintf(rom, sizeof(rom), "%s/bench/qemu-noop.rom", p->dir);
-	if (!find_on_path("qemu-system-x86_64", path, sizeof(path)))
+	s = qemu_new("qemu microvm", rom, "16M");
+	if (!s)
 		return;
-	s = subject_new("qemu microvm", "", path + 1, args);
-	s->status = 1;
-	measure_peer("launch.ratio_qemu_microvm", s, p, runs);
+	subject_args(s, qemu_exit);
+	s->status = QEMU_ENDED;
+	peer_of_launch("launch.ratio_qemu_microvm", s, p, runs);
 }
 
 static void peer_kvmtool(const struct place *p, int runs)
@@ -348,9 +376,9 @@ static void peer_kvmtool(const struct place *p, int runs)
 
 	snprintf(image, sizeof(image), "%s/bench/kvmtool-noop.bin", p->dir);
 	if (find_on_path("lkvm", path, sizeof(path)))
-		measure_peer("launch.ratio_kvmtool",
-			     subject_new("kvmtool", "", path + 1, args), p,
-			     runs);
+		peer_of_launch("launch.ratio_kvmtool",
+			       subject_new("kvmtool", "", path + 1, args), p,
+			       runs);
 }
 
 /* Its guest comes from Solo5's own tools: MOTE_BENCH_HVT names it. */
@@ -367,8 +395,8 @@ static void peer_solo5(const struct place *p, int runs)
 		       "guest that ends at once\n");
 		return;
 	}
-	measure_peer("launch.ratio_solo5_hvt",
-		     subject_new("solo5-hvt", "", path + 1, args), p, runs);
+	peer_of_launch("launch.ratio_solo5_hvt",
+		       subject_new("solo5-hvt", "", path + 1, args), p, runs);
 }
 
 void bench_peers(const struct place *p, int runs)

@@ -2,6 +2,7 @@
 #include "measure.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#define PATIENCE_MS 60000
 
 extern char **environ;
 
@@ -70,22 +73,33 @@ struct subject *subject_new(const char *name, const char *dir, const char *file,
 {
 	struct subject *s = calloc(1, sizeof(*s));
 	char path[512];
-	int n = 1;
 
 	if (!s)
 		exit(1);
 	snprintf(path, sizeof(path), "%s/%s", dir, file);
 	s->name = name;
 	s->argv[0] = strdup(path);
-	for (int i = 0; args && args[i] && n < 23; i++)
-		s->argv[n++] = strdup(args[i]);
+	if (args)
+		subject_args(s, args);
 	return s;
 }
 
-static void quiet(posix_spawn_file_actions_t *fa)
+void subject_args(struct subject *s, const char *const args[])
+{
+	int n = 0;
+
+	while (s->argv[n])
+		n++;
+	for (int i = 0; args[i] && n < ARGS_MAX; i++)
+		s->argv[n++] = strdup(args[i]);
+}
+
+static void quiet(posix_spawn_file_actions_t *fa, const char *input)
 {
 	posix_spawn_file_actions_init(fa);
-	for (int fd = 0; fd < 3; fd++)
+	posix_spawn_file_actions_addopen(fa, 0, input ? input : "/dev/null",
+					 O_RDONLY, 0);
+	for (int fd = 1; fd < 3; fd++)
 		posix_spawn_file_actions_addopen(fa, fd, "/dev/null", O_RDWR,
 						 0);
 }
@@ -95,19 +109,32 @@ static bool ended_well(const struct subject *s, int status)
 	return WIFEXITED(status) && WEXITSTATUS(status) == s->status;
 }
 
-static bool run_once(const struct subject *s, double *us, double *faults,
-		     const posix_spawn_file_actions_t *fa)
+static pid_t start(const struct subject *s,
+		   const posix_spawn_file_actions_t *fa)
 {
-	uint64_t start = now_ns();
+	pid_t pid;
+
+	return posix_spawn(&pid, s->argv[0], fa, NULL, s->argv, environ) ? -1
+									 : pid;
+}
+
+static bool run_once(const struct subject *s, double *us, double *faults)
+{
+	posix_spawn_file_actions_t fa;
+	uint64_t begin;
 	struct rusage ru;
 	int status;
 	pid_t pid;
 
-	if (posix_spawn(&pid, s->argv[0], fa, NULL, s->argv, environ) != 0)
+	quiet(&fa, s->input);
+	begin = now_ns();
+	pid = start(s, &fa);
+	if (pid > 0 && wait4(pid, &status, 0, &ru) < 0)
+		pid = -1;
+	*us = (double)(now_ns() - begin) / 1e3;
+	posix_spawn_file_actions_destroy(&fa);
+	if (pid < 0)
 		return false;
-	if (wait4(pid, &status, 0, &ru) < 0)
-		return false;
-	*us = (double)(now_ns() - start) / 1e3;
 	*faults = (double)ru.ru_minflt;
 	return ended_well(s, status);
 }
@@ -115,30 +142,36 @@ static bool run_once(const struct subject *s, double *us, double *faults,
 bool subject_works(const struct subject *s)
 {
 	posix_spawn_file_actions_t fa;
-	double us, faults;
-	bool ok;
+	int status = -1;
+	pid_t pid, gone = 0;
 
-	quiet(&fa);
-	ok = run_once(s, &us, &faults, &fa);
+	quiet(&fa, s->input);
+	pid = start(s, &fa);
 	posix_spawn_file_actions_destroy(&fa);
-	return ok;
+	if (pid < 0)
+		return false;
+	for (int ms = 0; ms < PATIENCE_MS && gone == 0; ms++) {
+		usleep(1000);
+		gone = waitpid(pid, &status, WNOHANG);
+	}
+	if (gone == 0) {
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+	}
+	return ended_well(s, status);
 }
 
 bool measure(struct subject *const s[], int n, int runs)
 {
-	posix_spawn_file_actions_t fa;
 	bool ok = true;
 
-	quiet(&fa);
 	for (int i = 0; i < runs && ok; i++)
 		for (int k = 0; k < n && ok; k++) {
-			ok = run_once(s[k], &s[k]->us[i], &s[k]->faults[i],
-				      &fa);
+			ok = run_once(s[k], &s[k]->us[i], &s[k]->faults[i]);
 			if (!ok)
 				fprintf(stderr, "bench: %s failed\n",
 					s[k]->name);
 		}
-	posix_spawn_file_actions_destroy(&fa);
 	for (int k = 0; k < n && ok; k++) {
 		sort_doubles(s[k]->us, runs);
 		sort_doubles(s[k]->faults, runs);
@@ -169,18 +202,16 @@ void add_ratio(const char *name, const struct subject *a, double base_us,
 static double churn(const struct subject *s, int total)
 {
 	posix_spawn_file_actions_t fa;
-	uint64_t start = now_ns();
+	uint64_t begin = now_ns();
 	int begun = 0, done = 0;
 	bool ok = true;
 
-	quiet(&fa);
+	quiet(&fa, s->input);
 	while (done < begun || begun < total) {
 		int status;
-		pid_t pid;
 
 		if (begun < total && begun - done < WAYS) {
-			if (posix_spawn(&pid, s->argv[0], &fa, NULL, s->argv,
-					environ) != 0) {
+			if (start(s, &fa) < 0) {
 				ok = false;
 				break;
 			}
@@ -193,7 +224,7 @@ static double churn(const struct subject *s, int total)
 		ok = ok && ended_well(s, status);
 	}
 	posix_spawn_file_actions_destroy(&fa);
-	return ok ? total * 1e9 / (double)(now_ns() - start) : 0;
+	return ok ? total * 1e9 / (double)(now_ns() - begin) : 0;
 }
 
 #define ROUNDS 9

@@ -15,6 +15,7 @@
 #define RUNS_MIN    50
 #define RUNS_MAX    5000
 #define METRICS_MAX 96
+#define ARGS_MAX    23
 
 struct metric {
 	char name[64], note[80];
@@ -36,8 +37,9 @@ void sort_doubles(double *v, int n);
 /* A program: argv, and what its runs took. */
 struct subject {
 	const char *name;
-	char *argv[24];
-	int status; /* with which it ends when it did what it should */
+	char *argv[ARGS_MAX + 1];
+	const char *input; /* a file as its standard input; NULL: nothing */
+	int status;	   /* with which it ends when it did what it should */
 	double us[RUNS_MAX];
 	double faults[RUNS_MAX];
 };
@@ -46,7 +48,10 @@ struct subject {
 struct subject *subject_new(const char *name, const char *dir, const char *file,
 			    const char *const args[]);
 
-/* Does one run end as it should? */
+/* More arguments after those that it has. */
+void subject_args(struct subject *s, const char *const args[]);
+
+/* Does one run end as it should, within a minute? */
 bool subject_works(const struct subject *s);
 
 /*
@@ -78,6 +83,41 @@ void bench_peers(const struct place *p, int runs);
 void bench_inproc(const struct place *p, int runs);
 void bench_restore(const struct place *p, int runs);
 void bench_clones(const struct place *p, int runs);
+void bench_restore_peers(const struct place *p, int runs);
+
+/* --- peers, in launch.c ----------------------------------------------------
+ */
+
+/*
+ * QEMU's microvm with nothing but this firmware, which qemu_rom() writes: its
+ * guest writes to a port forever, and ends QEMU with QEMU_ENDED where
+ * qemu_exit is among its arguments.  NULL: there is no QEMU on PATH.
+ */
+#define QEMU_ENDED 3
+extern const char *const qemu_exit[];
+struct subject *qemu_new(const char *name, const char *rom, const char *memory);
+bool qemu_rom(const char *path);
+
+/* The peer's time over mote's; why not, on stdout. */
+void measure_peer(const char *metric_name, struct subject *peer,
+		  struct subject *mote, int runs);
+
+/* --- peers, in launch.c ----------------------------------------------------
+ */
+
+/*
+ * QEMU's microvm with nothing but this firmware, which qemu_rom() writes: its
+ * guest writes to a port forever, and ends QEMU with QEMU_ENDED where
+ * qemu_exit is among its arguments.  NULL: there is no QEMU on PATH.
+ */
+#define QEMU_ENDED 3
+extern const char *const qemu_exit[];
+struct subject *qemu_new(const char *name, const char *rom, const char *memory);
+bool qemu_rom(const char *path);
+
+/* The peer's time over mote's; why not, on stdout. */
+void measure_peer(const char *metric_name, struct subject *peer,
+		  struct subject *mote, int runs);
 
 /* inproc.c: when the library's KVM_RUN came back first since the reset. */
 void seen_reset(void);
@@ -88,6 +128,8 @@ uint64_t seen_first_exit(void);
 
 void print_table(void);
 int write_json(const char *path);
-int write_plot(const char *path);
+
+/* plot.c: pictures into build/bench-*.svg.  0 or -1, told on stderr. */
+int plot_all(const char *build);
 
 #endif

@@ -169,11 +169,7 @@ bool saved_restore(const struct saved *s, bool rewind, struct mote_vm **vm,
 	return mote_vm_create(&opt, vm, err) == 0;
 }
 
-/*
- * *first: to the first exit; *whole: to the guest's end, and the machine
- * destroyed, as one that can't be rewound has to be.  Microseconds.
- */
-static bool restore_once(const struct saved *s, double *first, double *whole)
+bool saved_run(const struct saved *s, double *first, double *end, double *gone)
 {
 	struct mote_err err = {0};
 	struct mote_vm *vm;
@@ -184,10 +180,19 @@ static bool restore_once(const struct saved *s, double *first, double *whole)
 	if (!saved_restore(s, false, &vm, &err))
 		return failed("restore", &err);
 	ok = mote_vm_start(vm, false, &err) == 0 && run_to_end(vm);
-	*first = (double)(seen_first_exit() - start) / 1e3;
+	if (first)
+		*first = (double)(seen_first_exit() - start) / 1e3;
+	if (end)
+		*end = (double)(now_ns() - start) / 1e3;
 	mote_vm_destroy(vm);
-	*whole = (double)(now_ns() - start) / 1e3;
+	if (gone)
+		*gone = (double)(now_ns() - start) / 1e3;
 	return ok;
+}
+
+static bool set(const struct saved *s, const char *assign)
+{
+	return mote_config_set(s->cfg, "bench", assign, NULL) == 0;
 }
 
 int floor_file(char path[64])
@@ -240,16 +245,22 @@ void add_medians(const char *name, double *a, double *b, int runs)
 			  a[runs * 9 / 10] / m, note);
 }
 
-/* The process: mote restore, from its start to reaped, and the floor's. */
-static void first_insn_process(const struct place *p, const struct saved *s,
-			       const char *file, int runs)
+struct subject *saved_program(const struct saved *s, const char *build)
 {
 	const char *const off[] = {"restore", s->dir,
 				   "--set",   "sandbox.enable=no",
 				   "--set",   "restore.verify=off",
 				   NULL};
+
+	return subject_new("mote restore", build, "mote", off);
+}
+
+/* The process: mote restore, from its start to reaped, and the floor's. */
+static void first_insn_process(const struct place *p, const struct saved *s,
+			       const char *file, int runs)
+{
 	const char *const base[] = {file, NULL};
-	struct subject *m = subject_new("mote restore", p->dir, "mote", off);
+	struct subject *m = saved_program(s, p->dir);
 	struct subject *f = subject_new("floor", p->dir, "bench/floor", base);
 	struct subject *both[] = {f, m};
 
@@ -258,28 +269,38 @@ static void first_insn_process(const struct place *p, const struct saved *s,
 			  median_us(f, runs), runs);
 }
 
-static void first_insn(const struct place *p, int runs)
+/* In process; the first of verify=once makes the copy that the others map. */
+static void first_insn(const struct saved *s, int file, const char *verify,
+		       const char *name, int runs)
 {
 	static double mote[RUNS_MAX], base[RUNS_MAX];
+	bool ok = set(s, verify) && saved_run(s, NULL, NULL, NULL);
+
+	for (int i = 0; i < runs && ok; i++)
+		ok = floor_restore(file, &base[i]) &&
+		     saved_run(s, &mote[i], NULL, NULL);
+	if (ok)
+		add_medians(name, mote, base, runs);
+}
+
+static void first_insns(const struct place *p, int runs)
+{
 	struct saved s;
 	char path[64];
 	int file = floor_file(path);
-	double whole;
-	bool ok = file >= 0 && saved_make(&s, p->dir, "pages=0");
 
-	if (!ok)
+	if (file < 0)
 		return;
-	for (int i = 0; i < runs && ok; i++)
-		ok = floor_restore(file, &base[i]) &&
-		     restore_once(&s, &mote[i], &whole);
-	if (ok) {
-		add_medians("restore.first_insn.inprocess.ratio_floor", mote,
-			    base, runs);
+	if (saved_make(&s, p->dir, "pages=0")) {
+		first_insn(&s, file, "restore.verify=off",
+			   "restore.first_insn.inprocess.ratio_floor", runs);
 		first_insn_process(p, &s, path, runs);
+		first_insn(&s, file, "restore.verify=once",
+			   "restore.first_insn.verified.ratio_floor", runs);
+		saved_drop(&s);
 	}
 	close(file);
 	unlink(path);
-	saved_drop(&s);
 }
 
 /* --- rewound -------------------------------------------------------------- */
@@ -362,7 +383,7 @@ static void against_restore(const struct place *p, int runs)
 	for (int i = 0; i < runs && ok; i++) {
 		if (i % REWINDS == 0)
 			for (int k = i; k < i + REWINDS && ok; k++)
-				ok = restore_once(&r.s, &part, &anew[k]);
+				ok = saved_run(&r.s, NULL, NULL, &anew[k]);
 		ok = ok && rewind_once(r.vm, &part, &again[i]);
 	}
 	if (!ok)
@@ -394,8 +415,9 @@ static bool pio_roundtrip(double *us)
 	return ok;
 }
 
-/* Median of rewinding n pages, in runs of 64. */
-static bool rewind_median(const char *build, int pages, int runs, double *us)
+/* Rewinding so many pages, in runs of 64. */
+static bool rewind_point(const char *build, int pages, int runs,
+			 struct rewind_point *p)
 {
 	static double t[RUNS_MAX];
 	struct rewound r;
@@ -408,9 +430,14 @@ static bool rewind_median(const char *build, int pages, int runs, double *us)
 		ok = rewind_once(r.vm, &t[i], &whole);
 	rewound_close(&r);
 	sort_doubles(t, runs);
-	*us = t[runs / 2];
+	*p = (struct rewind_point){.pages = pages,
+				   .us = t[runs / 2],
+				   .lo = t[runs / 10],
+				   .hi = t[runs * 9 / 10]};
 	return ok;
 }
+
+struct rewind_cost rewind_cost;
 
 /*
  * A line over 0 to 2,048 pages: its start is what no page takes, its slope
@@ -418,50 +445,44 @@ static bool rewind_median(const char *build, int pages, int runs, double *us)
  */
 static void rewind_line(const struct place *p, int runs)
 {
-	double fixed, us, pio, xx = 0, xy = 0;
+	static const int pages[] = {0,	 1,   4,    16,	  64,	128,  256, 384,
+				    512, 768, 1024, 1280, 1536, 1792, 2048};
+	struct rewind_cost *c = &rewind_cost;
+	double us_16 = 0, pio, xx = 0, xy = 0;
+	int calls_16 = 0;
 	char note[80];
 
-	if (!rewind_median(p->dir, 0, runs, &fixed))
-		return;
-	for (int pages = 128; pages <= 2048; pages += 128) {
-		if (!rewind_median(p->dir, pages, runs, &us))
+	c->runs = runs;
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		struct rewind_point *at = &c->point[i];
+
+		if (!rewind_point(p->dir, pages[i], runs, at))
 			return;
-		xx += (double)pages * pages;
-		xy += pages * (us - fixed);
+		c->n++;
+		xx += (double)at->pages * at->pages;
+		xy += at->pages * (at->us - c->point[0].us);
+		if (at->pages == 16) {
+			us_16 = at->us;
+			calls_16 = kvm_calls;
+		}
 	}
-	metric_add("rewind.us_fixed", fixed, "no page written by the guest");
-	metric_add("rewind.us_per_page", xy / xx, "up to 2,048 in runs of 64");
-	if (!rewind_median(p->dir, 16, runs, &us) || !pio_roundtrip(&pio))
+	c->fixed = c->point[0].us;
+	c->per_page = xy / xx;
+	metric_add("rewind.us_fixed", c->fixed, "no page written by the guest");
+	metric_add("rewind.us_per_page", c->per_page,
+		   "up to 2,048 in runs of 64");
+	if (!pio_roundtrip(&pio))
 		return;
-	snprintf(note, sizeof(note), "%.1f us, a round trip %.1f us", us, pio);
-	metric_add("rewind.16p.pio_roundtrips", us / pio, note);
-	metric_add("rewind.kvm_ioctls", kvm_calls,
+	c->pio_us = pio;
+	snprintf(note, sizeof(note), "%.1f us, a round trip %.1f us", us_16,
+		 pio);
+	metric_add("rewind.16p.pio_roundtrips", us_16 / pio, note);
+	metric_add("rewind.kvm_ioctls", calls_16,
 		   "but KVM_RUN; a guest in ring 3");
 }
 
 /* --- hot sets ---------------------------------------------------------------
  */
-
-/* To the guest's end, its working set being written; microseconds. */
-static bool restore_to_end(const struct saved *s, double *us)
-{
-	struct mote_err err = {0};
-	struct mote_vm *vm;
-	uint64_t start = now_ns();
-	bool ok;
-
-	if (!saved_restore(s, false, &vm, &err))
-		return failed("restore", &err);
-	ok = mote_vm_start(vm, false, &err) == 0 && run_to_end(vm);
-	*us = (double)(now_ns() - start) / 1e3;
-	mote_vm_destroy(vm);
-	return ok;
-}
-
-static bool set(const struct saved *s, const char *assign)
-{
-	return mote_config_set(s->cfg, "bench", assign, NULL) == 0;
-}
 
 /* What the guest touches, into the snapshot; it is opened anew. */
 static bool record(struct saved *s)
@@ -514,10 +535,11 @@ static void working_set(const struct place *p, const char *layout,
 			if (cold)
 				forget(&s);
 			ok = set(&s, "restore.hotset=off") &&
-			     restore_to_end(&s, &lazy[i]);
+			     saved_run(&s, NULL, &lazy[i], NULL);
 			if (cold)
 				forget(&s);
-			ok = ok && set(&s, on) && restore_to_end(&s, &hot[i]);
+			ok = ok && set(&s, on) &&
+			     saved_run(&s, NULL, &hot[i], NULL);
 		}
 		snprintf(name, sizeof(name), "restore.ws2m.%s.%s.speedup_lazy",
 			 layout, cold ? "cold" : "warm");
@@ -537,35 +559,9 @@ static void working_sets(const struct place *p, int runs)
 	working_set(p, "scattered", "fill=1 pages=512 stride=48", "auto", runs);
 }
 
-/* As first_insn, from a copy that was verified before. */
-static void verified(const struct place *p, int runs)
-{
-	static double mote[RUNS_MAX], base[RUNS_MAX];
-	struct saved s;
-	char path[64];
-	int file = floor_file(path);
-	double whole;
-	bool ok = file >= 0 && saved_make(&s, p->dir, "pages=0");
-
-	if (!ok)
-		return;
-	ok = set(&s, "restore.verify=once") &&
-	     restore_once(&s, &mote[0], &whole);
-	for (int i = 0; i < runs && ok; i++)
-		ok = floor_restore(file, &base[i]) &&
-		     restore_once(&s, &mote[i], &whole);
-	close(file);
-	unlink(path);
-	saved_drop(&s);
-	if (ok)
-		add_medians("restore.first_insn.verified.ratio_floor", mote,
-			    base, runs);
-}
-
 void bench_restore(const struct place *p, int runs)
 {
-	first_insn(p, runs);
-	verified(p, runs);
+	first_insns(p, runs);
 	working_sets(p, runs);
 	against_restore(p, runs);
 	rewind_line(p, runs);

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/svg.h"
 
 #define BAR_H	  18
 #define LABEL_W	  180
@@ -36,12 +37,12 @@ static void write_csv(FILE *f, const struct mote_timeline *t)
 static void write_svg(FILE *f, const struct mote_timeline *t)
 {
 	double end = t->count ? us(t, t->count - 1) : 1;
-	double scale = PICTURE_W / (end > 0 ? end : 1);
+	int bottom = (int)(t->count + 1) * BAR_H;
+	double scale;
 
-	fprintf(f,
-		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" "
-		"height=\"%u\" font-family=\"sans-serif\" font-size=\"12\">\n",
-		LABEL_W + PICTURE_W + 100, (t->count + 1) * BAR_H);
+	end = end > 0 ? end : 1;
+	scale = PICTURE_W / end;
+	svg_begin(f, LABEL_W + PICTURE_W + 100, bottom + 48);
 	for (uint32_t i = 1; i < t->count; i++) {
 		double from = us(t, i - 1), took = us(t, i) - from;
 		unsigned int y = i * BAR_H;
@@ -56,7 +57,9 @@ static void write_svg(FILE *f, const struct mote_timeline *t)
 		fprintf(f, "<text x=\"%.1f\" y=\"%u\">%.0f us</text>\n",
 			LABEL_W + (from + took) * scale + 4, y + 12, took);
 	}
-	fprintf(f, "</svg>\n");
+	svg_axis_x(f, LABEL_W, bottom, PICTURE_W, end,
+		   "microseconds since mote began");
+	svg_end(f);
 }
 
 static bool ends_with(const char *s, const char *end)

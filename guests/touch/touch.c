@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * touch.c - a guest with a working set: fill=1 writes all its memory, then
- * it says that it is ready and waits to be a new generation; then it writes
- * to pages=N pages (0), in groups of run=N (1) whose starts are stride=N
- * pages apart (1), from 16 MiB on, rounds=N times (1), and to the word at
- * poke=ADDRESS, and exits; stay=1: it waits.  On x86_64 in ring 3.
+ * touch.c - a guest with a working set: fill=1 writes all its memory from
+ * from=MIB (16) on, then it says that it is ready and waits to be a new
+ * generation; then it writes to pages=N pages (0), in groups of run=N (1)
+ * whose starts are stride=N pages apart (1), from there on, rounds=N times
+ * (1), and to the word at poke=ADDRESS, and exits; stay=1: it waits.  On
+ * x86_64 in ring 3.
  */
 #include "guest.h"
 
-#define PAGE  4096ul
-#define START (16ul << 20)
+#define PAGE 4096ul
 
-static void fill(const struct mote_boot *boot)
+static void fill(const struct mote_boot *boot, uint64_t from)
 {
 	uint64_t end = boot->ram[0].base + boot->ram[0].size;
 
-	for (uint64_t at = boot->ram[0].base + START; at < end; at += PAGE)
+	for (uint64_t at = from; at < end; at += PAGE)
 		*(volatile uint64_t *)(uintptr_t)at = at | 1;
 }
 
@@ -30,6 +30,7 @@ static void touch(uint64_t from, uint64_t pages, uint64_t run, uint64_t stride)
 
 int guest_main(const struct mote_boot *boot)
 {
+	uint64_t from = boot->ram[0].base + (guest_arg_u64("from", 16) << 20);
 	uint64_t pages = guest_arg_u64("pages", 0);
 	uint64_t run = guest_arg_u64("run", 1);
 	const volatile uint32_t *events = &boot->events;
@@ -39,12 +40,12 @@ int guest_main(const struct mote_boot *boot)
 	if (run == 0)
 		return 2;
 	if (guest_arg_u64("fill", 0))
-		fill(boot);
+		fill(boot, from);
 	reg_write(boot, MOTE_REG_READY, 1);
 	while (!(*events & MOTE_EVENT_NEWGEN)) /* no exit is needed to look */
 		reg_write(boot, MOTE_REG_WAIT, 1000);
 	for (uint64_t i = guest_arg_u64("rounds", 1); i > 0; i--)
-		touch(boot->ram[0].base + START, pages, run, stride);
+		touch(from, pages, run, stride);
 	if (poke)
 		*(volatile uint64_t *)(uintptr_t)poke = 1;
 	while (guest_arg_u64("stay", 0) && !(*events & MOTE_EVENT_STOP)) {
