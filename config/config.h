@@ -156,6 +156,7 @@ struct vm_config {
 		char *core; /* directory for core files of aborted hvt guests */
 	} vm;
 	struct {
+		char *features;	    /* cpu_features_parse */
 		uint32_t psci;	    /* MAJOR << 16 | MINOR, or PSCI_* */
 		uint32_t hpt_order; /* 0: chosen from the memory size */
 	} cpu;

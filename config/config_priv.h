@@ -49,6 +49,7 @@ enum key_kind {
 	KEY_PSCI,    /* uint32_t */
 	KEY_MODE,    /* uint32_t, octal */
 	KEY_FD,	     /* int; empty: -1 */
+	KEY_CPU,     /* char *, what cpu_features_parse takes */
 	KEY_READY,   /* char *, what config_parse_ready takes */
 	KEY_MAC,     /* uint8_t[6] and the bool after it; empty: unset */
 };

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/num.h"
 #include "config/config_priv.h"
+#include "config/cpu_features.h"
 
 #define PATH_BYTES_MAX 4095
 #define MAC_BYTES      6
@@ -289,6 +290,7 @@ static bool is_interface(const char *s, size_t max)
 
 static int check_string(const struct key *k, const char *text, struct why *why)
 {
+	struct cpu_features features;
 	struct config_ready ready;
 	size_t len = strlen(text);
 
@@ -297,6 +299,8 @@ static int check_string(const struct key *k, const char *text, struct why *why)
 	if (k->kind == KEY_ACCOUNT && !is_account(text, k->max))
 		return value_unexpected(why, k, text);
 	if (k->kind == KEY_IFNAME && !is_interface(text, k->max))
+		return value_unexpected(why, k, text);
+	if (k->kind == KEY_CPU && cpu_features_parse(text, &features) < 0)
 		return value_unexpected(why, k, text);
 	if (k->kind == KEY_READY && config_parse_ready(text, &ready) < 0)
 		return value_unexpected(why, k, text);
@@ -352,6 +356,7 @@ int value_set(void *at, const struct key *k, const char *text, const char *dir,
 	case KEY_ACCOUNT:
 	case KEY_PATH:
 	case KEY_IFNAME:
+	case KEY_CPU:
 	case KEY_READY:
 		return set_string(at, k, text, dir, why);
 	case KEY_SIZE:
@@ -451,6 +456,7 @@ const char *value_text(const void *at, const struct key *k, char *buf,
 	case KEY_ACCOUNT:
 	case KEY_PATH:
 	case KEY_IFNAME:
+	case KEY_CPU:
 	case KEY_READY:
 		return *(char *const *)p;
 	case KEY_SIZE:
@@ -488,6 +494,7 @@ char **value_string(void *at, const struct key *k)
 	case KEY_ACCOUNT:
 	case KEY_PATH:
 	case KEY_IFNAME:
+	case KEY_CPU:
 	case KEY_READY:
 		return field(at, k);
 	default:

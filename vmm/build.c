@@ -257,8 +257,8 @@ static int build_parts(struct vm *vm, const struct build_options *opt,
 	vm->console.keep = vm->cfg->console.type == CONSOLE_PTY ||
 			   vm->cfg->console.type == CONSOLE_SOCKET;
 	if (ret == 0)
-		ret = arch_vm_create(&vm->arch, vm->kvm_fd, vm->cfg, &vm->vm_fd,
-				     err);
+		ret = arch_vm_create(&vm->arch, vm->kvm_fd, vm->cfg, opt->saved,
+				     &vm->vm_fd, err);
 	timeline_mark(vm->timeline, "VM created");
 	if (ret < 0)
 		return ret;

@@ -37,7 +37,8 @@ struct build_options {
 	int (*thread_enter)(void *opaque, int vcpu_fd);
 	void *opaque;
 	/* Memory of a snapshot to map (copy on write) or, copy, to read. */
-	int memory_fd; /* -1: fresh zero memory */
+	const struct snap_reader *saved; /* its state; NULL: none */
+	int memory_fd;			 /* -1: fresh zero memory */
 	bool memory_copy;
 	/*
 	 * Or fill it when it is touched, pager_block bytes at a time (0: not

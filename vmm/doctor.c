@@ -75,7 +75,7 @@ static bool try_vm(const struct doctor *d, int kvm_fd)
 
 	if (config_init(&cfg) < 0)
 		return false;
-	if (arch_vm_create(&vm, kvm_fd, &cfg, &vm_fd, &err) == 0) {
+	if (arch_vm_create(&vm, kvm_fd, &cfg, NULL, &vm_fd, &err) == 0) {
 		vcpu = kvm_create_vcpu(vm_fd, 0);
 		if (vcpu < 0)
 			err_set(&err, -vcpu, "KVM_CREATE_VCPU: %s",

@@ -111,7 +111,8 @@ static int machine_vm(struct machine *m, int kvm_fd, struct mote_err *err)
 	ret = config_init(&m->cfg);
 	m->cfg.vm.memory = MACHINE_RAM;
 	if (ret == 0)
-		ret = arch_vm_create(&m->arch, kvm_fd, &m->cfg, &m->vm_fd, err);
+		ret = arch_vm_create(&m->arch, kvm_fd, &m->cfg, NULL, &m->vm_fd,
+				     err);
 	return ret;
 }
 

@@ -65,10 +65,12 @@ const struct arch_device *arch_devices(enum vm_protocol protocol,
 /*
  * Create the KVM VM of the right type: *vm_fd.  Before any slot or vCPU:
  * interrupt controller mode, hash table.  arch_vm_fini undoes (half-built
- * too) and runs before the VM's descriptor is closed.
+ * too) and runs before the VM's descriptor is closed.  saved: the state that
+ * will be loaded into it, which arch_host_check has seen; NULL: none.
  */
 int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
-		   int *vm_fd, struct mote_err *err);
+		   const struct snap_reader *saved, int *vm_fd,
+		   struct mote_err *err);
 void arch_vm_fini(struct arch_vm *a);
 
 /* After all vCPUs exist: in-kernel interrupt controllers. */

@@ -223,6 +223,7 @@ int snapshot_load(struct snapshot *s, const struct build_options *options,
 		return ret;
 	tell_plan(&opt.log, &plan);
 	plan_build(s, &plan, &opt);
+	opt.saved = &s->reader;
 	ret = load_machine(s, &opt, &plan, out, err);
 	if (ret < 0)
 		return ret;

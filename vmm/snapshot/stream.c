@@ -294,20 +294,39 @@ int snap_reader_init(struct snap_reader *r, const void *buf, size_t len,
 	return 0;
 }
 
+static int find(const struct snap_reader *r, const char *name,
+		uint32_t instance)
+{
+	for (int i = 0; i < r->count; i++)
+		if (!strcmp(r->section[i].name, name) &&
+		    r->section[i].instance == instance)
+			return i;
+	return -1;
+}
+
+bool snap_section_find(const struct snap_reader *r, const char *name,
+		       uint32_t instance, struct snap_section *s)
+{
+	int i = find(r, name, instance);
+
+	if (i >= 0)
+		*s = r->section[i];
+	return i >= 0;
+}
+
 int snap_section_open(struct snap_reader *r, const char *name,
 		      uint32_t instance, struct snap_section *s,
 		      struct mote_err *err)
 {
-	for (int i = 0; i < r->count; i++) {
-		if (strcmp(r->section[i].name, name) != 0 ||
-		    r->section[i].instance != instance)
-			continue;
-		r->used[i] = true;
-		*s = r->section[i];
-		return 0;
-	}
-	return err_set_class(err, ENOENT, ERR_CLASS_DATA,
-			     "section %s[%u] is missing", name, instance);
+	int i = find(r, name, instance);
+
+	if (i < 0)
+		return err_set_class(err, ENOENT, ERR_CLASS_DATA,
+				     "section %s[%u] is missing", name,
+				     instance);
+	r->used[i] = true;
+	*s = r->section[i];
+	return 0;
 }
 
 int snap_section_version(const struct snap_section *s, uint16_t max,

@@ -94,6 +94,10 @@ int snap_section_open(struct snap_reader *r, const char *name,
 		      uint32_t instance, struct snap_section *s,
 		      struct mote_err *err);
 
+/* The same without noting that it was read; false when there is none. */
+bool snap_section_find(const struct snap_reader *r, const char *name,
+		       uint32_t instance, struct snap_section *s);
+
 /* Refuse a section newer than max. */
 int snap_section_version(const struct snap_section *s, uint16_t max,
 			 struct mote_err *err);

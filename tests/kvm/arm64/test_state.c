@@ -353,8 +353,8 @@ Test(arm64_state, the_address_size_is_the_smallest_that_fits)
 		struct arch_vm a;
 
 		t.cfg.vm.memory = want[i].memory;
-		cr_assert_eq(arch_vm_create(&a, kvm, &t.cfg, &vm, &t.err), 0,
-			     "%s", t.err.msg);
+		cr_assert_eq(arch_vm_create(&a, kvm, &t.cfg, NULL, &vm, &t.err),
+			     0, "%s", t.err.msg);
 		cr_expect_eq(a.ipa_bits, want[i].bits);
 		arch_vm_fini(&a);
 	}
@@ -370,7 +370,7 @@ Test(arm64_state, more_memory_than_the_host_can_address_is_refused)
 	vmtest_init(&t, "");
 	kvm = kvm_open(NULL, &t.err);
 	t.cfg.vm.memory = UINT64_C(1) << 53;
-	cr_expect_lt(arch_vm_create(&a, kvm, &t.cfg, &vm, &t.err), 0);
+	cr_expect_lt(arch_vm_create(&a, kvm, &t.cfg, NULL, &vm, &t.err), 0);
 	cr_expect_not_null(strstr(t.err.msg, "vm.memory"), "%s", t.err.msg);
 	arch_vm_fini(&a);
 	vmtest_fini(&t);

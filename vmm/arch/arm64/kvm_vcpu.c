@@ -101,11 +101,13 @@ static int read_target(struct arch_vm *a, struct mote_err *err)
 }
 
 int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
-		   int *vm_fd, struct mote_err *err)
+		   const struct snap_reader *saved, int *vm_fd,
+		   struct mote_err *err)
 {
 	unsigned long type = 0;
 	int ret;
 
+	(void)saved;
 	memset(a, 0, sizeof(*a));
 	a->kvm_fd = kvm_fd;
 	a->hvt = cfg->vm.protocol == PROTOCOL_HVT;

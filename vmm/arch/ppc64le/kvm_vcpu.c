@@ -44,10 +44,12 @@ static uint32_t order_for(uint64_t memory)
 }
 
 int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
-		   int *vm_fd, struct mote_err *err)
+		   const struct snap_reader *saved, int *vm_fd,
+		   struct mote_err *err)
 {
 	int ret;
 
+	(void)saved;
 	memset(a, 0, sizeof(*a));
 	a->kvm_fd = kvm_fd;
 	a->hpt_order = cfg->cpu.hpt_order ? cfg->cpu.hpt_order

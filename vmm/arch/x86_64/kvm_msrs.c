@@ -187,19 +187,54 @@ int get_settable_msrs(struct arch_vcpu *v, struct kvm_msrs **out,
 	return ret;
 }
 
-int msrs_set(struct arch_vcpu *v, struct kvm_msrs *m, struct mote_err *err)
+/* How many of them were set: KVM stops at one that it refuses. */
+static int set_first(struct arch_vcpu *v, struct kvm_msrs *m,
+		     struct mote_err *err)
 {
 	int ret = kvm_call(v->fd, KVM_SET_MSRS, m);
 
 	if (ret < 0)
 		return err_set(err, -ret, "vCPU %u: KVM_SET_MSRS: %s", v->id,
 			       strerror(-ret));
-	if ((uint32_t)ret < m->nmsrs)
-		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
-				     "vCPU %u: this host refuses MSR 0x%x = "
-				     "0x%" PRIx64,
-				     v->id, m->entries[ret].index,
-				     (uint64_t)m->entries[ret].data);
+	return ret;
+}
+
+static int refused(const struct arch_vcpu *v, const struct kvm_msr_entry *e,
+		   struct mote_err *err)
+{
+	return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+			     "vCPU %u: this host refuses MSR 0x%x = "
+			     "0x%" PRIx64,
+			     v->id, e->index, (uint64_t)e->data);
+}
+
+int msrs_set(struct arch_vcpu *v, struct kvm_msrs *m, struct mote_err *err)
+{
+	int done = set_first(v, m, err);
+
+	if (done < 0)
+		return done;
+	return (uint32_t)done == m->nmsrs ? 0
+					  : refused(v, &m->entries[done], err);
+}
+
+/* The same, which uses *m up: what was off is as good where it is not there. */
+static int set_where_there(struct arch_vcpu *v, struct kvm_msrs *m,
+			   struct mote_err *err)
+{
+	while (m->nmsrs > 0) {
+		int done = set_first(v, m, err);
+
+		if (done < 0)
+			return done;
+		if ((uint32_t)done == m->nmsrs)
+			return 0;
+		if (m->entries[done].data != 0)
+			return refused(v, &m->entries[done], err);
+		m->nmsrs -= (uint32_t)done + 1;
+		memmove(m->entries, m->entries + done + 1,
+			m->nmsrs * sizeof(m->entries[0]));
+	}
 	return 0;
 }
 
@@ -249,5 +284,5 @@ int load_msrs(struct arch_vcpu *v, struct snap_section *r, struct mote_err *err)
 		if (!hold(v, e) && !is_reset(e))
 			m->nmsrs++;
 	}
-	return r->error ? 0 : msrs_set(v, m, err);
+	return r->error ? 0 : set_where_there(v, m, err);
 }

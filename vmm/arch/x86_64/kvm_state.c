@@ -448,8 +448,10 @@ int arch_host_check(int kvm_fd, const struct snap_section *of,
 	struct kvm_xcrs xcrs;
 	uint32_t size, host;
 
-	if (strcmp(s.name, SECTION_VCPU) != 0 || s.version > VERSION)
-		return 0; /* a newer one is refused when it is loaded */
+	if (strcmp(s.name, SECTION_VCPU) != 0)
+		return cpuid_host_check(kvm_fd, of, err);
+	if (s.version > VERSION)
+		return 0; /* it is refused when it is loaded */
 	get_sregs(&s, &sregs);
 	get_xcrs(&s, &xcrs);
 	size = snap_get_u32(&s);
@@ -480,6 +482,7 @@ int arch_vm_save(struct arch_vm *a, struct snap_writer *w, struct mote_err *err)
 	snap_section_begin(w, SECTION_VM, 0, VERSION, SNAP_REQUIRED);
 	snap_put_u64(w, a->clock_held ? a->clock_ns : clock.clock);
 	snap_section_end(w);
+	cpuid_save(a->cpuid, w);
 	return 0;
 }
 

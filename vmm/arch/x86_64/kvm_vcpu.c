@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kvm_vcpu.c - x86_64 VMs and vCPUs through KVM: interrupt controller mode,
- * CPUID, registers at entry, exits of this architecture.
+ * registers at entry, exits of this architecture.
  *
  * The split irqchip (local APIC in the kernel, nothing else) is used even
  * by guests that need no interrupt: the full one costs milliseconds at
@@ -25,8 +25,6 @@
 #include "config/config.h"
 #include "kvm/kvm.h"
 
-#define CPUID_MAX    256
-#define CPUID_TSCDL  (1u << 24)
 #define IOAPIC_PINS  24
 #define TSS_ADDR     0xfffbd000ul /* below the BIOS area, never RAM */
 #define RFLAGS_FIXED (1u << 1)
@@ -48,34 +46,13 @@ const char arch_name[] = "x86_64";
 const uint16_t arch_elf_machine = EM_X86_64;
 const unsigned int arch_config_bit = CONFIG_ARCH_X86_64;
 
-static int read_cpuid(struct arch_vm *a, struct mote_err *err)
-{
-	struct kvm_cpuid2 *fits;
-	int ret;
-
-	/* KVM fills in what it has; zeroes beyond would be pages for nothing */
-	a->cpuid = malloc(sizeof(*a->cpuid) +
-			  CPUID_MAX * sizeof(a->cpuid->entries[0]));
-	if (!a->cpuid)
-		return err_set(err, ENOMEM, "CPUID table");
-	*a->cpuid = (struct kvm_cpuid2){.nent = CPUID_MAX};
-	ret = kvm_call(a->kvm_fd, KVM_GET_SUPPORTED_CPUID, a->cpuid);
-	if (ret < 0)
-		return err_set(err, -ret, "KVM_GET_SUPPORTED_CPUID: %s",
-			       strerror(-ret));
-	fits = realloc(a->cpuid,
-		       sizeof(*fits) + a->cpuid->nent * sizeof(fits->entries[0]));
-	a->cpuid = fits ? fits : a->cpuid;
-	return 0;
-}
-
 int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
-		   int *vm_fd, struct mote_err *err)
+		   const struct snap_reader *saved, int *vm_fd,
+		   struct mote_err *err)
 {
 	const uint64_t pins[4] = {IOAPIC_PINS};
 	int ret;
 
-	(void)cfg;
 	memset(a, 0, sizeof(*a));
 	a->kvm_fd = kvm_fd;
 	ret = kvm_create_vm(kvm_fd, 0);
@@ -91,7 +68,7 @@ int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 		return err_set_class(err, -ret, ERR_CLASS_UNAVAILABLE,
 				     "KVM offers no split irqchip: %s",
 				     strerror(-ret));
-	return read_cpuid(a, err);
+	return cpuid_create(a, cfg, saved, err);
 }
 
 void arch_vm_fini(struct arch_vm *a)
@@ -107,30 +84,13 @@ int arch_vm_ready(struct arch_vm *a, struct mote_err *err)
 	return 0;
 }
 
-/* The fields of CPUID that name the vCPU: APIC id in leaves 1, 0xb, 0x1f. */
-static void set_apic_id(struct kvm_cpuid2 *cpuid, uint32_t id)
-{
-	for (uint32_t i = 0; i < cpuid->nent; i++) {
-		struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
-
-		if (e->function == 1) {
-			e->ebx = (e->ebx & 0x00ffffff) | id << 24;
-			e->ecx |= 1u << 31; /* a hypervisor is here */
-			/* KVM's APIC has it; Linux before 6.14 is silent. */
-			e->ecx |= CPUID_TSCDL;
-		}
-		if (e->function == 0xb || e->function == 0x1f)
-			e->edx = id;
-	}
-}
-
 int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd,
 		   struct kvm_run *run, uint32_t id, struct mote_err *err)
 {
 	int ret;
 
 	*v = (struct arch_vcpu){.vm = a, .fd = fd, .run = run, .id = id};
-	set_apic_id(a->cpuid, id);
+	cpuid_set_apic(a->cpuid, id);
 	ret = kvm_call(fd, KVM_SET_CPUID2, a->cpuid);
 	if (ret < 0)
 		return err_set(err, -ret, "vCPU %u: KVM_SET_CPUID2: %s", id,

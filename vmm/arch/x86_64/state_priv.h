@@ -10,9 +10,14 @@
 #include <stdint.h>
 
 struct arch_vcpu;
+struct arch_vm;
+struct cpu_features;
+struct kvm_cpuid2;
 struct mote_err;
+struct snap_reader;
 struct snap_section;
 struct snap_writer;
+struct vm_config;
 
 #define SECTION_VCPU "x86-vcpu"
 
@@ -59,6 +64,24 @@ int msrs_set(struct arch_vcpu *v, struct kvm_msrs *m, struct mote_err *err);
 int save_msrs(struct arch_vcpu *v, struct snap_writer *w, struct mote_err *err);
 int load_msrs(struct arch_vcpu *v, struct snap_section *r,
 	      struct mote_err *err);
+
+/*
+ * kvm_cpuid.c: a->cpuid of a new machine, or of one that was saved; the
+ * comparison that comes before: -ENOTSUP names what this host lacks (sections
+ * of other names are as they should be).
+ */
+int cpuid_create(struct arch_vm *a, const struct vm_config *cfg,
+		 const struct snap_reader *saved, struct mote_err *err);
+int cpuid_host_check(int kvm_fd, const struct snap_section *s,
+		     struct mote_err *err);
+void cpuid_save(const struct kvm_cpuid2 *c, struct snap_writer *w);
+/* *out: malloc'd, also after a failure. */
+int cpuid_load(const struct snap_section *s, struct kvm_cpuid2 **out,
+	       struct mote_err *err);
+void cpuid_set_apic(struct kvm_cpuid2 *c, uint32_t id);
+void cpuid_mask(struct kvm_cpuid2 *c, const struct cpu_features *f);
+int cpuid_compare(struct kvm_cpuid2 *shown, struct kvm_cpuid2 *host,
+		  struct mote_err *err);
 
 /* kvm_timer.c */
 int save_lapic(struct arch_vcpu *v, struct snap_writer *w,
