@@ -283,17 +283,14 @@ static int bring_in(struct hot *h, enum restore_hotset how,
 int hot_apply(struct vm *vm, const struct snapshot *s, enum restore_hotset how,
 	      bool stored, struct mote_err *err)
 {
-	cleanup_free uint64_t *bits = track_bits(&vm->track);
-	struct hot h = {.vm = vm,
-			.s = s,
-			.bits = bits,
-			.stored = stored,
-			.budget = BUDGET};
+	cleanup_free uint64_t *bits = NULL;
+	struct hot h = {.vm = vm, .s = s, .stored = stored, .budget = BUDGET};
 	struct mote_err own = {0};
 	int ret;
 
 	if (s->hotset_fd < 0 || how == HOTSET_OFF)
 		return 0;
+	h.bits = bits = track_bits(&vm->track);
 	vm->brought_in = track_bits(&vm->track);
 	if (!bits || !vm->brought_in)
 		return err_set(err, ENOMEM, "hotset");

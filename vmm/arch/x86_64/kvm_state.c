@@ -230,6 +230,7 @@ static int load_xsave(struct arch_vcpu *v, struct snap_section *r,
 	uint32_t size = snap_get_u32(r);
 	uint32_t host = xsave_size(v->vm->vm_fd);
 	cleanup_free uint8_t *buf = NULL;
+	const void *area;
 
 	if (size > XSAVE_MAX)
 		r->error = -EBADMSG;
@@ -240,13 +241,16 @@ static int load_xsave(struct arch_vcpu *v, struct snap_section *r,
 				     "vCPU %u: XSAVE state of %u bytes, this "
 				     "host has %u",
 				     v->id, size, host);
-	buf = calloc(1, host);
-	if (!buf)
-		return err_set(err, ENOMEM, "XSAVE area");
-	snap_get_bytes(r, buf, size);
-	if (r->error)
-		return 0;
-	return CALL(v, KVM_SET_XSAVE, buf, err);
+	area = snap_get_raw(r, size);
+	if (area && size < host) {
+		buf = calloc(1, host);
+		if (!buf)
+			return err_set(err, ENOMEM, "XSAVE area");
+		memcpy(buf, area, size);
+		area = buf;
+	}
+	/* KVM reads it, whatever the type of the ioctl says. */
+	return area ? CALL(v, KVM_SET_XSAVE, (void *)area, err) : 0;
 }
 
 static uint64_t *reg(struct kvm_regs *g, int i)
