@@ -9,6 +9,7 @@
  * is looked at after that: digests are made of the file.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -381,6 +382,23 @@ static int save_moment(struct job *j, struct mote_err *err)
 }
 
 /*
+ * Room for a child's pages, so that the pause only copies: as many as have
+ * left the file so far.  Without it all of it is done in the pause.
+ */
+static void make_room(const struct job *j)
+{
+	struct vm *vm = j->vm;
+	uint64_t *bits = NULL, n = 0;
+
+	if (find_changed(vm, j->opt, &bits, NULL) == 0 && bits)
+		n = bitmap_count(bits, track_pages(&vm->track));
+	free(bits);
+	if (n > 0)
+		(void)!fallocate(j->files->memory_fd, FALLOC_FL_KEEP_SIZE, 0,
+				 (off_t)(n * host_page_size()));
+}
+
+/*
  * Of a machine that runs, and does so again.  Where nobody tells what it
  * changes (KVM has no log) a full one is written while it stands; of a fork
  * the pages too, but not their digests.
@@ -389,6 +407,8 @@ static int save_live(struct job *j, struct mote_err *err)
 {
 	int ret = j->opt->fork ? 0 : find_changed(j->vm, j->opt, &j->bits, err);
 
+	if (j->opt->fork)
+		make_room(j);
 	if (ret == 0 && follows(j))
 		ret = begin_memory(j, err);
 	if (ret == 0 && follows(j))
