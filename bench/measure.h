@@ -40,6 +40,7 @@ struct subject {
 	char *argv[ARGS_MAX + 1];
 	const char *input; /* a file as its standard input; NULL: nothing */
 	int status;	   /* with which it ends when it did what it should */
+	bool speaks; /* it did with the first byte on its stdout; killed */
 	double us[RUNS_MAX];
 	double faults[RUNS_MAX];
 };
@@ -55,8 +56,8 @@ void subject_args(struct subject *s, const char *const args[]);
 bool subject_works(const struct subject *s);
 
 /*
- * Start to reaped, each in turn, runs times; then the times are sorted.
- * False: one failed (told on stderr).
+ * Start to reaped (or to the first byte), each in turn, runs times; then the
+ * times are sorted. False: one failed (told on stderr).
  */
 bool measure(struct subject *const s[], int n, int runs);
 
@@ -84,23 +85,6 @@ void bench_inproc(const struct place *p, int runs);
 void bench_restore(const struct place *p, int runs);
 void bench_clones(const struct place *p, int runs);
 void bench_restore_peers(const struct place *p, int runs);
-
-/* --- peers, in launch.c ----------------------------------------------------
- */
-
-/*
- * QEMU's microvm with nothing but this firmware, which qemu_rom() writes: its
- * guest writes to a port forever, and ends QEMU with QEMU_ENDED where
- * qemu_exit is among its arguments.  NULL: there is no QEMU on PATH.
- */
-#define QEMU_ENDED 3
-extern const char *const qemu_exit[];
-struct subject *qemu_new(const char *name, const char *rom, const char *memory);
-bool qemu_rom(const char *path);
-
-/* The peer's time over mote's; why not, on stdout. */
-void measure_peer(const char *metric_name, struct subject *peer,
-		  struct subject *mote, int runs);
 
 /* --- peers, in launch.c ----------------------------------------------------
  */

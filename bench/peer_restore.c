@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * peer_restore.c - mote restore against QEMU's microvm -incoming: from the
- * start of the process to its end, which the guest asks for with the first
- * instructions that it runs.
+ * start of the process to the first byte on its standard output, which the
+ * guest writes with the first instructions that it runs.
  *
  * Both machines: one vCPU and 128 MiB, of which the 120 MiB from 8 MiB on are
  * not zero: each page begins with its address + 1.  Below that mote's has its
  * guest (guests/touch, its stack and boot page: some pages), QEMU's nothing;
  * QEMU's firmware, 64 KiB, lies outside.  mote's guest was saved at its ready
- * mark, sees that it is a new generation and exits.  QEMU's was migrated as
+ * mark, sees that it is a new generation and says so.  QEMU's was migrated as
  * it ran a loop of two instructions that writes to a port where nothing was;
- * where it comes to, QEMU's exit device is.
+ * where it comes to, QEMU's debug console is.
  *
  * mote maps its file (cow, the default).  QEMU loads a stream that it migrated
  * to exec:cat, from exec:cat (restore.ratio_qemu) and as a file that it reads
@@ -143,11 +143,14 @@ static bool qemu_save(const struct peer_files *f, bool mapped)
 static struct subject *qemu_incoming(const struct peer_files *f,
 				     const char *uri)
 {
+	static const char *const console[] = {
+		"-chardev", "stdio,id=out,signal=off", "-device",
+		"isa-debugcon,iobase=0xf4,chardev=out", NULL};
 	const char *const args[] = {"-incoming", uri, NULL};
 	struct subject *s = qemu(f, args);
 
-	subject_args(s, qemu_exit);
-	s->status = QEMU_ENDED;
+	subject_args(s, console);
+	s->speaks = true;
 	return s;
 }
 
@@ -185,6 +188,7 @@ static void compare(const struct peer_files *f, struct subject *mote, int runs)
 
 void bench_restore_peers(const struct place *p, int runs)
 {
+	struct subject *mote;
 	struct peer_files f;
 	struct saved s;
 	char args[32];
@@ -196,11 +200,13 @@ void bench_restore_peers(const struct place *p, int runs)
 	}
 	if (!files_make(&f))
 		return;
-	snprintf(args, sizeof(args), "fill=1 from=%d", FROM_MIB);
+	snprintf(args, sizeof(args), "fill=1 say=1 from=%d", FROM_MIB);
 	if (!qemu_rom(f.rom) || !write_fill(f.fill)) {
 		fprintf(stderr, "bench: write %s: %m\n", f.dir);
 	} else if (saved_make(&s, p->dir, args)) {
-		compare(&f, saved_program(&s, p->dir), runs);
+		mote = saved_program(&s, p->dir);
+		mote->speaks = true;
+		compare(&f, mote, runs);
 		saved_drop(&s);
 	}
 	files_drop(&f);
