@@ -623,9 +623,14 @@ int mote_vm_create(const struct mote_vm_options *opt, struct mote_vm **out,
 
 int mote_vm_start(struct mote_vm *mv, bool paused, struct mote_err *err)
 {
+	int ret;
+
 	if (mv->vm->state != VM_BUILT)
 		return err_set(err, EINVAL, "the VM was started already");
-	return vm_start(mv->vm, paused, err);
+	ret = vm_start(mv->vm, paused, err);
+	if (ret == 0)
+		hot_finish(mv->vm);
+	return ret;
 }
 
 int mote_vm_poll(struct mote_vm *mv, struct pollfd *fds, int *timeout_ms)

@@ -476,6 +476,7 @@ void vm_destroy(struct vm *vm)
 	pager_destroy(vm->pager);
 	track_fini(&vm->track);
 	free(vm->brought_in);
+	free(vm->hot_rest);
 	for (uint32_t i = 0; i < vm->devices; i++)
 		device_destroy(vm->device[i]);
 	fd_clear(&vm->vm_fd); /* the machine goes with its last vCPU */

@@ -79,6 +79,7 @@ struct vm {
 	struct pager *pager; /* fills the slots; or NULL */
 	int (*pager_enter)(void *opaque, int uffd, int events_fd);
 	uint64_t *brought_in; /* pages that are ours by a hot set; or NULL */
+	struct hot_rest *hot_rest; /* of it that is still to come; or NULL */
 	struct track track;
 	struct vm_reference reference; /* what track counts from */
 	struct vm_reference saving;    /* ... once it is kept */

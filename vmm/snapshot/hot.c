@@ -9,9 +9,9 @@
  * share what they do not write: runs of 64 pages and more are mapped from the
  * hotset file, where they lie one after the other, and populated.
  *
- * All of it happens before the first instruction, so it is bounded: what is
- * beyond BUDGET or in neither form is left to faults, after the kernel was
- * told to read it ahead.
+ * What happens before the first instruction is bounded by EARLY, all of it by
+ * BUDGET.  What is beyond or in neither form is left to faults, after the
+ * kernel was told to read it ahead.
  */
 #include "snapshot/hot.h"
 
@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/bitmap.h"
@@ -35,10 +36,14 @@
 #include "vm.h"
 
 #define HUGE	  (UINT64_C(2) << 20)
-#define ENOUGH	  8 /* one in so many pages of a block: a huge page */
+#define ENOUGH	  4 /* one in so many pages of a block: a huge page */
 #define RUN_PAGES 64
 #define BUDGET	  (UINT64_C(8) << 20) /* bytes; some 4 ms */
 #define AHEAD_MAX 1024
+#define SAMPLES	  8
+
+/* What the guest waits for at most: bytes of runs. */
+#define EARLY (UINT64_C(4) << 20)
 
 /* --- recording -------------------------------------------------------------
  */
@@ -149,12 +154,16 @@ int hot_record(struct vm *vm, const struct snapshot *s, int fd,
 /* --- bringing one in -------------------------------------------------------
  */
 
+struct hot_rest;
+
 struct hot {
 	struct vm *vm;
 	const struct snapshot *s;
 	struct hotset set;
 	uint64_t *bits; /* hot pages that are still to come */
 	bool stored;
+	bool cached; /* the files are, it seems */
+	struct hot_rest *rest;
 	uint64_t budget;	      /* bytes */
 	uint64_t blocks, runs, pages; /* that were brought in */
 };
@@ -173,8 +182,9 @@ static uint64_t count_hot(const struct hot *h, uint64_t first, uint64_t count)
 {
 	uint64_t n = 0;
 
-	for (uint64_t i = first; i < first + count; i++)
-		n += bitmap_test(h->bits, i);
+	for (uint64_t i = first, end = first + count;
+	     (i = bitmap_next(h->bits, i, end)) < end; i++)
+		n++;
 	return n;
 }
 
@@ -221,45 +231,132 @@ static int huge_blocks(struct hot *h, struct mote_err *err)
 	return 0;
 }
 
+/* A run that is mapped: when its pages come in is bring()'s. */
+struct mapped_run {
+	void *to;
+	uint64_t len;
+	bool own; /* a page of its own for each: they are written to */
+};
+
+struct hot_rest {
+	uint64_t n;
+	uint64_t early; /* are done */
+	struct mapped_run at[];
+};
+
+/* Long enough to be mapped? */
+static bool is_long(const struct hotset_run *r)
+{
+	return r->count >= RUN_PAGES;
+}
+
+/* Where the pages of a run are read from, and from which byte on. */
+static int file_of(const struct hot *h, const struct hotset_run *r, off_t *off)
+{
+	bool own_copy = h->stored && is_long(r);
+
+	*off = (off_t)(own_copy ? r->at : r->first * host_page_size());
+	return own_copy ? h->s->hotset_fd : snapshot_root(h->s)->fds.memory_fd;
+}
+
+/* Is it in the page cache already, as far as some pages tell? */
+static bool is_cached(const struct hot *h)
+{
+	uint64_t step = h->set.runs / SAMPLES + 1;
+	char byte;
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+
+	for (uint64_t i = 0; i < h->set.runs; i += step) {
+		off_t off;
+		int fd = file_of(h, &h->set.run[i], &off);
+
+		if (preadv2(fd, &iov, 1, off, RWF_NOWAIT) != 1)
+			return false;
+	}
+	return true;
+}
+
+/* Let it come from the disk while the rest is done. */
+static void read_ahead(const struct hot *h, const struct hotset_run *r)
+{
+	off_t off;
+	int fd = file_of(h, r, &off);
+
+	if (!h->cached)
+		posix_fadvise(fd, off, (off_t)(r->count * host_page_size()),
+			      POSIX_FADV_WILLNEED);
+}
+
+/* Of what is left to the guest's faults. */
+static void read_short_ahead(const struct hot *h)
+{
+	for (uint64_t i = 0, n = 0; i < h->set.runs && n < AHEAD_MAX; i++) {
+		if (is_long(&h->set.run[i]))
+			continue;
+		read_ahead(h, &h->set.run[i]);
+		n++;
+	}
+}
+
 /* One run, which may go over the end of a slot: then it is left alone. */
-static int bring_run(struct hot *h, const struct hotset_run *r,
-		     struct mote_err *err)
+static int map_run(struct hot *h, const struct hotset_run *r,
+		   struct mote_err *err)
 {
 	uint64_t page = host_page_size(), len = r->count * page, left;
 	bool own = r->flags & HOTSET_WRITTEN;
 	void *to = memslot_page(&h->vm->slots, r->first, &left);
 
-	if (r->count < RUN_PAGES || left < r->count || h->budget < len)
+	/* Part of it may be in a huge page. */
+	if (!is_long(r) || left < r->count || h->budget < len ||
+	    count_hot(h, r->first, r->count) < r->count)
 		return 0;
 	if (h->stored && mmap(to, len, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED,
 			      h->s->hotset_fd, (off_t)r->at) == MAP_FAILED)
 		return err_set(err, errno, "hotset: mmap: %s", strerror(errno));
-	/* Without it (before Linux 5.14) it is all the same, but slower. */
-	if (madvise(to, len, own ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) <
-	    0)
-		own = false;
+	h->rest->at[h->rest->n++] =
+		(struct mapped_run){.to = to, .len = len, .own = own};
+	read_ahead(h, r);
 	brought_in(h, r->first, r->count, own);
 	h->runs++;
 	h->budget -= len;
 	return 0;
 }
 
-/* What is left: let it be in the page cache when it is wanted. */
-static void read_ahead(struct hot *h)
+/* Without it (before Linux 5.14) the guest's faults do it, but slower. */
+static void bring(const struct mapped_run *r)
 {
-	int fd = snapshot_root(h->s)->fds.memory_fd;
-	uint64_t page = host_page_size(), n = 0;
+	madvise(r->to, r->len,
+		r->own ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+}
 
-	for (uint64_t i = 0; i < h->set.runs && n < AHEAD_MAX; i++) {
-		const struct hotset_run *r = &h->set.run[i];
+/*
+ * The first runs, for which the guest waits.  One thread: two at the same
+ * memory, or one beside the guest's own faults, took more than twice as long
+ * where it was measured.
+ */
+static void bring_early(struct hot_rest *rest)
+{
+	uint64_t bytes = 0;
 
-		if (!count_hot(h, r->first, r->count))
-			continue;
-		posix_fadvise(fd, (off_t)(r->first * page),
-			      (off_t)(r->count * page), POSIX_FADV_WILLNEED);
-		n++;
+	for (;
+	     rest->early < rest->n && rest->at[rest->early].to && bytes < EARLY;
+	     rest->early++) {
+		bring(&rest->at[rest->early]);
+		bytes += rest->at[rest->early].len;
 	}
+}
+
+void hot_finish(struct vm *vm)
+{
+	struct hot_rest *rest = vm->hot_rest;
+
+	if (!rest)
+		return;
+	for (uint64_t i = rest->early; i < rest->n; i++)
+		bring(&rest->at[i]);
+	free(rest);
+	vm->hot_rest = NULL;
 }
 
 static int bring_in(struct hot *h, enum restore_hotset how,
@@ -274,9 +371,9 @@ static int bring_in(struct hot *h, enum restore_hotset how,
 			bitmap_set(h->bits, k);
 	}
 	if (how == HOTSET_PRIVATE_THP)
-		return huge_blocks(h, err);
+		ret = huge_blocks(h, err);
 	for (uint64_t i = 0; ret == 0 && i < h->set.runs; i++)
-		ret = bring_run(h, &h->set.run[i], err);
+		ret = map_run(h, &h->set.run[i], err);
 	return ret;
 }
 
@@ -300,9 +397,17 @@ int hot_apply(struct vm *vm, const struct snapshot *s, enum restore_hotset how,
 		log_warn(&vm->log, "restore: not used: %s", own.msg);
 		return 0;
 	}
-	ret = bring_in(&h, how, err);
+	h.rest = malloc(sizeof(*h.rest) + h.set.runs * sizeof(h.rest->at[0]));
+	if (h.rest)
+		*h.rest = (struct hot_rest){0};
+	else
+		ret = err_set(err, ENOMEM, "hotset");
+	h.cached = is_cached(&h);
+	read_short_ahead(&h);
+	if (ret == 0)
+		ret = bring_in(&h, how, err);
 	if (ret == 0) {
-		read_ahead(&h);
+		bring_early(h.rest);
 		timeline_mark(vm->timeline, "hot set in memory");
 		log_info(&vm->log,
 			 "restore: hotset=%s: pages=%" PRIu64 " of %" PRIu64
@@ -311,6 +416,7 @@ int hot_apply(struct vm *vm, const struct snapshot *s, enum restore_hotset how,
 						   : "shared-runs",
 			 h.pages, h.set.pages, h.blocks, h.runs);
 	}
+	vm->hot_rest = h.rest; /* goes with the machine, whatever happened */
 	hotset_fini(&h.set);
 	return ret;
 }

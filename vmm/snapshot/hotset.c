@@ -18,6 +18,8 @@
 #define FIXED  72 /* bytes before the runs */
 #define RUN    17 /* bytes of one */
 
+#define FIRST_READ 16384 /* has the head of nearly all */
+
 static int bad(struct mote_err *err, const char *what)
 {
 	return err_set_class(err, EBADMSG, ERR_CLASS_DATA, "hotset: %s", what);
@@ -199,26 +201,52 @@ int hotset_parse(struct hotset *h, const void *head, uint64_t len,
 	return ret;
 }
 
+/* How long the file says that its head is. */
+static uint64_t head_said(const char *head, uint64_t len)
+{
+	struct snap_section s = {.data = (const void *)head, .len = len};
+	uint64_t runs;
+
+	snap_get_raw(&s, FIXED - sizeof(runs));
+	runs = snap_get_u64(&s);
+	return runs <= HOTSET_PAGES_MAX ? head_length(runs) : 0;
+}
+
+static int read_head(int fd, uint64_t len, char **head, struct mote_err *err)
+{
+	int ret;
+
+	free(*head);
+	*head = malloc(len + 1);
+	if (!*head)
+		return err_set(err, ENOMEM, "hotset");
+	ret = fd_pread_full(fd, *head, len, 0);
+	return ret < 0 ? err_set_class(err, -ret, ERR_CLASS_IO, "hotset: %s",
+				       strerror(-ret))
+		       : 0;
+}
+
 int hotset_read(struct hotset *h, int fd, const struct snap_digest *manifest,
 		uint64_t total, struct mote_err *err)
 {
 	cleanup_free char *head = NULL;
 	int64_t size = fd_size(fd);
-	uint64_t len;
+	uint64_t len, said;
 	int ret;
 
 	memset(h, 0, sizeof(*h));
 	if (size < 0)
 		return err_set(err, (int)-size, "hotset: %s",
 			       strerror((int)-size));
-	len = num_min((uint64_t)size, HOTSET_HEAD_MAX);
-	head = malloc(len + 1);
-	if (!head)
-		return err_set(err, ENOMEM, "hotset");
-	ret = fd_pread_full(fd, head, len, 0);
+	len = num_min((uint64_t)size, FIRST_READ);
+	ret = read_head(fd, len, &head, err);
+	said = ret == 0 ? num_min(head_said(head, len), (uint64_t)size) : 0;
+	if (said > len && said <= HOTSET_HEAD_MAX) {
+		len = said;
+		ret = read_head(fd, len, &head, err);
+	}
 	if (ret < 0)
-		return err_set_class(err, -ret, ERR_CLASS_IO, "hotset: %s",
-				     strerror(-ret));
+		return ret;
 	return hotset_parse(h, head, len, (uint64_t)size, manifest, total, err);
 }
 
