@@ -96,6 +96,9 @@ unsigned long long launch_number(const struct mote_config *cfg, const char *key,
 /* The filter of vCPU threads that [sandbox] asks for. */
 enum mote_seccomp launch_seccomp(const struct mote_config *cfg);
 
+/* Machines of this process may be mapped from files: mote_sigbus_handle. */
+void launch_watch_sigbus(void);
+
 /* The configuration with number for each "%i"; NULL: out of memory. */
 struct mote_config *launch_numbered(const struct mote_config *from,
 				    unsigned int number);

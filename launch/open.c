@@ -53,6 +53,26 @@ unsigned long long launch_number(const struct mote_config *cfg, const char *key,
 	return v;
 }
 
+/* What is not the library's kills, as it would have without us. */
+static void on_sigbus(int sig, siginfo_t *info, void *context)
+{
+	(void)context;
+	if (!mote_sigbus_handle(info))
+		signal(sig, SIG_DFL);
+}
+
+void launch_watch_sigbus(void)
+{
+	struct sigaction sa = {.sa_sigaction = on_sigbus,
+			       .sa_flags = SA_SIGINFO | SA_NODEFER};
+	sigset_t set;
+
+	sigaction(SIGBUS, &sa, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGBUS);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 enum mote_seccomp launch_seccomp(const struct mote_config *cfg)
 {
 	if (launch_is(cfg, "sandbox.enable", "no") ||

@@ -200,6 +200,7 @@ int pool_run_here(const struct pool_options *opt, struct pool_result *res,
 	}
 	for (unsigned int i = 0; i < opt->max; i++)
 		h.place[i].session.client = -1;
+	launch_watch_sigbus();
 	ret = take_signals(&h, err);
 	if (ret == 0)
 		ret = open_pool(&h, err);

@@ -714,6 +714,8 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	if (opt->snapshot) /* for diffs, and to count changed pages */
 		p.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (opt->snapshot)
+		launch_watch_sigbus();
+	if (opt->snapshot)
 		ret = open_uffd(&p, err);
 	if (ret == 0 && jailed)
 		ret = enter_jail(&p, err);

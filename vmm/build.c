@@ -141,6 +141,8 @@ static int build_memory(struct vm *vm, const struct build_options *opt,
 			return err_wrap(err, ret, "memory");
 		off += ram[i].size;
 	}
+	if (opt->memory_fd >= 0 && !opt->memory_copy)
+		vm_watch_memory(vm);
 	return 0;
 }
 
@@ -290,6 +292,8 @@ int build_vm(struct vm **out, const struct build_options *opt,
 	vm->kvm_fd = vm->vm_fd = -1;
 	vm->events.fd = -1;
 	vm->dispatch_again_ms = -1;
+	for (int i = 0; i < MEMSLOT_MAX; i++)
+		vm->watched[i] = -1;
 	pthread_mutex_init(&vm->table_lock, NULL);
 	memslot_init(&vm->slots, -1);
 	track_init(&vm->track, &vm->slots);

@@ -25,6 +25,7 @@
 #include "devices/hostdev.h"
 #include "doctor.h"
 #include "memory/guestmem.h"
+#include "memory/sigbus.h"
 #include "sandbox/sandbox.h"
 #include "snapshot/hot.h"
 #include "snapshot/rewind.h"
@@ -1054,4 +1055,9 @@ int mote_jail_lock(enum mote_seccomp mode, struct mote_err *err)
 		return err_set(err, -ret, "seccomp filter \"control\": %s",
 			       strerror(-ret));
 	return 0;
+}
+
+bool mote_sigbus_handle(const siginfo_t *info)
+{
+	return sigbus_handle(info);
 }

@@ -20,6 +20,7 @@
 #define MOTE_H
 
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -626,6 +627,18 @@ MOTE_API int mote_jail_enter(const struct mote_jail_options *opt,
  * "control").  From here on it can open nothing.
  */
 MOTE_API int mote_jail_lock(enum mote_seccomp mode, struct mote_err *err);
+
+/* --- SIGBUS -----------------------------------------------------------------
+ */
+
+/*
+ * For a handler of SIGBUS (SA_SIGINFO and SA_NODEFER) of a process that
+ * restores by mapping: the file behind a guest's RAM was cut short.  True: it
+ * was that; the guest ends as crashed, and whatever the library was doing
+ * fails.  May not return at all (siglongjmp to the library).  False: it is the
+ * caller's own.  Async-signal-safe; any thread.
+ */
+MOTE_API bool mote_sigbus_handle(const siginfo_t *info);
 
 #ifdef __cplusplus
 }

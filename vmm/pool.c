@@ -114,7 +114,8 @@ static int start_thread(struct mote_pool *p, struct mote_err *err)
 	sigset_t all, old;
 	int ret;
 
-	sigfillset(&all); /* signals are the embedder's */
+	sigfillset(&all); /* signals are the embedder's; but sigbus.h */
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	ret = pthread_create(&p->thread, NULL, refill, p);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -18,6 +18,7 @@
 #include "devices/event.h"
 #include "devices/hvt.h"
 #include "memory/guestmem.h"
+#include "memory/sigbus.h"
 
 #define PARTIAL_LINE_MS 2 /* how long a line without its end may wait */
 #define NS_PER_MS	1000000u
@@ -349,6 +350,29 @@ static void explain_crash(struct vm *vm)
 	}
 }
 
+void vm_watch_memory(struct vm *vm)
+{
+	for (int i = 0; i < MEMSLOT_MAX; i++) {
+		const struct map *ram = &vm->slots.slot[i].ram;
+
+		vm->watched[i] = ram->addr
+					 ? sigbus_watch(ram->addr, ram->size,
+							&vm->lost, &vm->events)
+					 : -1;
+	}
+}
+
+int vm_memory_lost(struct vm *vm, struct mote_err *err)
+{
+	if (atomic_load(&vm->lost))
+		return err_set_class(err, EIO, ERR_CLASS_IO,
+				     "guest memory: the file that it is mapped "
+				     "from was cut short");
+	if (vm->pager && pager_failed(vm->pager, err))
+		return -EIO;
+	return 0;
+}
+
 static void set_ended(struct vm *vm, enum vm_end end)
 {
 	struct mote_err own = {0};
@@ -359,7 +383,7 @@ static void set_ended(struct vm *vm, enum vm_end end)
 	for (uint32_t i = 0; i < vm->vcpus; i++)
 		vcpu_ended(vm->vcpu[i], &vm->err);
 	/* What a vCPU says then only follows from it. */
-	if (end == VM_END_CRASH && vm->pager && pager_failed(vm->pager, &own)) {
+	if (end == VM_END_CRASH && vm_memory_lost(vm, &own) < 0) {
 		err_set_class(&vm->err, own.code, ERR_CLASS_GUEST, "%s",
 			      own.msg);
 	} else if (end == VM_END_CRASH) {
@@ -489,6 +513,8 @@ void vm_destroy(struct vm *vm)
 	pthread_mutex_unlock(&vm->table_lock);
 	arch_vm_fini(&vm->arch);
 	vm->slots.vm_fd = -1; /* the slots went with the VM */
+	for (int i = 0; i < MEMSLOT_MAX; i++)
+		sigbus_unwatch(vm->watched[i]);
 	memslot_fini(&vm->slots);
 	chardev_fini(&vm->console);
 	event_fini(&vm->events);

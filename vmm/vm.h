@@ -77,6 +77,8 @@ struct vm {
 	struct arch_vm arch;
 	struct memslot_table slots;
 	struct pager *pager; /* fills the slots; or NULL */
+	atomic_bool lost;    /* RAM whose file was cut short: sigbus.h */
+	int watched[MEMSLOT_MAX];
 	int (*pager_enter)(void *opaque, int uffd, int events_fd);
 	uint64_t *brought_in; /* pages that are ours by a hot set; or NULL */
 	struct hot_rest *hot_rest; /* of it that is still to come; or NULL */
@@ -118,6 +120,13 @@ struct vm {
 	bool console_blocked;  /* its reader takes nothing at the moment */
 	int dispatch_again_ms; /* when vm_dispatch wants to run again, or -1 */
 };
+
+/*
+ * RAM is mapped from a file: be told when that is cut short.  0, or -EIO and
+ * why: vm_memory_lost, from when on what RAM holds means nothing.
+ */
+void vm_watch_memory(struct vm *vm);
+int vm_memory_lost(struct vm *vm, struct mote_err *err);
 
 /* A reference to the vCPU with that KVM id, or NULL. */
 struct vcpu *vm_vcpu_get(struct vm *vm, uint32_t id);

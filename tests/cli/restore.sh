@@ -144,6 +144,26 @@ $mote ctl "$tmp/s5" stop >/dev/null 2>&1
 wait $pid
 pid=
 
+# --- the file behind a guest's memory is cut short --------------------------------
+for jail in yes no; do
+	rm -rf "$tmp/cut"
+	cp -r "$tmp/snap" "$tmp/cut"
+	timeout 20 "$mote" restore "$tmp/cut" --set sandbox.enable=$jail --set control.socket="$tmp/s6" \
+		>/dev/null 2>"$tmp/err" &
+	pid=$!
+	until_ok "$mote" ctl "$tmp/s6" pause
+	truncate -s 4096 "$tmp/cut/memory"
+	timeout 10 "$mote" snapshot "$tmp/s6" "$tmp/of-cut" >/dev/null 2>"$tmp/err2"
+	check "memory that is gone can't be saved (jail: $jail)" 74 $?
+	has "and it is said why (jail: $jail)" "memory" "$tmp/err2"
+	check "nothing is left of it (jail: $jail)" "" "$(ls -d "$tmp"/of-cut* 2>/dev/null)"
+	"$mote" ctl "$tmp/s6" resume >/dev/null 2>&1
+	wait $pid
+	check "its guest crashes, and mote does not (jail: $jail)" 75 $?
+	pid=
+	has "by name (jail: $jail)" "the guest crashed: " "$tmp/err"
+done
+
 # --- where there is no userfaultfd -------------------------------------------------
 without="unshare -m sh -c"
 hide='mount --bind /dev/null /dev/userfaultfd && exec setpriv --bounding-set=-sys_ptrace "$@"'

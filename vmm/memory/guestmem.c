@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/num.h"
 #include "memory/memslot.h"
+#include "memory/sigbus.h"
 
 /* The one translation of a guest address. */
 static const struct memslot *find(const struct memslot_table *t, uint64_t gpa,
@@ -45,6 +46,21 @@ static void mark(const struct memslot *s, uint64_t off, uint64_t len)
 		bitmap_set_atomic(s->dirty, i);
 }
 
+/* memcpy that fails where the file behind guest RAM was cut short. */
+static int copy(void *to, const void *from, size_t len)
+{
+	sigjmp_buf here;
+	int ret = -EFAULT;
+
+	if (sigsetjmp(here, 0) == 0) {
+		sigbus_jump = &here;
+		memcpy(to, from, len);
+		ret = 0;
+	}
+	sigbus_jump = NULL;
+	return ret;
+}
+
 bool guest_is_ram(const struct memslot_table *t, uint64_t gpa, uint64_t len)
 {
 	uint64_t off;
@@ -59,8 +75,7 @@ int guest_read(const struct memslot_table *t, uint64_t gpa, void *buf,
 
 	if (!src)
 		return -EFAULT;
-	memcpy(buf, src, len);
-	return 0;
+	return copy(buf, src, len);
 }
 
 int guest_write(struct memslot_table *t, uint64_t gpa, const void *buf,
@@ -68,13 +83,14 @@ int guest_write(struct memslot_table *t, uint64_t gpa, const void *buf,
 {
 	uint64_t off;
 	const struct memslot *s = find(t, gpa, len, &off);
+	int ret;
 
 	if (!s || !writable(t, gpa, len))
 		return -EFAULT;
-	memcpy((char *)s->ram.addr + off, buf, len);
+	ret = copy((char *)s->ram.addr + off, buf, len);
 	/* Last: marked first, a harvest between the two would lose it. */
 	mark(s, off, len);
-	return 0;
+	return ret;
 }
 
 int guest_write_fd(struct memslot_table *t, uint64_t gpa, int fd, uint64_t off,

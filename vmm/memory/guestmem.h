@@ -15,7 +15,10 @@
 
 struct memslot_table;
 
-/* Copy out of or into guest RAM; -EFAULT when any byte is not RAM. */
+/*
+ * Copy out of or into guest RAM; -EFAULT when any byte is not RAM, or no more:
+ * sigbus.h.
+ */
 bool guest_is_ram(const struct memslot_table *t, uint64_t gpa, uint64_t len);
 int guest_read(const struct memslot_table *t, uint64_t gpa, void *buf,
 	       size_t len);

@@ -418,25 +418,13 @@ static int save_live(struct job *j, struct mote_err *err)
 	return ret < 0 ? ret : finish_memory(j, err);
 }
 
-/* Pages that could not be brought in are no memory to be saved. */
-static int check_pager(struct vm *vm, struct mote_err *err)
-{
-	struct mote_err bad = {0};
-
-	if (!vm->pager || !pager_failed(vm->pager, &bad))
-		return 0;
-	if (err)
-		*err = bad;
-	return -bad.code;
-}
-
 static int save(struct job *j, struct mote_err *err)
 {
 	bool live = j->vm->state == VM_RUNNING;
 	int ret = live ? save_live(j, err) : save_still(j, err);
 
 	if (ret == 0)
-		ret = check_pager(j->vm, err);
+		ret = vm_memory_lost(j->vm, err);
 	if (ret == 0)
 		ret = snap_writer_finish(&j->w, err);
 	if (ret == 0)

@@ -133,6 +133,7 @@ int vcpu_start(struct vcpu *v, bool paused, struct mote_err *err)
 	 * let in by KVM_RUN alone, the others are the embedder's.
 	 */
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS); /* sigbus.h */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pthread_mutex_lock(&v->lock);
 	ret = pthread_create(&v->thread, NULL, thread_main, v);
