@@ -7,10 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -339,4 +342,62 @@ Test(stress_damage, digests_that_an_attacker_repaired)
 	free(buf);
 	free(manifest);
 	free(state);
+}
+
+/* --- a file that nobody can change is read once ----------------------------
+ */
+
+static int set_immutable(int fd, bool on)
+{
+	long flags = 0;
+
+	if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+		return -errno;
+	flags = on ? flags | FS_IMMUTABLE_FL : flags & ~FS_IMMUTABLE_FL;
+	return ioctl(fd, FS_IOC_SETFLAGS, &flags) < 0 ? -errno : 0;
+}
+
+/* Is its first page in the page cache? */
+static bool is_cached(int fd)
+{
+	char byte;
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+
+	return preadv2(fd, &iov, 1, 0, RWF_NOWAIT) == 1;
+}
+
+static void forget(int fd)
+{
+	fsync(fd);
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+Test(stress_damage, an_immutable_file_is_verified_once)
+{
+	struct mote_err err = {0};
+	struct mote_snapshot *s;
+	int fd = g.fd[GOLDEN_MEMORY], ret = set_immutable(fd, true);
+
+	if (ret < 0)
+		cr_skip_test("/tmp: chattr +i: %s", strerror(-ret));
+	cr_assert_eq(mote_snapshot_open(AT_FDCWD, g.dir, &s, &err), 0);
+	cr_expect_eq(mote_snapshot_verify(s, &err), 0, "%s", err.msg);
+	forget(fd);
+	if (!is_cached(fd)) { /* as in a memory file system */
+		cr_expect_eq(mote_snapshot_verify(s, &err), 0, "%s", err.msg);
+		cr_expect_not(is_cached(fd), "it was read again");
+	}
+	/* Whoever may take the mark away may change it: then it is another. */
+	cr_expect_eq(set_immutable(fd, false), 0);
+	flip(GOLDEN_MEMORY, 0);
+	cr_expect_eq(set_immutable(fd, true), 0);
+	cr_expect_eq(mote_snapshot_verify(s, &err), -EBADMSG);
+	cr_expect_eq(set_immutable(fd, false), 0);
+	cr_expect_eq(mote_snapshot_verify(s, &err), -EBADMSG);
+	flip(GOLDEN_MEMORY, 0);
+	/* Without the mark each time is the first. */
+	cr_expect_eq(mote_snapshot_verify(s, &err), 0, "%s", err.msg);
+	flip(GOLDEN_MEMORY, 0);
+	cr_expect_eq(mote_snapshot_verify(s, &err), -EBADMSG);
+	mote_snapshot_close(s);
 }

@@ -75,6 +75,15 @@ void snapshot_saved(struct vm *vm, bool kept);
 #define SNAPSHOT_DEPTH_MAX 32 /* diffs above a full one */
 
 /* An opened snapshot; a diff's has all its parents. */
+/* A file that nobody can change (chattr +i, fs-verity), and its last change. */
+struct snapshot_seen {
+	bool known;
+	uint32_t major, minor;
+	uint64_t inode, size;
+	int64_t ctime_s;
+	uint32_t ctime_ns;
+};
+
 struct snapshot {
 	char name[MANIFEST_NAME_MAX]; /* of its folder; "": not known */
 	struct manifest manifest;
@@ -84,6 +93,7 @@ struct snapshot {
 	struct snapshot *parent;   /* owned */
 	unsigned int depth;	   /* parents above it */
 	bool sealed;		   /* memory_fd is a verified copy */
+	struct snapshot_seen seen; /* memory_fd, as it was verified */
 	bool host_ok;		   /* snapshot_host was asked */
 	/* Read by snapshot_read_state. */
 	uint8_t *state;
