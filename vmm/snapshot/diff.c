@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "memory/memslot.h"
 #include "snapshot/manifest.h"
@@ -132,7 +133,7 @@ static uint64_t alike(const uint64_t *bits, const uint8_t *ram, uint64_t page,
 	uint64_t size = host_page_size(), n = 1;
 
 	while (n < max && bitmap_test(bits, page + n) &&
-	       ram_is_zero(ram + n * size, size) == zero)
+	       mem_is_zero(ram + n * size, size) == zero)
 		n++;
 	return n;
 }
@@ -159,7 +160,7 @@ static int put_some(struct diff_out *d, const uint64_t *bits,
 	if (r)
 		max = num_min(max, r->first - page);
 	/* Asked once: the guest may write it right now. */
-	zero = ram_is_zero(ram, size);
+	zero = mem_is_zero(ram, size);
 	*n = alike(bits, ram, page, max, zero);
 	if (zero)
 		return 0;
