@@ -268,8 +268,8 @@ static void touch_damaged(uint64_t bit, uint64_t first, uint64_t full, int uffd)
 	flip(GOLDEN_MEMORY, bit);
 	cr_assert(pager_failed(p.pager, &err));
 	snprintf(want, sizeof(want),
-		 "snapshot %s: chunk %llu: %s: digest does not match",
-		 p.s.name, (unsigned long long)(bit / 8 / RAM_CHUNK), place);
+		 "snapshot %s: chunk %llu: %s: digest does not match", p.s.name,
+		 (unsigned long long)(bit / 8 / RAM_CHUNK), place);
 	cr_assert_str_eq(err.msg, want);
 	cr_assert_eq(mote_err_exit_code(&err), ERR_CLASS_DATA);
 	paged_close(&p);
