@@ -50,13 +50,15 @@ static bool of_this_cpu(const char *path)
 
 static void note_refused(struct result *r, const char *path, const char *text)
 {
-	cr_log_info("refused: %s: %s", path, text);
+	int len = (int)strcspn(text, "\n");
+
+	cr_log_info("refused: %s: %.*s", path, len, text);
 	r->refused++;
 	if (r->ours)
 		return;
 	r->ours = of_this_cpu(path);
-	snprintf(r->why, sizeof(r->why), "%s%s: %s", path,
-		 r->ours ? " (of this CPU)" : "", text);
+	snprintf(r->why, sizeof(r->why), "%s%s: %.*s", path,
+		 r->ours ? " (of this CPU)" : "", len, text);
 }
 
 /* The number of its first whole "count" line, or -1. */
