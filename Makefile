@@ -65,7 +65,7 @@ LIB_SRC := $(wildcard config/*.c vmm/*.c vmm/base/*.c vmm/kvm/*.c \
 	vmm/vcpu/*.c vmm/devices/*.c vmm/devices/*/*.c vmm/snapshot/*.c) \
 	$(filter-out vmm/sandbox/gen_%,$(wildcard vmm/sandbox/*.c))
 ifeq ($(ARCH),x86_64)
-LIB_SRC := $(filter-out vmm/arch/common/fdt.c,$(LIB_SRC))
+LIB_SRC := $(filter-out vmm/arch/common/fdt.c vmm/arch/common/plain.c,$(LIB_SRC))
 endif
 LAUNCH_SRC := $(wildcard launch/*.c)
 CLI_SRC := $(wildcard cli/*.c)

@@ -23,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/scan.h"
 #include "floor_vm.h"
 #include "guests/parse/parse.h"
 #include "saved.h"
@@ -345,21 +346,6 @@ static bool diff_once(struct mote_vm *vm, const char *dir, double *us,
 	return ok || failed("diff", &err);
 }
 
-/* linux/fs.h of Linux 6.7 */
-struct scan_region {
-	uint64_t start, end, categories;
-};
-
-struct scan_arg {
-	uint64_t size, flags, start, end, walk_end;
-	uint64_t vec, vec_len, max_pages;
-	uint64_t category_inverted, category_mask, category_anyof_mask;
-	uint64_t return_mask;
-};
-
-#define SCAN	     _IOWR('f', 16, struct scan_arg)
-#define SCAN_FILE    4
-#define SCAN_PRESENT 8
 #define SCAN_REGIONS 128
 
 /* A private mapping of a file, with as many pages of its own. */

@@ -128,6 +128,10 @@ pack_root()
 	cp -r "$top/config/examples" "$dir/lib/mote/config/"
 	ln -s ../guests "$dir/lib/mote/build/guests"
 
+	# Tests look for golden snapshots from where they run.
+	mkdir -p "$dir/tests/golden"
+	cp -r "$top"/tests/golden/*/ "$dir/tests/golden"
+
 	: >"$dir/lab/modules"
 	# shellcheck disable=SC2086 # the parameters of a module are words
 	sed 's/#.*//; /^ *$/d' "$top/lab/$machine/modules" |

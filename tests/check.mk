@@ -33,7 +33,7 @@ test-long: guests $(B)/mote $(B)/unit-tests $(TRIP) ## the stress tests at full 
 	@tests/long.sh $(B) build/tsan$(SAN_CC) "$(LONG)"
 
 .PHONY: golden
-golden: $(B)/mote $(FAKE_BIN) guests ## new golden snapshots, for a new format; GOLDEN=arm64 or ppc64: by that lab
+golden: $(B)/mote $(FAKE_BIN) guests ## new golden snapshots, for a new format; GOLDEN=x86, arm64 or ppc64: by that lab
 	@tests/golden/make.sh $(B) $(GOLDEN)
 
 # Criterion's arena and ThreadSanitizer want the same addresses: the runner

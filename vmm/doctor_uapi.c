@@ -25,6 +25,7 @@
 #include "base/err.h"
 #include "base/kick.h"
 #include "base/num.h"
+#include "base/scan.h"
 #include "doctor.h"
 #include "doctor_machine.h"
 #include "kvm/kvm.h"
@@ -448,20 +449,7 @@ static void ask_uffd(int kvm_fd, struct uapi_answer *a)
 /* --- PAGEMAP_SCAN -----------------------------------------------------------
  */
 
-/* Linux 6.7; not in older headers. */
-struct scan_region {
-	uint64_t start, end, categories;
-};
-struct scan_arg {
-	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
-	uint64_t category_inverted, category_mask, category_anyof_mask;
-	uint64_t return_mask;
-};
-#define SCAN_FILE    (1 << 2)
-#define SCAN_PRESENT (1 << 3)
-#define SCAN_SWAPPED (1 << 4)
-#define SCAN	     _IOWR('f', 16, struct scan_arg)
-#define SCAN_PAGES   16u
+#define SCAN_PAGES 16u
 
 /* Pages of a private file mapping that are not the file's any more. */
 static int scan(const void *addr, size_t len)

@@ -103,6 +103,26 @@ for jail in yes no; do
 		has "and it was brought in, $how" "restore: hotset=$how: pages=" "$tmp/err"
 	done
 done
+
+# --- a memory file that becomes shorter ---------------------------------------------
+for jail in ${uffd:+yes no}; do
+	for verify in off lazy; do
+		rm -rf "$tmp/cut" "$tmp/s3"
+		cp -r "$tmp/warm" "$tmp/cut"
+		timeout 20 "$mote" restore "$tmp/cut" --set restore.memory=uffd --set restore.verify=$verify \
+			--set restore.resume=no --set sandbox.enable=$jail --set control.socket="$tmp/s3" \
+			>/dev/null 2>"$tmp/err" &
+		pid=$!
+		until_ok "$mote" ctl "$tmp/s3" status
+		truncate -s 17M "$tmp/cut/memory"
+		"$mote" ctl "$tmp/s3" resume >/dev/null
+		wait $pid
+		check "what is cut off is the guest's crash, verify=$verify, jail=$jail" 75 $?
+		pid=
+		check "and named with file and place" 1 \
+			"$(grep -c 'snapshot cut: .*memory.*offset [0-9]*: Input/output error' "$tmp/err")"
+	done
+done
 cp "$tmp/warm/hotset" "$tmp/before"
 : >"$tmp/warm/hotset.tmp"
 flock "$tmp/warm/hotset.tmp" "$mote" restore "$tmp/warm" --set restore.record=yes >/dev/null 2>"$tmp/err"

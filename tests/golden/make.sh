@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # make.sh BUILD [LAB] - make golden snapshots: a counter that was paused, and
-# (on this host) a diff to it, as tests/golden/ARCH/counter-N.  LAB (arm64,
+# (on this host) a diff to it, as tests/golden/ARCH/counter-N.  LAB (x86, arm64,
 # ppc64): of that lab's machine, by its console (print.c).  What is there is
 # never written again: the snapshots of an old format must be read for ever.
 set -eu
@@ -14,7 +14,7 @@ pid=
 trap 'kill $pid 2>/dev/null || :; rm -rf "$work"' EXIT
 
 case $lab in
-"") arch=x86_64 ;;
+"" | x86) arch=x86_64 ;;
 ppc64) arch=ppc64le ;;
 *) arch=$lab ;;
 esac

@@ -378,3 +378,146 @@ Test(vm_paged, its_first_snapshot_is_a_full_one_then_diffs_are)
 	vmtest_remove(&full);
 	vmtest_remove(&s);
 }
+
+/* --- the memory file becomes shorter meanwhile -----------------------------
+ */
+
+static void cut(const struct vmtest_snapshot *s, uint64_t size)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/memory", s->dir);
+	cr_assert_eq(truncate(path, (off_t)size), 0, "%s", strerror(errno));
+}
+
+/* How a read behind the end of the file is told. */
+static void expect_cut(const struct vmtest *t)
+{
+	const struct mote_err *e = &t->vm->err;
+
+	cr_expect_eq(t->vm->end, VM_END_CRASH);
+	cr_expect_eq(e->code, EIO);
+	cr_expect(strstr(e->msg, "snapshot vmtest-") &&
+			  strstr(e->msg, ": offset "),
+		  "%s", e->msg);
+	cr_expect_eq(err_exit_code(e), 75);
+}
+
+/* The guest runs until it comes to a page that the file has no more. */
+Test(vm_paged, a_guest_whose_file_was_cut_ends_when_it_comes_to_it)
+{
+	uint64_t end = TOUCH + RAM_CHUNK;
+	struct vmtest_snapshot s;
+	struct vmtest t, u;
+
+	need_uffd();
+	for (size_t i = 0; i < 2; i++) {
+		vmtest_init(&t, "fill=1 pages=1024");
+		t.cfg.vm.memory = 2 * TOUCH;
+		save_when(&t, "touch", NULL, &s);
+		vmtest_fini(&t);
+		init(&u, modes[i]);
+		u.cfg.vm.memory = 2 * TOUCH;
+		vmtest_load(&u, &s);
+		cut(&s, end);
+		run(&u);
+		vmtest_wait_end(&u);
+		expect_cut(&u);
+		vcpu_stop(u.vm->vcpu[0]);
+		/* It raises a word of each page by one, in order. */
+		cr_expect_eq(peek(&u, end - 4096 + 8), 1);
+		cr_expect_eq(peek(&u, end + 8), 0, "the guest went on");
+		vmtest_fini(&u);
+		vmtest_remove(&s);
+	}
+	cr_expect_eq(map_live(), 0);
+}
+
+/* In the middle of a page too; whoever reads first, here the VM thread. */
+Test(vm_paged, a_read_behind_a_cut_is_a_crash_of_the_guest)
+{
+	struct vmtest_snapshot s;
+	struct vmtest t;
+
+	for (size_t i = 0; i < 2; i++) {
+		save_counter(&s, 1);
+		init(&t, modes[i]);
+		vmtest_load(&t, &s);
+		run(&t);
+		vmtest_wait_for(&t, "count 9\n");
+		cut(&s, FAR + 100);
+		cr_expect_eq(peek(&t, FAR), 0,
+			     "a byte of a block that is not "
+			     "whole was seen");
+		vmtest_wait_end(&t);
+		expect_cut(&t);
+		vmtest_fini(&t);
+		vmtest_remove(&s);
+	}
+}
+
+/* A snapshot reads all of memory: of what is no more there, there is none. */
+Test(vm_paged, a_machine_whose_file_was_cut_can_t_be_saved)
+{
+	static int (*const how[])(struct vm *, const struct snapshot_files *,
+				  const struct snapshot_options *,
+				  struct mote_err *) = {snapshot_save,
+							snapshot_save_live};
+	struct snapshot_options opt = {.name = "a"};
+	struct vmtest_snapshot s;
+	struct vmtest t;
+
+	for (size_t i = 0; i < 2; i++) {
+		FILE *f = tmpfile();
+		struct snapshot_files files;
+
+		cr_assert_not_null(f);
+		files = (struct snapshot_files){fileno(f), fileno(f),
+						fileno(f)};
+		save_counter(&s, 1);
+		init(&t, VERIFY_OFF);
+		vmtest_load(&t, &s);
+		run(&t);
+		vmtest_wait_for(&t, "count 9\n");
+		cut(&s, FAR);
+		if (i == 0)
+			cr_assert_eq(vm_pause(t.vm, &t.err), 0, "%s",
+				     t.err.msg);
+		cr_expect_eq(how[i](t.vm, &files, &opt, &t.err), -EIO);
+		cr_expect_not_null(strstr(t.err.msg, "memory: offset"), "%s",
+				   t.err.msg);
+		snapshot_saved(t.vm, false);
+		fclose(f);
+		vmtest_wait_end(&t);
+		expect_cut(&t);
+		vmtest_fini(&t);
+		vmtest_remove(&s);
+	}
+}
+
+/* What the diffs of a chain have is read from their files. */
+Test(vm_paged, a_diff_that_was_cut_is_one_too)
+{
+	struct vmtest_snapshot s, d;
+	struct vmtest t;
+
+	need_uffd();
+	vmtest_init(&t, "step_ms=1");
+	save_when(&t, "counter", "count 3\n", &s);
+	poke(&t, FAR, 2);
+	vmtest_save_diff(&t, &d, true);
+	vmtest_fini(&t);
+	init(&t, VERIFY_OFF);
+	vmtest_load(&t, &d);
+	cut(&d, 0);
+	cr_expect_eq(peek(&t, FAR), 0);
+	run(&t);
+	vmtest_wait_end(&t);
+	cr_expect_eq(t.vm->end, VM_END_CRASH);
+	cr_expect_not_null(strstr(t.vm->err.msg, "a diff's memory"), "%s",
+			   t.vm->err.msg);
+	cr_expect_null(strstr(t.out, "count "), "%s", t.out);
+	vmtest_fini(&t);
+	vmtest_remove(&d);
+	vmtest_remove(&s);
+}

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +19,17 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/map.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "base/stress.h"
+#include "memory/pager.h"
 #include "mote.h"
 #include "snapshot/golden.h"
 #include "snapshot/manifest.h"
+#include "snapshot/paged.h"
 #include "snapshot/ram.h"
+#include "snapshot/snapshot.h"
 
 #define GOLDEN "x86_64/counter-1"
 #define PAGE   4096u
@@ -62,11 +68,14 @@ static void flip(enum golden_file f, uint64_t bit)
 	cr_assert_eq(fd_pwrite_full(g.fd[f], &b, 1, bit / 8), 0);
 }
 
+typedef int check_fn(const char *dir, struct mote_err *err);
+
 /* Refused as bad data, in words that have both. */
-static void expect_refused(uint64_t at, const char *file, const char *place)
+static void expect_refused_by(check_fn *check, uint64_t at, const char *file,
+			      const char *place)
 {
 	struct mote_err err = {0};
-	int ret = golden_verify(g.dir, &err);
+	int ret = check(g.dir, &err);
 
 	cr_assert_lt(ret, 0, "%s: %llu is not found", file,
 		     (unsigned long long)at);
@@ -75,6 +84,11 @@ static void expect_refused(uint64_t at, const char *file, const char *place)
 	cr_assert(strstr(err.msg, file) && strstr(err.msg, place),
 		  "%s: %llu: no \"%s\" in: %s", file, (unsigned long long)at,
 		  place, err.msg);
+}
+
+static void expect_refused(uint64_t at, const char *file, const char *place)
+{
+	expect_refused_by(golden_verify, at, file, place);
 }
 
 Test(stress_damage, every_bit_of_the_manifest)
@@ -121,16 +135,23 @@ Test(stress_damage, every_bit_of_the_state)
 	free(state);
 }
 
-static void damage_memory(uint64_t bit)
+/* Which chunk holds the bit, in the words of an error. */
+static void chunk_of(uint64_t bit, char *text, size_t size)
 {
-	char place[96];
 	uint64_t begin = bit / 8 / RAM_CHUNK * RAM_CHUNK;
 
-	snprintf(place, sizeof(place), "offset %llu to %llu",
+	snprintf(text, size, "memory: offset %llu to %llu",
 		 (unsigned long long)begin,
 		 (unsigned long long)(begin + RAM_CHUNK));
+}
+
+static void damage_memory(uint64_t bit, check_fn *check)
+{
+	char place[96];
+
+	chunk_of(bit, place, sizeof(place));
 	flip(GOLDEN_MEMORY, bit);
-	expect_refused(bit, "memory: ", place);
+	expect_refused_by(check, bit, "memory", place);
 	flip(GOLDEN_MEMORY, bit);
 }
 
@@ -141,17 +162,157 @@ Test(stress_damage, every_bit_of_the_first_and_last_page)
 		(uint64_t)(bits / (uint64_t)stress_count(128, PAGE * 8));
 
 	for (uint64_t bit = 0; bit < bits; bit += step) {
-		damage_memory(bit);
-		damage_memory(last + bit);
+		damage_memory(bit, golden_verify);
+		damage_memory(last + bit, golden_verify);
 	}
 	cr_expect_eq(golden_verify(g.dir, NULL), 0);
 }
 
+static uint64_t random_bit(void)
+{
+	return next_random() % (g.size[GOLDEN_MEMORY] * 8);
+}
+
+/* What verify=eager and mote verify ask. */
 Test(stress_damage, random_bits_of_the_memory)
 {
 	for (long n = stress_count(500, 100000); n > 0; n--)
-		damage_memory(next_random() % (g.size[GOLDEN_MEMORY] * 8));
+		damage_memory(random_bit(), golden_verify);
 	cr_expect_eq(golden_verify(g.dir, NULL), 0);
+}
+
+/* What verify=once asks, before there is a machine. */
+static int seal(const char *dir, struct mote_err *err)
+{
+	struct mote_snapshot *s;
+	int ret = mote_snapshot_open(AT_FDCWD, dir, &s, err);
+
+	if (ret < 0)
+		return ret;
+	ret = mote_snapshot_seal(s, err);
+	mote_snapshot_close(s);
+	return ret;
+}
+
+Test(stress_damage, random_bits_while_memory_is_sealed)
+{
+	for (long n = stress_count(500, 100000); n > 0; n--)
+		damage_memory(random_bit(), seal);
+	cr_expect_eq(seal(g.dir, NULL), 0);
+}
+
+/* --- what verify=lazy does: RAM that a pager fills --------------------------
+ */
+
+struct paged {
+	struct snapshot s;
+	struct map ram;
+	struct pager *pager;
+	atomic_bool failed; /* it was told so */
+};
+
+static void note_failed(void *owner)
+{
+	atomic_store((atomic_bool *)owner, true);
+}
+
+/* As snapshot_load and build_vm do it, without the machine. */
+static void paged_open(struct paged *p, int uffd)
+{
+	const struct pager_ops ops = {.fill = paged_fill_verified,
+				      .source = &p->s,
+				      .failed = note_failed,
+				      .owner = &p->failed};
+	struct mote_err err = {0};
+
+	atomic_init(&p->failed, false);
+	cr_assert_eq(snapshot_open(&p->s, AT_FDCWD, g.dir, &err), 0, "%s",
+		     err.msg);
+	cr_assert_eq(snapshot_seal(&p->s, false, &err), 0, "%s", err.msg);
+	cr_assert_eq(map_anon(&p->ram, g.size[GOLDEN_MEMORY], RAM_CHUNK, &err),
+		     0, "%s", err.msg);
+	cr_assert_eq(pager_create(&p->pager, uffd, RAM_CHUNK, &ops, &err), 0,
+		     "%s", err.msg);
+	cr_assert_eq(pager_add(p->pager, &p->ram, &err), 0, "%s", err.msg);
+	cr_assert_eq(pager_start(p->pager, &err), 0, "%s", err.msg);
+}
+
+static void paged_close(struct paged *p)
+{
+	pager_destroy(p->pager);
+	map_fini(&p->ram);
+	snapshot_close(&p->s);
+}
+
+/* The page at off, of which nobody may see a byte. */
+static void expect_unseen(struct paged *p, uint64_t off, uint64_t bit)
+{
+	const char *page = (char *)p->ram.addr + off / PAGE * PAGE;
+
+	/* The first byte faults, and is answered once the owner was told. */
+	cr_assert(mem_is_zero(page, PAGE), "%llu: the page at %llu was seen",
+		  (unsigned long long)bit, (unsigned long long)off);
+	cr_assert(atomic_load(&p->failed), "%llu: the owner was not told",
+		  (unsigned long long)bit);
+}
+
+static void touch_damaged(uint64_t bit, uint64_t first, uint64_t full, int uffd)
+{
+	char place[96], want[512];
+	struct mote_err err = {0};
+	struct paged p;
+
+	chunk_of(bit, place, sizeof(place));
+	paged_open(&p, uffd);
+	flip(GOLDEN_MEMORY, bit);
+	expect_unseen(&p, first, bit);
+	expect_unseen(&p, bit / 8, bit);
+	expect_unseen(&p, full, bit);
+	flip(GOLDEN_MEMORY, bit);
+	cr_assert(pager_failed(p.pager, &err));
+	snprintf(want, sizeof(want),
+		 "snapshot %s: chunk %llu: %s: digest does not match", p.s.name,
+		 (unsigned long long)(bit / 8 / RAM_CHUNK), place);
+	cr_assert_str_eq(err.msg, want);
+	cr_assert_eq(mote_err_exit_code(&err), ERR_CLASS_DATA);
+	paged_close(&p);
+}
+
+/* It is there as it was, and how far the first page that is not zeros is. */
+static uint64_t expect_sound(int uffd)
+{
+	uint8_t *memory = golden_read(&g, GOLDEN_MEMORY);
+	struct paged p;
+	uint64_t at = 0;
+
+	paged_open(&p, uffd);
+	cr_assert_arr_eq(p.ram.addr, memory, g.size[GOLDEN_MEMORY]);
+	cr_assert_not(pager_failed(p.pager, NULL));
+	while (mem_is_zero((char *)p.ram.addr + at, PAGE))
+		at += PAGE;
+	paged_close(&p);
+	free(memory);
+	return at;
+}
+
+/* Whichever page of the chunk is touched first, none of it is seen. */
+Test(stress_damage, random_bits_of_memory_that_is_paged_in)
+{
+	struct mote_err err = {0};
+	int uffd = pager_open(&err);
+	uint64_t full;
+
+	if (uffd < 0)
+		cr_skip_test("%s", err.msg);
+	full = expect_sound(uffd);
+	for (long n = stress_count(500, 100000); n > 0; n--) {
+		uint64_t bit = random_bit();
+
+		touch_damaged(bit, random_bit() / 8, full, uffd);
+	}
+	expect_sound(uffd);
+	fd_close(uffd);
+	cr_expect_eq(map_live(), 0);
 }
 
 /* --- cut, swapped, mixed --------------------------------------------------

@@ -17,11 +17,14 @@
 #include "base/map.h"
 #include "memory/memslot.h"
 #include "snapshot/diff.h"
+#include "snapshot/manifest.h"
 
 #define PAGES 700 /* more than 2 MiB of 4 KiB pages */
 
 static struct memslot_table slots, other;
 static uint64_t page;
+/* Of the machine of a snapshot, as its manifest and the section say. */
+static uint64_t manifest_page, section_page;
 static int fd = -1;
 
 static void add_slot(struct memslot_table *t, int i, uint64_t gpa,
@@ -34,7 +37,7 @@ static void add_slot(struct memslot_table *t, int i, uint64_t gpa,
 /* Two slots, as a large machine has them: 400 pages and 300. */
 static void begin(void)
 {
-	page = host_page_size();
+	page = manifest_page = section_page = host_page_size();
 	memslot_init(&slots, -1);
 	memslot_init(&other, -1);
 	add_slot(&slots, 0, 0, 400);
@@ -69,12 +72,15 @@ static int index_load(struct diff_index *di, const struct snap_writer *w,
 		      const struct snap_digest *digest, uint64_t length,
 		      struct mote_err *err)
 {
+	const struct manifest m = {.page_size = (uint32_t)page,
+				   .memory_length = length,
+				   .memory_digest = *digest};
 	static struct snap_reader r;
 	struct ram_index ri;
 	int ret = snap_reader_init(&r, w->buf, w->len, err);
 
 	cr_assert_eq(ret, 0, "%s", err->msg);
-	ret = diff_index_load(di, &ri, &r, digest, length, err);
+	ret = diff_index_load(di, &ri, &r, &m, err);
 	if (ret == 0)
 		ret = ram_verify(&ri, fd, err);
 	return ret;
@@ -167,8 +173,9 @@ static int load_runs(uint16_t version, const struct run *run, int n,
 		     uint64_t file_pages, struct diff_index *di,
 		     struct mote_err *err)
 {
-	uint64_t length = file_pages * page;
-	struct snap_digest digest;
+	uint64_t length = file_pages * manifest_page;
+	struct manifest m = {.page_size = (uint32_t)manifest_page,
+			     .memory_length = length};
 	uint8_t digests[160] = {0};
 	struct snap_writer w;
 	static struct snap_reader r;
@@ -178,7 +185,7 @@ static int load_runs(uint16_t version, const struct run *run, int n,
 	snap_writer_init(&w);
 	snap_section_begin(&w, DIFF_SECTION, 0, version, SNAP_REQUIRED);
 	ram_put_regions(&w, &slots);
-	snap_put_u32(&w, (uint32_t)page);
+	snap_put_u32(&w, (uint32_t)section_page);
 	snap_put_u64(&w, (uint64_t)n);
 	for (int i = 0; i < n; i++) {
 		snap_put_u64(&w, run[i].first);
@@ -187,11 +194,11 @@ static int load_runs(uint16_t version, const struct run *run, int n,
 		if (version > 1)
 			snap_put_u64(&w, run[i].at);
 	}
-	digest = ram_put_digests(&w, digests, 16 * ram_chunks(length));
+	m.memory_digest = ram_put_digests(&w, digests, 16 * ram_chunks(length));
 	snap_section_end(&w);
 	cr_assert_eq(snap_writer_finish(&w, err), 0);
 	cr_assert_eq(snap_reader_init(&r, w.buf, w.len, err), 0);
-	ret = diff_index_load(di, &ri, &r, &digest, length, err);
+	ret = diff_index_load(di, &ri, &r, &m, err);
 	snap_writer_fini(&w);
 	return ret;
 }
@@ -252,4 +259,22 @@ Test(diff_index, places_that_can_t_be_are_refused)
 	expect_refused((struct run){3, 2, DIFF_KINDS, 0}, 2, run);
 	expect_refused((struct run){PAGES - 1, 2, DIFF_PAGES, 0}, 2, run);
 	expect_refused((struct run){3, 0, DIFF_PAGES, 0}, 0, run);
+}
+
+/* A diff is verified on every host; only a restore wants the same pages. */
+Test(diff_index, pages_of_another_host_are_read)
+{
+	const struct run run[] = {{3, 2, DIFF_PAGES, 0},
+				  {PAGES / 2 - 1, 1, DIFF_PAGES, 2}};
+	struct mote_err err = {0};
+	struct diff_index di;
+
+	manifest_page = section_page = 2 * page;
+	cr_assert_eq(load_runs(2, run, 2, 3, &di, &err), 0, "%s", err.msg);
+	cr_expect_eq(di.pages, 3);
+	diff_index_fini(&di);
+	expect_refused((struct run){PAGES / 2, 1, DIFF_PAGES, 0}, 1,
+		       "run of pages");
+	section_page = page;
+	expect_refused(run[0], 2, "page size is not the manifest's");
 }

@@ -11,26 +11,8 @@
 #include "base/fd.h"
 #include "base/map.h"
 #include "base/num.h"
+#include "base/scan.h"
 
-/*
- * Linux 6.7, include/uapi/linux/fs.h and Documentation/admin-guide/mm/
- * pagemap.rst; the headers of older systems lack it.
- */
-struct scan_region {
-	uint64_t start, end, categories;
-};
-
-struct scan_arg {
-	uint64_t size, flags, start, end, walk_end;
-	uint64_t vec, vec_len, max_pages;
-	uint64_t category_inverted, category_mask, category_anyof_mask;
-	uint64_t return_mask;
-};
-
-#define SCAN	     _IOWR('f', 16, struct scan_arg)
-#define SCAN_FILE    (UINT64_C(1) << 2)
-#define SCAN_PRESENT (UINT64_C(1) << 3)
-#define SCAN_SWAPPED (UINT64_C(1) << 4)
 #define SCAN_REGIONS 128
 
 /* pagemap.rst: one 64-bit word a page. */

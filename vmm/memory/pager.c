@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/map.h"
+#include "base/mem.h"
 #include "base/num.h"
 
 /* Linux 6.1; the headers of older systems lack it. */
@@ -149,11 +150,6 @@ static int put(struct pager *p, uintptr_t to, const char *from, uint64_t len)
 	return 0;
 }
 
-static bool zero_page(const char *page, size_t size)
-{
-	return page[0] == 0 && memcmp(page, page + 1, size - 1) == 0;
-}
-
 /* Pages of zeros take no memory until somebody writes to them. */
 static int put_block(struct pager *p, uintptr_t to, uint64_t len)
 {
@@ -161,11 +157,11 @@ static int put_block(struct pager *p, uintptr_t to, uint64_t len)
 	size_t page = host_page_size();
 
 	for (uint64_t at = 0, end; at < len; at = end) {
-		bool zero = zero_page(from + at, page);
+		bool zero = mem_is_zero(from + at, page);
 		int ret;
 
 		end = at + page;
-		while (end < len && zero_page(from + end, page) == zero)
+		while (end < len && mem_is_zero(from + end, page) == zero)
 			end += page;
 		ret = put(p, to + at, zero ? NULL : from + at, end - at);
 		if (ret < 0)

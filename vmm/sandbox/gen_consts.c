@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/scan.h"
+
 /* In .ascii, because clang parses what it prints; %0 may begin with $ or #. */
 #define NAMED(name, value)                                                     \
 	__asm__ volatile("\n.ascii \"->" name " %0\""                          \
@@ -57,8 +59,7 @@ void gen_consts(void)
 	CONST(KVM_CHECK_EXTENSION);
 	CONST(KVM_GET_DIRTY_LOG);
 	CONST(KVM_SET_USER_MEMORY_REGION);
-	/* Linux 6.7, linux/fs.h; the argument has twelve 64-bit fields. */
-	NAMED("PAGEMAP_SCAN", _IOC(_IOC_READ | _IOC_WRITE, 'f', 16, 96));
+	NAMED("PAGEMAP_SCAN", SCAN);
 	CONST(UFFDIO_COPY);
 	CONST(UFFDIO_ZEROPAGE);
 	CONST(UFFDIO_WAKE);

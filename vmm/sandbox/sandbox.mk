@@ -4,7 +4,7 @@
 # gen_consts.c is compiled to assembly by the target's compiler (and never
 # run), gen_filter runs here.  Needs libseccomp for the build machine only.
 
-$(B)/gen/consts.s: vmm/sandbox/gen_consts.c Makefile
+$(B)/gen/consts.s: vmm/sandbox/gen_consts.c vmm/base/scan.h Makefile
 	$(call say,CONSTS,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 -O1 -S -o $@ $<

@@ -300,9 +300,7 @@ static int check_state(struct snapshot *s, char *buf, size_t len,
 				     "its digest is not the one that the "
 				     "manifest names: parts of two snapshots?");
 	if (m->is_diff)
-		return diff_index_load(&s->diff, &s->ram, &s->reader,
-				       &m->memory_digest, m->memory_length,
-				       err);
+		return diff_index_load(&s->diff, &s->ram, &s->reader, m, err);
 	return ram_index_load(&s->ram, &s->reader, &m->memory_digest, err);
 }
 

@@ -12,8 +12,10 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "memory/memslot.h"
+#include "snapshot/manifest.h"
 
 #define VERSION	 2
 #define PIECES	 256 /* stretches of memory in one write */
@@ -131,7 +133,7 @@ static uint64_t alike(const uint64_t *bits, const uint8_t *ram, uint64_t page,
 	uint64_t size = host_page_size(), n = 1;
 
 	while (n < max && bitmap_test(bits, page + n) &&
-	       ram_is_zero(ram + n * size, size) == zero)
+	       mem_is_zero(ram + n * size, size) == zero)
 		n++;
 	return n;
 }
@@ -158,7 +160,7 @@ static int put_some(struct diff_out *d, const uint64_t *bits,
 	if (r)
 		max = num_min(max, r->first - page);
 	/* Asked once: the guest may write it right now. */
-	zero = ram_is_zero(ram, size);
+	zero = mem_is_zero(ram, size);
 	*n = alike(bits, ram, page, max, zero);
 	if (zero)
 		return 0;
@@ -323,25 +325,27 @@ static int load_runs(struct diff_index *di, struct snap_section *s,
 }
 
 static int load(struct diff_index *di, struct ram_index *ri,
-		struct snap_section *s, uint64_t length, struct mote_err *err)
+		struct snap_section *s, const struct manifest *m,
+		struct mote_err *err)
 {
 	uint64_t total = 0, size = s->version < 2 ? RUN_OLD : RUN_SIZE;
+	uint64_t page = m->page_size, length = m->memory_length;
 	int ret = ram_get_regions(ri, s, DIFF_SECTION, err);
 
 	if (ret < 0)
 		return ret;
-	if (snap_get_u32(s) != host_page_size())
-		return bad(err, "page size is not this host's");
+	if (snap_get_u32(s) != page)
+		return bad(err, "page size is not the manifest's");
 	for (uint32_t i = 0; i < ri->regions; i++)
-		total += ri->region[i].size / host_page_size();
+		total += ri->region[i].size / page;
 	di->runs = snap_get_u64(s);
 	if (di->runs > total || di->runs > snap_left(s) / size)
 		return bad(err, "more runs than it can have");
 	di->run = calloc(di->runs + 1, sizeof(*di->run));
 	if (!di->run)
 		return err_set(err, ENOMEM, "runs of changed pages");
-	ret = load_runs(di, s, total, length / host_page_size(), err);
-	if (ret == 0 && !s->error && di->pages * host_page_size() != length)
+	ret = load_runs(di, s, total, length / page, err);
+	if (ret == 0 && !s->error && di->pages * page != length)
 		ret = bad(err, "its pages are not as many as the memory file "
 			       "has");
 	ri->length = length;
@@ -350,8 +354,8 @@ static int load(struct diff_index *di, struct ram_index *ri,
 }
 
 int diff_index_load(struct diff_index *di, struct ram_index *ri,
-		    struct snap_reader *r, const struct snap_digest *digest,
-		    uint64_t length, struct mote_err *err)
+		    struct snap_reader *r, const struct manifest *m,
+		    struct mote_err *err)
 {
 	struct snap_section s;
 	int ret = snap_section_open(r, DIFF_SECTION, 0, &s, err);
@@ -360,10 +364,10 @@ int diff_index_load(struct diff_index *di, struct ram_index *ri,
 	if (ret == 0)
 		ret = snap_section_version(&s, VERSION, err);
 	if (ret == 0)
-		ret = load(di, ri, &s, length, err);
+		ret = load(di, ri, &s, m, err);
 	if (ret == 0)
-		ret = ram_get_digests(ri, &s, ram_chunks(length), DIFF_SECTION,
-				      digest, err);
+		ret = ram_get_digests(ri, &s, ram_chunks(m->memory_length),
+				      DIFF_SECTION, &m->memory_digest, err);
 	if (ret < 0)
 		diff_index_fini(di);
 	return ret;

@@ -17,6 +17,8 @@
 
 #include "snapshot/ram.h"
 
+struct manifest;
+
 #define DIFF_SECTION "ram-diff"
 
 enum diff_kind {
@@ -62,12 +64,13 @@ int diff_finish(const struct diff_out *d, const uint64_t *bits,
 		uint64_t *length, struct mote_err *err);
 
 /*
- * Read the section: the regions and digests into ri, the runs into di.
- * length is the manifest's, of the memory file.
+ * Read the section: the regions and digests into ri, the runs into di.  Pages
+ * are of the manifest's size, which need not be this host's: whoever uses
+ * them here has asked for that (snapshot_compat).
  */
 int diff_index_load(struct diff_index *di, struct ram_index *ri,
-		    struct snap_reader *r, const struct snap_digest *digest,
-		    uint64_t length, struct mote_err *err);
+		    struct snap_reader *r, const struct manifest *m,
+		    struct mote_err *err);
 void diff_index_fini(struct diff_index *di);
 
 /* Put its pages over what is in RAM, from its memory file. */

@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "snapshot/paged.h"
 #include "snapshot/snapshot.h"
@@ -131,7 +132,7 @@ static int copy_base(const struct snapshot *s, uint64_t size, int fd,
 		n = num_min(PAGED_RUN, size - off);
 		ret = paged_fill((void *)s, off, n, buf, err);
 		for (uint64_t at = 0; ret == 0 && at < n; at += page) {
-			if (ram_is_zero(buf + at, page))
+			if (mem_is_zero(buf + at, page))
 				continue;
 			ret = fd_pwrite_full(fd, buf + at, page, off + at);
 			if (ret < 0)

@@ -28,6 +28,7 @@
 #include "base/bitmap.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "base/timeline.h"
 #include "snapshot/hotset.h"
@@ -89,7 +90,7 @@ static int write_pages(struct hotset *h, const struct snapshot *s, int fd,
 			if (ret < 0)
 				break;
 			snap_hash_add(&hash, buf, n);
-			if (ram_is_zero(buf, n))
+			if (mem_is_zero(buf, n))
 				continue; /* a hole */
 			ret = fd_pwrite_full(fd, buf, n, off);
 			if (ret < 0)

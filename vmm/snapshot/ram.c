@@ -13,18 +13,12 @@
 #include "base/bitmap.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "memory/memslot.h"
 
 #define SECTION "ram"
 #define VERSION 1
-
-bool ram_is_zero(const void *p, size_t len)
-{
-	const char *c = p;
-
-	return c[0] == 0 && memcmp(c, c + 1, len - 1) == 0;
-}
 
 /* The memory file, and how much was written into it. */
 struct ram_file {
@@ -42,7 +36,7 @@ static int write_chunk(struct ram_file *f, const char *p, uint64_t off,
 		uint64_t end = at;
 		int ret;
 
-		while (end < len && !ram_is_zero(p + end, page))
+		while (end < len && !mem_is_zero(p + end, page))
 			end += page;
 		if (end == at) {
 			at += page;

@@ -88,8 +88,6 @@ int ram_read_chunk(const struct ram_chunk *c, int fd, void *buf,
 
 /* --- for both forms of the memory file: this one and diff.c -------------- */
 
-bool ram_is_zero(const void *p, size_t len);
-
 /* Chunks of size bytes; the last may be short. */
 uint64_t ram_chunks(uint64_t size);
 

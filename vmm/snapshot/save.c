@@ -422,9 +422,10 @@ static int save(struct job *j, struct mote_err *err)
 {
 	bool live = j->vm->state == VM_RUNNING;
 	int ret = live ? save_live(j, err) : save_still(j, err);
+	int bad = vm_memory_lost(j->vm, err);
 
-	if (ret == 0)
-		ret = vm_memory_lost(j->vm, err);
+	if (bad < 0) /* it also ends the guest, which ends this */
+		ret = bad;
 	if (ret == 0)
 		ret = snap_writer_finish(&j->w, err);
 	if (ret == 0)

@@ -376,35 +376,3 @@ int arch_irq_load(struct arch_vm *a, struct snap_reader *r,
 	(void)err;
 	return 0;
 }
-
-/* Which registers there are, only a vCPU of this host tells. */
-int arch_host_check(int kvm_fd, const struct snap_section *s,
-		    struct mote_err *err)
-{
-	(void)kvm_fd;
-	(void)s;
-	(void)err;
-	return 0;
-}
-
-/* Loading it once more is all there is to it. */
-int arch_vcpu_remember(struct arch_vcpu *v, const struct memslot_table *slots,
-		       struct mote_err *err)
-{
-	(void)v;
-	(void)slots;
-	(void)err;
-	return 0;
-}
-
-int arch_vcpu_rewind(struct arch_vcpu *v, struct snap_reader *r, bool whole,
-		     struct mote_err *err)
-{
-	(void)whole;
-	return arch_vcpu_load(v, r, err);
-}
-
-void arch_vcpu_forget(struct arch_vcpu *v)
-{
-	(void)v;
-}
