@@ -498,8 +498,9 @@ Test(stress_damage, digests_that_an_attacker_repaired)
 	cr_log_info("%ld of %ld are sound now", sound, all);
 	cr_expect_gt(sound, 0, "no digest was repaired");
 	cr_expect_lt(sound, all);
-	cr_expect_lt(max_rss_kib() - before, 16 << 10,
-		     "KiB more than at first");
+	if (!getenv("MOTE_SANITIZER")) /* those keep what was freed */
+		cr_expect_lt(max_rss_kib() - before, 16 << 10,
+			     "KiB more than at first");
 	free(buf);
 	free(manifest);
 	free(state);
