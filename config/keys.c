@@ -203,9 +203,8 @@ static const struct key keys[] = {
 
 	KEY("cpu", "features", "host|x86-64-v1|-v2|-v3|-v4[,-NAME][,+NAME]", "",
 	    "names as in /proc/cpuinfo", "host", X86,
-	    "CPU features that the guest is shown; a level: the same on many "
-	    "hosts",
-	    .kind = KEY_CPU, .flags = KEY_QUIET, AT(cpu.features)),
+	    "CPU features that the guest is shown", .kind = KEY_CPU,
+	    .flags = KEY_QUIET, AT(cpu.features)),
 	KEY("cpu", "psci", "MAJOR.MINOR|host", "", "0.0 to 99.99", "auto", ARM,
 	    "PSCI version that the guest sees", .kind = KEY_PSCI,
 	    .flags = KEY_QUIET, AT(cpu.psci), .max = 99),
