@@ -68,14 +68,18 @@ static const struct {
 
 #define ALIAS 0x0183f3ffu
 
+/* What every level has: a kernel would not begin without it. */
+static const char for_kernels[] =
+	"de pse tsc msr pae mce apic sep mtrr pge mca pat pse36 clflush ht "
+	"x2apic tsc_deadline_timer hypervisor nx";
+
 /* What each level adds to the one below (x86-64 psABI, table 3.1). */
 static const char *const levels[LEVELS + 1] = {
-	"de pse tsc msr pae mce apic sep mtrr pge mca pat pse36 clflush ht "
-	"x2apic tsc_deadline_timer hypervisor nx",
-	"fpu cx8 cmov mmx fxsr sse sse2 syscall lm",
-	"cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3",
-	"avx avx2 bmi1 bmi2 f16c fma abm movbe xsave osxsave",
-	"avx512f avx512bw avx512cd avx512dq avx512vl",
+	[0] = for_kernels,
+	[1] = "fpu cx8 cmov mmx fxsr sse sse2 syscall lm",
+	[2] = "cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3",
+	[3] = "avx avx2 bmi1 bmi2 f16c fma abm movbe xsave osxsave",
+	[4] = "avx512f avx512bw avx512cd avx512dq avx512vl",
 };
 
 /* Without the first, none of the others (names that end in "*": all such). */

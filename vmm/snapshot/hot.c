@@ -399,14 +399,14 @@ int hot_apply(struct vm *vm, const struct snapshot *s, enum restore_hotset how,
 		return 0;
 	}
 	h.rest = malloc(sizeof(*h.rest) + h.set.runs * sizeof(h.rest->at[0]));
-	if (h.rest)
-		*h.rest = (struct hot_rest){0};
-	else
-		ret = err_set(err, ENOMEM, "hotset");
+	if (!h.rest) {
+		hotset_fini(&h.set);
+		return err_set(err, ENOMEM, "hotset");
+	}
+	*h.rest = (struct hot_rest){0};
 	h.cached = is_cached(&h);
 	read_short_ahead(&h);
-	if (ret == 0)
-		ret = bring_in(&h, how, err);
+	ret = bring_in(&h, how, err);
 	if (ret == 0) {
 		bring_early(h.rest);
 		timeline_mark(vm->timeline, "hot set in memory");
