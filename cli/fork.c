@@ -233,6 +233,7 @@ static int run_children(const struct request *r)
 {
 	static pid_t pid[CHILDREN_MAX];
 	int failed = 0, code;
+	const pid_t self = getpid();
 	sigset_t set;
 	long made = 0;
 
@@ -244,6 +245,8 @@ static int run_children(const struct request *r)
 		pid[made] = fork();
 		if (pid[made] == 0) {
 			prctl(PR_SET_PDEATHSIG, SIGTERM);
+			if (getppid() != self) /* it was killed meanwhile */
+				_exit(128 + SIGTERM);
 			_exit(run_child(r, (unsigned int)made + 1));
 		}
 		if (pid[made] < 0)

@@ -47,8 +47,14 @@ static const struct {
 			 "- - - rao_int avx_vnni avx512_bf16 - cmpccxadd - - "
 			 "fzrm fsrs fsrc - - - - - - - - amx_fp16 - avx_ifma "
 			 "- - lam"},
+	[CPU_7_1_EDX] = {7, 1, 3,
+			 "- - - - avx_vnni_int8 avx_ne_convert - - amx_complex "
+			 "- avx_vnni_int16 - - - prefetchi - - - cet_sss avx10 "
+			 "- apx_f"},
+	[CPU_7_2_EDX] = {7, 2, 3,
+			 "psfd ipred_ctrl rrsba_ctrl ddpd_u bhi_ctrl mcdt_no"},
 	[CPU_D_1_EAX] = {0xd, 1, 0, "xsaveopt xsavec xgetbv1 xsaves xfd"},
-	/* The first 25 bits repeat leaf 1 (AMD): fill_alias. */
+	/* Its ALIAS bits repeat leaf 1 (AMD): hide_dependent. */
 	[CPU_80000001_EDX] = {0x80000001, 0, 3,
 			      "- - - - - - - - - - - syscall - - - - - - - - "
 			      "nx - mmxext - - fxsr_opt pdpe1gb rdtscp - lm "
@@ -64,6 +70,11 @@ static const struct {
 			      "clzero irperf xsaveerptr - rdpru - - - - "
 			      "wbnoinvd - - ibpb - ibrs stibp - - - - - - - - "
 			      "ssbd virt_ssbd"},
+	[CPU_80000021_EAX] = {0x80000021, 0, 0,
+			      "no_nested_data_bp wrmsr_xx_base_ns lfence_rdtsc "
+			      "- - - null_sel_clr_base - autoibrs "
+			      "no_smm_ctl_msr - - - - - - - - - - - - - - - - "
+			      "- sbpb ibpb_brtype srso_no"},
 };
 
 #define ALIAS 0x0183f3ffu
@@ -88,8 +99,8 @@ static const struct {
 } needs[] = {
 	{"xsave", "osxsave avx pku ospke mpx amx_tile xsaveopt xsavec xgetbv1 "
 		  "xsaves xfd"},
-	{"avx", "avx2 fma f16c vaes vpclmulqdq avx_vnni avx_ifma xop fma4 "
-		"avx512f"},
+	{"avx", "avx2 fma f16c vaes vpclmulqdq avx_vnni avx_ifma avx_vnni_int8 "
+		"avx_ne_convert avx_vnni_int16 avx10 xop fma4 avx512f"},
 	{"avx512f", "avx512*"},
 	{"amx_tile", "amx_*"},
 	{"fxsr", "sse"},
@@ -120,8 +131,8 @@ static bool matches(const char *name, const char *pattern)
 	return !strcmp(name, pattern);
 }
 
-/* Show or hide what has that name; how many did. */
-static int set(struct cpu_features *f, const char *pattern, bool on)
+/* Set or clear what has that name; how many did. */
+static int set(uint32_t words_of[CPU_WORDS], const char *pattern, bool on)
 {
 	char name[NAME_MAX_LEN + 1];
 	int n = 0;
@@ -134,20 +145,20 @@ static int set(struct cpu_features *f, const char *pattern, bool on)
 
 			if (!strcmp(name, "-") || !matches(name, pattern))
 				continue;
-			f->show[w] =
-				on ? f->show[w] | mask : f->show[w] & ~mask;
+			words_of[w] =
+				on ? words_of[w] | mask : words_of[w] & ~mask;
 			n++;
 		}
 	}
 	return n;
 }
 
-static void set_list(struct cpu_features *f, const char *list, bool on)
+static void set_list(uint32_t words_of[CPU_WORDS], const char *list, bool on)
 {
 	char name[NAME_MAX_LEN + 1];
 
 	while (next_name(&list, name))
-		set(f, name, on);
+		set(words_of, name, on);
 }
 
 bool cpu_feature_find(const char *name, enum cpu_word *word, int *bit)
@@ -181,7 +192,7 @@ static void hide_dependent(struct cpu_features *f)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
 		if (!shown(f, needs[i].needed))
-			set_list(f, needs[i].others, false);
+			set_list(f->show, needs[i].others, false);
 	f->show[CPU_80000001_EDX] &= ~ALIAS;
 	f->show[CPU_80000001_EDX] |= f->show[CPU_1_EDX] & ALIAS;
 }
@@ -199,9 +210,27 @@ static int begin(struct cpu_features *f, const char *base)
 	if (level < 1 || level > LEVELS)
 		return -EINVAL;
 	f->level = true;
-	for (int i = 0; i <= level; i++)
-		set_list(f, levels[i], true);
+	set_list(f->show, levels[0], true);
+	for (int i = 1; i <= level; i++) {
+		set_list(f->show, levels[i], true);
+		set_list(f->want, levels[i], true);
+	}
+	/* The system's, by what it has enabled. */
+	set(f->want, "osxsave", false);
 	return 0;
+}
+
+/* -NAME or +NAME */
+static bool apply(struct cpu_features *f, const char *item)
+{
+	const char *name = item + 1;
+	bool on = item[0] == '+';
+
+	if ((!on && item[0] != '-') || !*name || strchr(name, '*') ||
+	    !strcmp(name, "-") || set(f->show, name, on) == 0)
+		return false;
+	set(f->want, name, on);
+	return true;
 }
 
 int cpu_features_parse(const char *text, struct cpu_features *out)
@@ -225,12 +254,13 @@ int cpu_features_parse(const char *text, struct cpu_features *out)
 			return -EINVAL;
 		if (first)
 			continue;
-		if ((item[0] != '-' && item[0] != '+') || strchr(item, '*') ||
-		    !item[1] || !strcmp(item + 1, "-") ||
-		    set(out, item + 1, item[0] == '+') == 0)
+		if (!apply(out, item))
 			return -EINVAL;
 	}
 	hide_dependent(out);
+	for (int w = 0; w < CPU_WORDS; w++)
+		if (out->want[w] & ~out->show[w])
+			return -EINVAL;
 	return 0;
 }
 

@@ -53,12 +53,16 @@ unsigned long long launch_number(const struct mote_config *cfg, const char *key,
 	return v;
 }
 
-/* What is not the library's kills, as it would have without us. */
+/* What is not the library's kills; a seccomp filter may refuse the usual way.
+ */
 static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
 	(void)context;
-	if (!mote_sigbus_handle(info))
-		signal(sig, SIG_DFL);
+	if (mote_sigbus_handle(info))
+		return;
+	signal(sig, SIG_DFL);
+	raise(sig);
+	_exit(128 + sig);
 }
 
 void launch_watch_sigbus(void)

@@ -30,6 +30,13 @@ struct clone {
 	int why; /* a pipe: what its launcher has to say when it fails */
 };
 
+/* Something that the host had no more of: not to be tried for a while. */
+struct retry {
+	uint64_t at_ns;
+	bool late; /* it is before */
+	bool said;
+};
+
 struct pool {
 	const struct pool_options *opt;
 	struct pool_result *res;
@@ -39,9 +46,7 @@ struct pool {
 	int signals;
 	bool worked; /* a clone was ready once */
 	bool stopping;
-	uint64_t retry_ns; /* no new clone, no connection before; 0: none failed
-			    */
-	bool late;	   /* it is before */
+	struct retry clones, connections;
 };
 
 static unsigned int count(const struct pool *p, enum clone_state state)
@@ -59,22 +64,28 @@ static void say(const struct pool *p, const char *line)
 		p->opt->say(p->opt->opaque, line);
 }
 
-static void wait_a_while(struct pool *p)
+static void wait_a_while(struct retry *r)
 {
-	p->retry_ns = timeline_now() + POOL_RETRY_MS * 1000000ull;
-	p->late = true;
+	r->at_ns = timeline_now() + POOL_RETRY_MS * 1000000ull;
+	r->late = true;
 }
 
-/* The host has no more of something: ask again later, and say it once. */
-static void back_off(struct pool *p, const char *what, int err)
+/* Go on with what there is; say it once. */
+static void back_off(struct pool *p, struct retry *r, const char *what, int err)
 {
 	char line[128];
 
 	snprintf(line, sizeof(line), "%s: %s; going on with what there is",
 		 what, strerror(err));
-	if (p->retry_ns == 0)
+	if (!r->said)
 		say(p, line);
-	wait_a_while(p);
+	r->said = true;
+	wait_a_while(r);
+}
+
+static void look_again(struct retry *r)
+{
+	r->late = timeline_now() < r->at_ns;
 }
 
 /* --- one clone -------------------------------------------------------------
@@ -127,11 +138,11 @@ static bool start_clone(struct pool *p)
 	while (c->state != CLONE_NONE)
 		c++;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-		back_off(p, "no further clone: socketpair", errno);
+		back_off(p, &p->clones, "no further clone: socketpair", errno);
 		return false;
 	}
 	if (pipe2(why, O_CLOEXEC) < 0) {
-		back_off(p, "no further clone: pipe", errno);
+		back_off(p, &p->clones, "no further clone: pipe", errno);
 		fd_close(pair[0]);
 		fd_close(pair[1]);
 		return false;
@@ -139,7 +150,7 @@ static bool start_clone(struct pool *p)
 	p->number++;
 	c->pid = fork();
 	if (c->pid < 0)
-		back_off(p, "no further clone: fork", errno);
+		back_off(p, &p->clones, "no further clone: fork", errno);
 	if (c->pid == 0) {
 		fd_close(pair[0]);
 		fd_close(why[0]);
@@ -150,6 +161,7 @@ static bool start_clone(struct pool *p)
 	c->sock = pair[0];
 	c->why = why[0];
 	if (c->pid > 0) {
+		p->clones.said = false;
 		c->state = CLONE_STARTING;
 		p->res->clones++;
 		return true;
@@ -164,15 +176,16 @@ static int refill(struct pool *p, struct mote_err *err)
 	unsigned int ready = count(p, CLONE_STARTING) + count(p, CLONE_PARKED);
 	unsigned int alive = ready + count(p, CLONE_SERVING);
 
-	if (p->stopping || p->late)
+	if (p->stopping || p->clones.late)
 		return 0;
 	/* One that is rewound comes back: those that serve count too. */
 	for (; (p->opt->rewind ? alive : ready) < p->opt->size &&
 	       alive < p->opt->max && start_clone(p);
 	     ready++, alive++)
 		;
-	if (alive == 0)
-		return err_set(err, errno, "no clone: %s", strerror(errno));
+	/* It never had one, and what it lacks was said. */
+	if (alive == 0 && !p->worked)
+		return err_set(err, EAGAIN, "no clone can be made");
 	return 0;
 }
 
@@ -197,7 +210,7 @@ static int bury(struct pool *p, struct clone *c, struct mote_err *err)
 	if (told)
 		say(p, why.msg);
 	if (was == CLONE_STARTING)
-		wait_a_while(p);
+		wait_a_while(&p->clones);
 	return 0;
 }
 
@@ -242,10 +255,11 @@ static void serve(struct pool *p)
 		     SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
 		if (errno != EAGAIN && errno != ECONNABORTED)
-			back_off(p, "no further connection: accept", errno);
+			back_off(p, &p->connections,
+				 "no further connection: accept", errno);
 		return;
 	}
-	p->retry_ns = 0;
+	p->connections.said = false;
 	if (fd_send_msg(c->sock, &byte, 1, &fd, 1) == 0) {
 		c->state = CLONE_SERVING;
 		p->res->served++;
@@ -272,7 +286,9 @@ static void read_signals(struct pool *p)
 
 static int turn(struct pool *p, struct mote_err *err)
 {
-	bool room = !p->stopping && !p->late && count(p, CLONE_PARKED) > 0;
+	bool room = !p->stopping && !p->connections.late &&
+		    count(p, CLONE_PARKED) > 0;
+	bool late = p->clones.late || p->connections.late;
 	int n = 0;
 
 	p->fds[n++] = (struct pollfd){.fd = p->signals, .events = POLLIN};
@@ -284,7 +300,7 @@ static int turn(struct pool *p, struct mote_err *err)
 		    (p->opt->rewind && p->clone[i].state == CLONE_SERVING))
 			p->fds[n++] = (struct pollfd){.fd = p->clone[i].sock,
 						      .events = POLLIN};
-	if (poll(p->fds, (nfds_t)n, p->late ? POOL_RETRY_MS : -1) < 0 &&
+	if (poll(p->fds, (nfds_t)n, late ? POOL_RETRY_MS : -1) < 0 &&
 	    errno != EINTR)
 		return err_set(err, errno, "poll: %s", strerror(errno));
 	for (int k = 2; k < n; k++)
@@ -322,7 +338,8 @@ static int serve_all(struct pool *p, struct mote_err *err)
 	int ret = 0;
 
 	do {
-		p->late = timeline_now() < p->retry_ns;
+		look_again(&p->clones);
+		look_again(&p->connections);
 		ret = refill(p, err);
 		if (ret == 0)
 			ret = turn(p, err);

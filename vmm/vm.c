@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/guest_abi.h"
@@ -362,8 +363,27 @@ void vm_watch_memory(struct vm *vm)
 	}
 }
 
+void vm_add_file(struct vm *vm, int fd, uint64_t len)
+{
+	assert(vm->files < VM_FILES_MAX);
+	if (len > 0)
+		vm->file[vm->files++] = (struct vm_file){fd, len};
+}
+
+static bool is_cut(const struct vm_file *f)
+{
+	char last;
+
+	return pread(f->fd, &last, 1, (off_t)(f->len - 1)) == 0;
+}
+
 int vm_memory_lost(struct vm *vm, struct mote_err *err)
 {
+	for (int i = 0; i < vm->files && !atomic_load(&vm->lost); i++)
+		if (is_cut(&vm->file[i])) {
+			atomic_store(&vm->lost, true);
+			event_end(&vm->events, EVENT_CRASH, 0);
+		}
 	if (atomic_load(&vm->lost))
 		return err_set_class(err, EIO, ERR_CLASS_IO,
 				     "guest memory: the file that it is mapped "

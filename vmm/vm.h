@@ -69,6 +69,13 @@ struct vm_snapshots {
 	bool in_this_pause;  /* last was taken, so its pause_ns is to come */
 };
 
+#define VM_FILES_MAX 2 /* a snapshot's memory, its hot set */
+
+struct vm_file {
+	int fd;
+	uint64_t len;
+};
+
 struct vm {
 	const struct vm_config *cfg; /* borrowed, outlives the VM */
 	struct log log;
@@ -78,6 +85,8 @@ struct vm {
 	struct memslot_table slots;
 	struct pager *pager; /* fills the slots; or NULL */
 	atomic_bool lost;    /* RAM whose file was cut short: sigbus.h */
+	struct vm_file file[VM_FILES_MAX]; /* that RAM is mapped from */
+	int files;
 	int watched[MEMSLOT_MAX];
 	int (*pager_enter)(void *opaque, int uffd, int events_fd);
 	uint64_t *brought_in; /* pages that are ours by a hot set; or NULL */
@@ -122,10 +131,14 @@ struct vm {
 };
 
 /*
- * RAM is mapped from a file: be told when that is cut short.  0, or -EIO and
- * why: vm_memory_lost, from when on what RAM holds means nothing.
+ * RAM is mapped from a file: be told of accesses to what was cut off; look
+ * whether it has its len bytes still (fd is borrowed, and outlives the VM).
+ * Cutting it drops also the pages that the guest wrote, without a word.
  */
 void vm_watch_memory(struct vm *vm);
+void vm_add_file(struct vm *vm, int fd, uint64_t len);
+
+/* 0, or -EIO and why: what RAM holds means nothing; the guest is over. */
 int vm_memory_lost(struct vm *vm, struct mote_err *err);
 
 /* A reference to the vCPU with that KVM id, or NULL. */

@@ -158,6 +158,17 @@ for how in "" --in-process; do
 	end_pool "SIGTERM ends it${how:+ ($how)}"
 done
 
+# Fewer than were asked for, and those serve.
+(
+	ulimit -n 24
+	exec timeout -k 5 120 "$mote" pool "$tmp/ready" --size 16 --max 64 --listen "unix:$tmp/s" 2> "$tmp/log"
+) &
+pid=$!
+until_ok grep -q "no further clone" "$tmp/log"
+timeout 20 "$requests" "unix:$tmp/s" 12 > "$tmp/out" 2>&1
+check "a pool that can't be filled serves" 0 $?
+end_pool "SIGTERM ends a pool that is not full"
+
 # --- a socket of the service manager ----------------------------------------------
 perl -MIO::Socket::INET -e '
 	$s = IO::Socket::INET->new(Listen => 5, LocalAddr => "127.0.0.1", LocalPort => $ARGV[0], ReuseAddr => 1) or exit 3;

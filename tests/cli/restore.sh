@@ -137,7 +137,7 @@ check "verify finds a bad byte of it" 65 $?
 has "and says where" "hotset: digest of its pages does not match" "$tmp/err"
 # A recording that was stopped by SIGKILL or never came to its end leaves none.
 rm "$tmp/warm/hotset"
-timeout 20 "$mote" restore "$tmp/warm" --set restore.record=yes --set restore.resume=no --set control.socket="$tmp/s3" \
+"$mote" restore "$tmp/warm" --set restore.record=yes --set restore.resume=no --set control.socket="$tmp/s3" \
 	>/dev/null 2>"$tmp/err" &
 pid=$!
 until_ok "$mote" ctl "$tmp/s3" status
@@ -182,6 +182,24 @@ for jail in yes no; do
 	check "its guest crashes, and mote does not (jail: $jail)" 75 $?
 	pid=
 	has "by name (jail: $jail)" "the guest crashed: " "$tmp/err"
+done
+
+# Changed pages go with the rest, and nobody touches them: only the file tells.
+for jail in yes no; do
+	rm -rf "$tmp/cut"
+	cp -r "$tmp/snap" "$tmp/cut"
+	timeout 20 "$mote" restore "$tmp/cut" --set sandbox.enable=$jail --set control.socket="$tmp/s7" \
+		>/dev/null 2>"$tmp/err" &
+	pid=$!
+	until_ok "$mote" ctl "$tmp/s7" pause
+	truncate -s 4096 "$tmp/cut/memory"
+	timeout 10 "$mote" snapshot "$tmp/s7" "$tmp/of-cut" --diff >/dev/null 2>"$tmp/err2"
+	check "a diff of what is gone (jail: $jail)" 74 $?
+	has "is refused by name (jail: $jail)" "cut short" "$tmp/err2"
+	check "nothing is left of it (jail: $jail)" "" "$(ls -d "$tmp"/of-cut* 2>/dev/null)"
+	wait $pid
+	check "and the guest is over (jail: $jail)" 75 $?
+	pid=
 done
 
 # --- where there is no userfaultfd -------------------------------------------------

@@ -127,6 +127,26 @@ Test(cpu_features, what_needs_a_hidden_one_goes_with_it)
 	cr_expect_eq(parsed("host").show[CPU_80000001_EDX] >> 13 & 1, 1);
 }
 
+/* What is asked for must be there: a level's, or +NAME's, but no more. */
+Test(cpu_features, a_level_and_a_plus_want_theirs)
+{
+	struct cpu_features f = parsed("x86-64-v2,-popcnt,+aes");
+	enum cpu_word word;
+	int bit;
+
+	cr_assert(cpu_feature_find("popcnt", &word, &bit));
+	cr_expect_not(f.want[word] >> bit & 1);
+	cr_assert(cpu_feature_find("aes", &word, &bit));
+	cr_expect(f.want[word] >> bit & 1);
+	cr_assert(cpu_feature_find("sse4_2", &word, &bit));
+	cr_expect(f.want[word] >> bit & 1);
+	cr_assert(cpu_feature_find("x2apic", &word, &bit));
+	cr_expect_not(f.want[word] >> bit & 1);
+	f = parsed("host,-aes");
+	for (int w = 0; w < CPU_WORDS; w++)
+		cr_expect_eq(f.want[w], 0);
+}
+
 Test(cpu_features, others_are_refused)
 {
 	static const char *const bad[] = {
@@ -149,6 +169,8 @@ Test(cpu_features, others_are_refused)
 		"host -aes",
 		"host,-avx2 ",
 		"host,x86-64-v2",
+		"x86-64-v2,+avx2",
+		"host,-xsave,+fma",
 		"host,-abcdefghijklmnopqrstuvwxyzabcdefgh"};
 	struct cpu_features f;
 

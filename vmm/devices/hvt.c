@@ -24,6 +24,7 @@
 #include "snapshot/stream.h"
 
 #define NS_PER_S     UINT64_C(1000000000)
+#define PUTS_CHUNK   512
 #define PUTS_WAIT_NS (5 * 1000000) /* between two looks for room */
 
 /* A call that goes on in hvt_wait. */
@@ -299,17 +300,24 @@ static bool puts_some(struct device *dev)
 {
 	struct hvt *h = dev->priv;
 	struct pending *p = &h->pending;
-	const void *text = guest_map_read(dev->cfg.slots, p->data, p->len);
-	size_t n;
+	bool bad = !guest_is_ram(dev->cfg.slots, p->data, p->len);
+	char text[PUTS_CHUNK];
 
-	if (!text) {
-		bad_address(dev, HVT_PUTS, p->data, p->len);
-		p->call = 0;
-		return true;
+	while (p->len > 0 || bad) {
+		size_t n, len = (size_t)num_min(p->len, sizeof(text));
+
+		/* A copy: reading guest RAM may fail, and a ring has a lock. */
+		if (bad || guest_read(dev->cfg.slots, p->data, text, len) < 0) {
+			bad_address(dev, HVT_PUTS, p->data, p->len);
+			p->call = 0;
+			return true;
+		}
+		n = chardev_write(dev->cfg.console, text, len);
+		p->data += n;
+		p->len -= n;
+		if (n < len)
+			break;
 	}
-	n = chardev_write(dev->cfg.console, text, p->len);
-	p->data += n;
-	p->len -= n;
 	if (p->len == 0)
 		p->call = 0;
 	return p->len == 0;

@@ -21,7 +21,7 @@ static struct range {
 
 static atomic_int used; /* none from here on was ever taken */
 
-__thread sigjmp_buf *volatile sigbus_jump;
+__thread sigjmp_buf *volatile sigbus_jump SIGBUS_TLS;
 
 static void publish(struct range *r, int number, void *addr, size_t len)
 {
@@ -82,9 +82,11 @@ static bool fill(uintptr_t addr)
 
 bool sigbus_handle(const siginfo_t *info)
 {
-	const struct range *r = find((uintptr_t)info->si_addr);
+	/* One that was sent has no address. */
+	const struct range *r =
+		info->si_code > 0 ? find((uintptr_t)info->si_addr) : NULL;
 	int saved = errno;
-	bool done = true;
+	bool done;
 
 	if (!r)
 		return false;

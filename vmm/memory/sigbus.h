@@ -43,6 +43,7 @@ bool sigbus_handle(const siginfo_t *info);
  *	}
  *	sigbus_jump = NULL;
  */
-extern __thread sigjmp_buf *volatile sigbus_jump;
+#define SIGBUS_TLS __attribute__((tls_model("initial-exec"))) /* no malloc */
+extern __thread sigjmp_buf *volatile sigbus_jump SIGBUS_TLS;
 
 #endif

@@ -182,7 +182,7 @@ static const struct policy_rule control_rules[] = {
 
 	/* memory of our own, never executable, never from a file */
 	{"mmap", {{2, "PROT_EXEC", "0"}, {3, "MAP_KIND", "MAP_OWN"}}, ALL, RARE,
-	 "glibc: malloc of more than 128 KiB (state, digests)"},
+	 "glibc: malloc of more than 128 KiB (state, digests); memory/sigbus.c"},
 	{"munmap", ANY, ALL, USUAL,
 	 "glibc: free of the same; guest RAM at the end"},
 	{"mremap", {{3, "MREMAP_NOT_MAYMOVE", "0"}}, ALL, RARE,

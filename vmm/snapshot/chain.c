@@ -452,7 +452,6 @@ static bool is_same(const struct snapshot_seen *a,
 static int verify_one(struct snapshot *s, struct mote_err *err)
 {
 	int ret = check_length(s, err);
-
 	struct snapshot_seen now;
 
 	if (s->sealed) /* nobody could change it since */

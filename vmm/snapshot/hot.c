@@ -9,9 +9,9 @@
  * share what they do not write: runs of 64 pages and more are mapped from the
  * hotset file, where they lie one after the other, and populated.
  *
- * What happens before the first instruction is bounded by EARLY, all of it by
- * BUDGET.  What is beyond or in neither form is left to faults, after the
- * kernel was told to read it ahead.
+ * All of it is bounded by BUDGET; of that huge pages, and runs up to EARLY,
+ * come before the first instruction.  What is beyond or in neither form is left
+ * to faults, after the kernel was told to read it ahead.
  */
 #include "snapshot/hot.h"
 
@@ -28,6 +28,7 @@
 #include "base/bitmap.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/timeline.h"
@@ -36,12 +37,13 @@
 #include "snapshot/snapshot.h"
 #include "vm.h"
 
-#define HUGE	  (UINT64_C(2) << 20)
-#define ENOUGH	  4 /* one in so many pages of a block: a huge page */
-#define RUN_PAGES 64
-#define BUDGET	  (UINT64_C(8) << 20) /* bytes; some 4 ms */
-#define AHEAD_MAX 1024
-#define SAMPLES	  8
+#define HUGE	    (UINT64_C(2) << 20)
+#define ENOUGH	    4 /* one in so many pages of a block: a huge page */
+#define RUN_PAGES   64
+#define BUDGET	    (UINT64_C(8) << 20) /* bytes; some 4 ms */
+#define AHEAD_MAX   1024
+#define PIECE_PAGES 256
+#define SAMPLES	    8
 
 /* What the guest waits for at most: bytes of runs. */
 #define EARLY (UINT64_C(4) << 20)
@@ -240,7 +242,7 @@ struct mapped_run {
 };
 
 struct hot_rest {
-	uint64_t n;
+	uint64_t n, most;
 	uint64_t early; /* are done */
 	struct mapped_run at[];
 };
@@ -299,29 +301,54 @@ static void read_short_ahead(const struct hot *h)
 	}
 }
 
-/* One run, which may go over the end of a slot: then it is left alone. */
-static int map_run(struct hot *h, const struct hotset_run *r,
-		   struct mote_err *err)
+/* Part of a run: what no huge page has, within one slot. */
+static int map_piece(struct hot *h, const struct hotset_run *r, uint64_t first,
+		     uint64_t count, struct mote_err *err)
 {
-	uint64_t page = host_page_size(), len = r->count * page, left;
+	uint64_t page = host_page_size(), len = count * page, left;
+	uint64_t at = r->at + (first - r->first) * page;
 	bool own = r->flags & HOTSET_WRITTEN;
-	void *to = memslot_page(&h->vm->slots, r->first, &left);
+	void *to = memslot_page(&h->vm->slots, first, &left);
 
-	/* Part of it may be in a huge page. */
-	if (!is_long(r) || left < r->count || h->budget < len ||
-	    count_hot(h, r->first, r->count) < r->count)
-		return 0;
 	if (h->stored && mmap(to, len, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED,
-			      h->s->hotset_fd, (off_t)r->at) == MAP_FAILED)
+			      h->s->hotset_fd, (off_t)at) == MAP_FAILED)
 		return err_set(err, errno, "hotset: mmap: %s", strerror(errno));
 	h->rest->at[h->rest->n++] =
 		(struct mapped_run){.to = to, .len = len, .own = own};
-	read_ahead(h, r);
-	brought_in(h, r->first, r->count, own);
+	brought_in(h, first, count, own);
 	h->runs++;
 	h->budget -= len;
 	return 0;
+}
+
+/* A long run in pieces; what is not mapped is read ahead at least. */
+static int map_run(struct hot *h, const struct hotset_run *r,
+		   struct mote_err *err)
+{
+	uint64_t page = host_page_size(), end = r->first + r->count;
+	uint64_t i = r->first, most, n;
+	int ret = 0;
+
+	read_ahead(h, r);
+	while (ret == 0 && (i = bitmap_next(h->bits, i, end)) < end) {
+		memslot_page(&h->vm->slots, i, &most);
+		most = num_min(num_min(most, PIECE_PAGES), end - i);
+		for (n = 1; n < most && bitmap_test(h->bits, i + n); n++)
+			;
+		if (h->budget < n * page || h->rest->n == h->rest->most)
+			break;
+		ret = map_piece(h, r, i, n, err);
+		i += n;
+	}
+	return ret;
+}
+
+/* How many pieces a set can have: a huge page or a slot's end parts one. */
+static uint64_t pieces_most(const struct hotset *set)
+{
+	return 2 * set->runs + set->pages / PIECE_PAGES +
+	       set->pages / (HUGE / host_page_size() / ENOUGH) + MEMSLOT_MAX;
 }
 
 /* Without it (before Linux 5.14) the guest's faults do it, but slower. */
@@ -374,7 +401,8 @@ static int bring_in(struct hot *h, enum restore_hotset how,
 	if (how == HOTSET_PRIVATE_THP)
 		ret = huge_blocks(h, err);
 	for (uint64_t i = 0; ret == 0 && i < h->set.runs; i++)
-		ret = map_run(h, &h->set.run[i], err);
+		if (is_long(&h->set.run[i]))
+			ret = map_run(h, &h->set.run[i], err);
 	return ret;
 }
 
@@ -398,16 +426,20 @@ int hot_apply(struct vm *vm, const struct snapshot *s, enum restore_hotset how,
 		log_warn(&vm->log, "restore: not used: %s", own.msg);
 		return 0;
 	}
-	h.rest = malloc(sizeof(*h.rest) + h.set.runs * sizeof(h.rest->at[0]));
+	h.rest = malloc(sizeof(*h.rest) +
+			pieces_most(&h.set) * sizeof(h.rest->at[0]));
 	if (!h.rest) {
 		hotset_fini(&h.set);
 		return err_set(err, ENOMEM, "hotset");
 	}
-	*h.rest = (struct hot_rest){0};
+	*h.rest = (struct hot_rest){.most = pieces_most(&h.set)};
 	h.cached = is_cached(&h);
 	read_short_ahead(&h);
 	ret = bring_in(&h, how, err);
 	if (ret == 0) {
+		if (stored && h.runs > 0)
+			vm_add_file(vm, s->hotset_fd,
+				    (uint64_t)fd_size(s->hotset_fd));
 		bring_early(h.rest);
 		timeline_mark(vm->timeline, "hot set in memory");
 		log_info(&vm->log,

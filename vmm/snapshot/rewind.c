@@ -181,6 +181,8 @@ int rewind_vm(struct rewind *r, uint64_t *pages, struct mote_err *err)
 	if (ret == 0)
 		ret = copy_back(r, pages, &own);
 	if (ret == 0)
+		ret = vm_memory_lost(r->vm, &own);
+	if (ret == 0)
 		ret = snapshot_load_state(r->vm, r->from,
 					  crashed ? SNAPSHOT_REWIND_WHOLE
 						  : SNAPSHOT_REWIND,

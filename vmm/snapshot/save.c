@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "arch/arch.h"
 #include "base/bitmap.h"
@@ -415,15 +416,24 @@ static int save_live(struct job *j, struct mote_err *err)
 		ret = follow(j, err);
 	if (ret == 0)
 		ret = save_moment(j, err);
-	return ret < 0 ? ret : finish_memory(j, err);
+	if (ret == 0)
+		ret = finish_memory(j, err);
+	/* Pages of zeros took no room. */
+	if (ret == 0 && j->diff && j->opt->fork &&
+	    ftruncate(j->files->memory_fd, (off_t)j->m.memory_length) < 0)
+		ret = err_set_class(err, errno, ERR_CLASS_IO, "memory: %s",
+				    strerror(errno));
+	return ret;
 }
 
 static int save(struct job *j, struct mote_err *err)
 {
 	bool live = j->vm->state == VM_RUNNING;
-	int ret = live ? save_live(j, err) : save_still(j, err);
-	int bad = vm_memory_lost(j->vm, err);
+	int ret = vm_memory_lost(j->vm, err), bad;
 
+	if (ret == 0)
+		ret = live ? save_live(j, err) : save_still(j, err);
+	bad = vm_memory_lost(j->vm, err);
 	if (bad < 0) /* it also ends the guest, which ends this */
 		ret = bad;
 	if (ret == 0)

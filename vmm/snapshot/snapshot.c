@@ -146,10 +146,13 @@ static void note_origin(struct vm *vm, const struct snapshot *s,
 	snapshot_note_reference(vm, s);
 	if (opt->pagemap_fd >= 0)
 		pagemap = fcntl(opt->pagemap_fd, F_DUPFD_CLOEXEC, 3);
-	if (vm->restored == RESTORE_COW)
+	if (vm->restored == RESTORE_COW) {
 		track_file(&vm->track, pagemap);
-	else
+		vm_add_file(vm, snapshot_root(s)->fds.memory_fd,
+			    snapshot_root(s)->manifest.memory_length);
+	} else {
 		vm->track.pagemap_fd = pagemap; /* to record what is touched */
+	}
 	vm->loaded = true;
 }
 

@@ -74,7 +74,6 @@ void snapshot_saved(struct vm *vm, bool kept);
 
 #define SNAPSHOT_DEPTH_MAX 32 /* diffs above a full one */
 
-/* An opened snapshot; a diff's has all its parents. */
 /* A file that nobody can change (chattr +i, fs-verity), and its last change. */
 struct snapshot_seen {
 	bool known;
@@ -84,6 +83,7 @@ struct snapshot_seen {
 	uint32_t ctime_ns;
 };
 
+/* An opened snapshot; a diff's has all its parents. */
 struct snapshot {
 	char name[MANIFEST_NAME_MAX]; /* of its folder; "": not known */
 	struct manifest manifest;

@@ -35,8 +35,11 @@
 static const struct {
 	const char *feature;
 	uint32_t xcr0;
-} states[] = {{"avx", 1u << 2}, {"mpx", 3u << 3},    {"avx512f", 7u << 5},
-	      {"pku", 1u << 9}, {"shstk", 3u << 11}, {"amx_tile", 3u << 17}};
+} states[] = {{"avx", 1u << 2},
+	      {"mpx", 3u << 3},
+	      {"avx512f", 7u << 5},
+	      {"pku", 1u << 9},
+	      {"amx_tile", 3u << 17}};
 
 /* Of KVM's own leaf: clocks, which every KVM has that we run on. */
 #define KVM_PORTABLE                                                           \
@@ -150,6 +153,7 @@ static bool has(struct kvm_cpuid2 *c, const char *feature)
 static void mask_xsave(struct kvm_cpuid2 *c)
 {
 	uint32_t xcr0 = has(c, "xsave") ? XCR0_LEGACY : 0;
+	bool supervisor = has(c, "xsaves");
 
 	for (size_t i = 0; xcr0 && i < ARRAY_SIZE(states); i++)
 		if (has(c, states[i].feature))
@@ -158,7 +162,7 @@ static void mask_xsave(struct kvm_cpuid2 *c)
 		struct kvm_cpuid_entry2 *e = &c->entries[i];
 		bool there = e->index < 2 ||
 			     (e->index < 32 && xcr0 >> e->index & 1) ||
-			     e->ecx & 1; /* a supervisor's */
+			     (supervisor && e->ecx & 1);
 
 		if (e->function != 0xd)
 			continue;
@@ -166,6 +170,8 @@ static void mask_xsave(struct kvm_cpuid2 *c)
 			e->eax &= xcr0;
 			e->edx = 0;
 		}
+		if (e->index == 1 && !supervisor)
+			e->ebx = e->ecx = e->edx = 0;
 		if (!xcr0 || !there)
 			e->eax = e->ebx = e->ecx = e->edx = 0;
 	}
@@ -189,7 +195,7 @@ static void mask_leaves(struct kvm_cpuid2 *c)
 		if (!keep || (e->function == 7 && e->index > 1))
 			e->eax = e->ebx = e->ecx = e->edx = 0;
 		if (e->function == 7 && e->index == 1)
-			e->ebx = e->ecx = e->edx = 0;
+			e->ebx = e->ecx = 0;
 		if (e->function == LEAF_KVM)
 			e->eax &= KVM_PORTABLE;
 	}
@@ -251,16 +257,17 @@ int cpuid_load(const struct snap_section *of, struct kvm_cpuid2 **out,
 	*out = table_new(n, err);
 	if (!*out)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < n; i++)
-		(*out)->entries[i] = (struct kvm_cpuid_entry2){
-			.function = snap_get_u32(&s),
-			.index = snap_get_u32(&s),
-			.flags = snap_get_u32(&s),
-			.eax = snap_get_u32(&s),
-			.ebx = snap_get_u32(&s),
-			.ecx = snap_get_u32(&s),
-			.edx = snap_get_u32(&s),
-		};
+	for (uint32_t i = 0; i < n; i++) {
+		struct kvm_cpuid_entry2 *e = &(*out)->entries[i];
+
+		*e = (struct kvm_cpuid_entry2){.function = snap_get_u32(&s)};
+		e->index = snap_get_u32(&s);
+		e->flags = snap_get_u32(&s);
+		e->eax = snap_get_u32(&s);
+		e->ebx = snap_get_u32(&s);
+		e->ecx = snap_get_u32(&s);
+		e->edx = snap_get_u32(&s);
+	}
 	return snap_section_close(&s, err);
 }
 
@@ -280,29 +287,41 @@ static uint32_t runtime_bits(enum cpu_word word)
 	return word == CPU_7_ECX ? 1u << 4 : 0; /* ospke */
 }
 
-int cpuid_compare(struct kvm_cpuid2 *shown, struct kvm_cpuid2 *host,
-		  struct mote_err *err)
+/* The names of want's bits that c lacks, for a message. */
+static void list_missing(struct kvm_cpuid2 *c, const uint32_t want[CPU_WORDS],
+			 char *buf, size_t size)
 {
-	char missing[MISSING_MAX] = "";
-	struct kvm_cpuid_entry2 *k = entry(shown, LEAF_KVM, 0);
-	struct kvm_cpuid_entry2 *offered = entry(host, LEAF_KVM, 0);
-	struct kvm_cpuid_entry2 *x = entry(shown, 0xd, 0);
-	struct kvm_cpuid_entry2 *there = entry(host, 0xd, 0);
-
 	for (int w = 0; w < CPU_WORDS; w++) {
 		enum cpu_word word = (enum cpu_word)w;
-		const uint32_t *a = word_of(shown, word);
-		const uint32_t *b = word_of(host, word);
-		uint32_t lacks = a ? *a & ~(b ? *b : 0) : 0;
+		const uint32_t *there = word_of(c, word);
+		uint32_t lacks = want[w] & ~(there ? *there : 0);
 
 		for (lacks &= ~runtime_bits(word); lacks; lacks &= lacks - 1) {
 			char name[48];
 
 			cpu_feature_name(word, __builtin_ctz(lacks), name,
 					 sizeof(name));
-			list_add(missing, sizeof(missing), name);
+			list_add(buf, size, name);
 		}
 	}
+}
+
+int cpuid_compare(struct kvm_cpuid2 *shown, struct kvm_cpuid2 *host,
+		  struct mote_err *err)
+{
+	char missing[MISSING_MAX] = "";
+	uint32_t want[CPU_WORDS];
+	struct kvm_cpuid_entry2 *k = entry(shown, LEAF_KVM, 0);
+	struct kvm_cpuid_entry2 *offered = entry(host, LEAF_KVM, 0);
+	struct kvm_cpuid_entry2 *x = entry(shown, 0xd, 0);
+	struct kvm_cpuid_entry2 *there = entry(host, 0xd, 0);
+
+	for (int w = 0; w < CPU_WORDS; w++) {
+		const uint32_t *reg = word_of(shown, (enum cpu_word)w);
+
+		want[w] = reg ? *reg : 0;
+	}
+	list_missing(host, want, missing, sizeof(missing));
 	if (k && k->eax & ~(offered ? offered->eax : 0))
 		list_add(missing, sizeof(missing), "features of KVM");
 	if (!missing[0] && x && x->eax & ~(there ? there->eax : 0))
@@ -335,6 +354,7 @@ int cpuid_host_check(int kvm_fd, const struct snap_section *s,
 int cpuid_create(struct arch_vm *a, const struct vm_config *cfg,
 		 const struct snap_reader *saved, struct mote_err *err)
 {
+	char missing[MISSING_MAX] = "";
 	struct cpu_features f;
 	struct snap_section s;
 	int ret;
@@ -346,7 +366,13 @@ int cpuid_create(struct arch_vm *a, const struct vm_config *cfg,
 	if (ret < 0) /* it was when it was read */
 		return err_set(err, -ret, "cpu.features");
 	ret = supported(a->kvm_fd, &a->cpuid, err);
-	if (ret == 0)
-		cpuid_mask(a->cpuid, &f);
-	return ret;
+	if (ret < 0 || f.all)
+		return ret;
+	list_missing(a->cpuid, f.want, missing, sizeof(missing));
+	if (missing[0])
+		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+				     "cpu.features: this host lacks %s",
+				     missing);
+	cpuid_mask(a->cpuid, &f);
+	return 0;
 }
