@@ -2,10 +2,10 @@
 /*
  * touch.c - a guest with a working set: fill=1 writes all its memory from
  * from=MIB (16) on, then it says that it is ready and waits to be a new
- * generation (say=1: it says so); then it writes to pages=N pages (0), in groups of run=N (1)
- * whose starts are stride=N pages apart (1), from there on, rounds=N times
- * (1), and to the word at poke=ADDRESS, and exits; stay=1: it waits.  On
- * x86_64 in ring 3.
+ * generation (say=1: it says so); then it writes to pages=N pages (0), in
+ * groups of run=N (1) whose starts are stride=N pages apart (1), from there on,
+ * rounds=N times (1), and to the word at poke=ADDRESS, and exits; stay=1: it
+ * waits.  On x86_64 in ring 3.
  */
 #include "guest.h"
 
