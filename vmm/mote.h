@@ -632,11 +632,11 @@ MOTE_API int mote_jail_lock(enum mote_seccomp mode, struct mote_err *err);
  */
 
 /*
- * For a handler of SIGBUS (SA_SIGINFO and SA_NODEFER) of a process that
- * restores by mapping: the file behind a guest's RAM was cut short.  True: it
- * was that; the guest ends as crashed, and whatever the library was doing
- * fails.  May not return at all (siglongjmp to the library).  False: it is the
- * caller's own.  Async-signal-safe; any thread.
+ * For a handler of SIGBUS (SA_SIGINFO) of a process that restores by mapping:
+ * the file behind a guest's RAM was cut short.  True: it was that; the guest
+ * ends as crashed, and what the library was doing fails or finds zeros.  May
+ * not return at all (siglongjmp to the library).  False: it is the caller's
+ * own.  Async-signal-safe; any thread.
  */
 MOTE_API bool mote_sigbus_handle(const siginfo_t *info);
 

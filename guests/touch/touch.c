@@ -2,7 +2,7 @@
 /*
  * touch.c - a guest with a working set: fill=1 writes all its memory from
  * from=MIB (16) on, then it says that it is ready and waits to be a new
- * generation (say=1: it says so); then it writes to pages=N pages (0), in
+ * generation (say=1: it writes a line); then it writes to pages=N pages (0), in
  * groups of run=N (1) whose starts are stride=N pages apart (1), from there on,
  * rounds=N times (1), and to the word at poke=ADDRESS, and exits; stay=1: it
  * waits.  On x86_64 in ring 3.
@@ -45,7 +45,7 @@ int guest_main(const struct mote_boot *boot)
 	while (!(*events & MOTE_EVENT_NEWGEN)) /* no exit is needed to look */
 		reg_write(boot, MOTE_REG_WAIT, 1000);
 	if (guest_arg_u64("say", 0))
-		print("again\n");
+		print("\n");
 	for (uint64_t i = guest_arg_u64("rounds", 1); i > 0; i--)
 		touch(from, pages, run, stride);
 	if (poke)

@@ -80,6 +80,15 @@ static bool fill(uintptr_t addr)
 		    0) != MAP_FAILED;
 }
 
+static void unblock(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGBUS);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 bool sigbus_handle(const siginfo_t *info)
 {
 	/* One that was sent has no address. */
@@ -92,8 +101,10 @@ bool sigbus_handle(const siginfo_t *info)
 		return false;
 	atomic_store(r->lost, true);
 	event_end(r->events, EVENT_CRASH, 0);
-	if (sigbus_jump)
+	if (sigbus_jump) {
+		unblock(); /* the handler's return would have */
 		siglongjmp(*sigbus_jump, 1);
+	}
 	done = fill((uintptr_t)info->si_addr);
 	errno = saved;
 	return done;

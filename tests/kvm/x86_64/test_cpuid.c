@@ -62,13 +62,22 @@ static struct table given(struct vmtest *t)
 	return copy;
 }
 
+/* NULL: the default. */
+static void show(struct vmtest *t, const char *features)
+{
+	if (!features)
+		return;
+	free(t->cfg.cpu.features);
+	t->cfg.cpu.features = strdup(features);
+}
+
 static struct table of_guest(const char *features)
 {
 	static struct vmtest t;
 	struct table c;
 
 	vmtest_init(&t, "");
-	t.cfg.cpu.features = features ? strdup(features) : NULL;
+	show(&t, features);
 	vmtest_start(&t, "hello");
 	vmtest_wait_end(&t);
 	cr_expect(strstr(t.out, "hello"), "%s", t.out);
@@ -185,7 +194,7 @@ Test(x86_cpuid, a_guest_is_shown_what_there_is)
 static void wait_avx(struct vmtest *t, const char *features)
 {
 	vmtest_init(t, "");
-	t->cfg.cpu.features = strdup(features);
+	show(t, features);
 	vmtest_start(t, "simdavx");
 	while (!t->vm->ready && t->vm->state != VM_ENDED)
 		vmtest_turn(t);
@@ -224,7 +233,7 @@ static void save_counter(struct vmtest *t, struct vmtest_snapshot *s,
 			 const char *features)
 {
 	vmtest_init(t, "step_ms=1");
-	t->cfg.cpu.features = features ? strdup(features) : NULL;
+	show(t, features);
 	vmtest_start(t, "counter");
 	vmtest_wait_for(t, "count 3");
 	cr_assert_eq(vm_pause(t->vm, &t->err), 0, "%s", t->err.msg);
