@@ -489,11 +489,11 @@ MOTE_API int mote_vm_memory_write(struct mote_vm *vm, uint64_t gpa,
  * Where children of a VM begin: a snapshot of it in memory, without a file.
  * It is closed as any other; children are made of it by mote_vm_create (their
  * configuration: mote_snapshot_config) or by a pool, as many as are wanted.
- * A VM that runs stands still meanwhile: as long as its state and the pages
- * take that it wrote since it was restored or forked (memory mapped from a
- * snapshot, or memory.shared=yes, which is a file of its own from then on);
- * else as long as a copy of all its memory takes.  Refused for a guest without
- * clone identity unless restore.allow_shared_identity says yes.  Before
+ * A VM that runs stands still meanwhile as long as its state and some pages
+ * take: those that it wrote since it was restored or forked (memory mapped from
+ * a snapshot); none (memory.shared=yes, which is a file of its own from then
+ * on); else those that it wrote while the rest was copied.  Refused for a guest
+ * without clone identity unless restore.allow_shared_identity says yes.  Before
  * mote_jail_lock.
  */
 MOTE_API int mote_vm_fork(struct mote_vm *vm, struct mote_snapshot **out,

@@ -148,6 +148,41 @@ Test(vm_live, each_is_of_one_moment, .timeout = TIMEOUT)
 	vmtest_remove(&base);
 }
 
+/*
+ * Children of a machine with memory of its own, which it is copied from while
+ * it runs; what it changes then is in its next diff all the same.
+ */
+Test(vm_live, a_fork_is_of_one_moment_and_takes_no_pages, .timeout = TIMEOUT)
+{
+	struct vmtest_snapshot base, child, full, diff;
+	struct vmtest t;
+
+	make_base(&base);
+	for (int i = 0; i < ROUNDS; i++) {
+		init(&t);
+		t.cfg.restore.memory = RESTORE_COPY;
+		vmtest_load(&t, &base);
+		cr_assert_eq(vm_start(t.vm, false, &t.err), 0);
+		wait_for_word(&t, (uint64_t)i * PAGES / ROUNDS);
+		vmtest_fork(&t, &child);
+		cr_expect_eq(t.vm->state, VM_RUNNING);
+		cr_expect_eq(t.vm->track.mode, TRACK_NONE);
+		cr_expect_gt(expect_one_moment(&child), 0);
+		vmtest_remove(&child);
+
+		vmtest_save_live(&t, &full, false, true);
+		vmtest_fork(&t, &child);
+		vmtest_save_live(&t, &diff, true, true);
+		cr_expect_leq(expect_one_moment(&child),
+			      expect_one_moment(&diff));
+		vmtest_remove(&child);
+		vmtest_remove(&diff);
+		vmtest_remove(&full);
+		vmtest_fini(&t);
+	}
+	vmtest_remove(&base);
+}
+
 /* Each diff alone, to the full one: what it lacks is nowhere else. */
 Test(vm_live, the_first_diff_of_a_restored_machine, .timeout = TIMEOUT)
 {

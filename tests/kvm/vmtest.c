@@ -202,6 +202,18 @@ void vmtest_save_live(struct vmtest *t, struct vmtest_snapshot *s, bool diff,
 	save(t, s, diff, kept, snapshot_save_live);
 }
 
+static int fork_into(struct vm *vm, const struct snapshot_files *files,
+		     const struct snapshot_options *opt, struct mote_err *err)
+{
+	(void)opt;
+	return snapshot_fork_into(files, vm, NULL, err);
+}
+
+void vmtest_fork(struct vmtest *t, struct vmtest_snapshot *s)
+{
+	save(t, s, false, false, fork_into);
+}
+
 void vmtest_remove(struct vmtest_snapshot *s)
 {
 	char path[128];

@@ -71,6 +71,8 @@ void vmtest_save_diff(struct vmtest *t, struct vmtest_snapshot *s, bool kept);
 /* The same of a machine that runs, and does so again. */
 void vmtest_save_live(struct vmtest *t, struct vmtest_snapshot *s, bool diff,
 		      bool kept);
+/* The files of a fork of a machine that maps no snapshot. */
+void vmtest_fork(struct vmtest *t, struct vmtest_snapshot *s);
 void vmtest_remove(struct vmtest_snapshot *s);
 
 /* Build *t (initialised, not built) from it; it has not run. */

@@ -5,7 +5,8 @@
  * RAM that is mapped from a snapshot needs only the pages that left it: the
  * children map the same file and put those over it.  Shared RAM is a memfd,
  * which children map as it is from then on, while the machine goes on in
- * pages of its own (copy on write for all of them).  Other RAM is copied.
+ * pages of its own (copy on write for all of them).  Other RAM is copied, while
+ * the machine runs: save.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -173,6 +174,8 @@ int snapshot_fork_into(const struct snapshot_files *f, struct vm *vm,
 	const struct snapshot_options opt = {.fork = true, .frozen = mapped};
 	int ret = 0;
 
+	if (running && !mapped) /* most of it while it runs */
+		return snapshot_save_live(vm, f, &opt, err);
 	snapshot_prepare(vm);
 	if (mapped)
 		ret = copy_base(from, memslot_total(&vm->slots), f->memory_fd,

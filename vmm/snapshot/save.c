@@ -352,13 +352,19 @@ static int follow(struct job *j, struct mote_err *err)
 	return 0;
 }
 
+/* Do children map the file that this machine's RAM is mapped from? */
+static bool shares_file(const struct job *j)
+{
+	return j->opt->fork && j->opt->from && j->vm->track.mapped;
+}
+
 /*
- * Is memory copied while the guest runs?  Children get what left the file
- * that they map, which is known at once and is theirs alone to count.
+ * Is memory copied while the guest runs?  Children that share a file get what
+ * left it, which is known at once and is theirs alone to count.
  */
 static bool follows(const struct job *j)
 {
-	return j->vm->track.logging && !j->opt->fork;
+	return j->vm->track.logging && !shares_file(j);
 }
 
 /* What must be of one moment; the guest stands still meanwhile. */
@@ -370,7 +376,7 @@ static int save_moment(struct job *j, struct mote_err *err)
 
 	if (ret == 0)
 		ret = save_state(vm, &j->w, err);
-	if (ret == 0 && j->opt->fork)
+	if (ret == 0 && shares_file(j))
 		ret = find_changed(vm, j->opt, &j->bits, err);
 	if (ret == 0)
 		ret = follows(j) ? again_memory(j, &pages, err)
@@ -406,10 +412,14 @@ static void make_room(const struct job *j)
  */
 static int save_live(struct job *j, struct mote_err *err)
 {
-	int ret = j->opt->fork ? 0 : find_changed(j->vm, j->opt, &j->bits, err);
+	int ret = 0;
 
-	if (j->opt->fork)
+	if (shares_file(j))
 		make_room(j);
+	else if (j->opt->fork) /* a copy of all; without the log in the pause */
+		track_mark(&j->vm->track, NULL, NULL);
+	else
+		ret = find_changed(j->vm, j->opt, &j->bits, err);
 	if (ret == 0 && follows(j))
 		ret = begin_memory(j, err);
 	if (ret == 0 && follows(j))
@@ -440,11 +450,11 @@ static int save(struct job *j, struct mote_err *err)
 		ret = snap_writer_finish(&j->w, err);
 	if (ret == 0)
 		ret = snapshot_write(&j->m, &j->w, j->files, err);
-	if (!j->opt->fork) {
+	if (!j->opt->fork)
 		note_saving(j->vm, j->opt->name, &j->m);
-		if (ret < 0)
-			track_end(&j->vm->track, false);
-	}
+	/* A child is no reference: what changed is for the next diff too. */
+	if (j->opt->fork ? live && !shares_file(j) : ret < 0)
+		track_end(&j->vm->track, false);
 	return ret;
 }
 
