@@ -208,7 +208,10 @@ Test(vm_fork, of_a_restored_machine_and_of_its_child)
 
 	start(&t, cfg, NULL);
 	run_until(&t, "count 3\n");
+	/* Paused: one that runs counts on while its memory is copied. */
+	cr_assert_eq(mote_vm_pause(t.vm, &t.err), 0, "%s", t.err.msg);
 	cr_assert_eq(mote_vm_fork(t.vm, &snap, &t.err), 0, "%s", t.err.msg);
+	cr_assert_eq(mote_vm_resume(t.vm, &t.err), 0, "%s", t.err.msg);
 	cr_assert_eq(mote_snapshot_config(snap, child, &t.err), 0, "%s",
 		     t.err.msg);
 	start(&c, child, snap);
