@@ -74,7 +74,7 @@ static struct mote_config *config(const char *more)
 	char text[1024];
 	int n = snprintf(text, sizeof(text),
 			 "[vm]\nkernel = %s/counter.elf\nmemory = 16M\n"
-			 "cmdline = until=150 step_ms=1\n%s",
+			 "cmdline = until=1000 step_ms=1\n%s",
 			 dir ? dir : "build/guests", more);
 
 	cr_assert_eq(mote_config_parse(cfg, "test", text, (size_t)n, NULL), 0);
@@ -129,7 +129,7 @@ static void expect_child(struct mote_snapshot *snap, int after, int before,
 	cr_assert_eq(mote_snapshot_config(snap, cfg, &err), 0, "%s", err.msg);
 	start(&t, cfg, snap);
 	run_to_end(&t);
-	cr_assert_not_null(strstr(t.out, "done at 150\n"), "%s", t.out);
+	cr_assert_not_null(strstr(t.out, "done at 1000\n"), "%s", t.out);
 	cr_expect_gt(first_count(&t), after);
 	cr_expect_leq(first_count(&t), before);
 	gen = strstr(t.out, " id ");
@@ -164,9 +164,9 @@ static void fork_twice(struct talker *t)
 		for (int k = 0; k < i; k++)
 			cr_expect_str_neq(id[i], id[k]);
 	run_to_end(t);
-	cr_expect_not_null(strstr(t->out, "done at 150\n"), "%s", t->out);
+	cr_expect_not_null(strstr(t->out, "done at 1000\n"), "%s", t->out);
 	/* Nobody else wrote into its memory: it counted one by one. */
-	for (int i = first_count(t); i <= 150; i++) {
+	for (int i = first_count(t); i <= 1000; i++) {
 		char text[32];
 
 		snprintf(text, sizeof(text), "count %d\n", i);
