@@ -165,14 +165,20 @@ wait $pid
 pid=
 
 # --- the file behind a guest's memory is cut short --------------------------------
-for jail in yes no; do
+# restore_and_cut SOCKET JAIL: a restored guest, paused, whose file is short
+restore_and_cut()
+{
 	rm -rf "$tmp/cut"
 	cp -r "$tmp/snap" "$tmp/cut"
-	timeout 20 "$mote" restore "$tmp/cut" --set sandbox.enable=$jail --set control.socket="$tmp/s6" \
+	timeout 20 "$mote" restore "$tmp/cut" --set sandbox.enable="$2" --set control.socket="$1" \
 		>/dev/null 2>"$tmp/err" &
 	pid=$!
-	until_ok "$mote" ctl "$tmp/s6" pause
+	until_ok "$mote" ctl "$1" pause
 	truncate -s 4096 "$tmp/cut/memory"
+}
+
+for jail in yes no; do
+	restore_and_cut "$tmp/s6" $jail
 	timeout 10 "$mote" snapshot "$tmp/s6" "$tmp/of-cut" >/dev/null 2>"$tmp/err2"
 	check "memory that is gone can't be saved (jail: $jail)" 74 $?
 	has "and it is said why (jail: $jail)" "memory" "$tmp/err2"
@@ -186,13 +192,7 @@ done
 
 # Changed pages go with the rest, and nobody touches them: only the file tells.
 for jail in yes no; do
-	rm -rf "$tmp/cut"
-	cp -r "$tmp/snap" "$tmp/cut"
-	timeout 20 "$mote" restore "$tmp/cut" --set sandbox.enable=$jail --set control.socket="$tmp/s7" \
-		>/dev/null 2>"$tmp/err" &
-	pid=$!
-	until_ok "$mote" ctl "$tmp/s7" pause
-	truncate -s 4096 "$tmp/cut/memory"
+	restore_and_cut "$tmp/s7" $jail
 	timeout 10 "$mote" snapshot "$tmp/s7" "$tmp/of-cut" --diff >/dev/null 2>"$tmp/err2"
 	check "a diff of what is gone (jail: $jail)" 74 $?
 	has "is refused by name (jail: $jail)" "cut short" "$tmp/err2"

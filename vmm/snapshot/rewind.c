@@ -177,9 +177,7 @@ int rewind_vm(struct rewind *r, uint64_t *pages, struct mote_err *err)
 
 	if (ret < 0)
 		return ret;
-	ret = vm_memory_lost(r->vm, &own);
-	if (ret == 0)
-		ret = copy_back(r, pages, &own);
+	ret = copy_back(r, pages, &own);
 	if (ret == 0)
 		ret = vm_memory_lost(r->vm, &own);
 	if (ret == 0)
