@@ -21,6 +21,11 @@ enum config_arch {
 	CONFIG_ARCH_PPC64LE = 1 << 2,
 };
 
+enum cpu_mmu {
+	CPU_MMU_HASH,
+	CPU_MMU_RADIX,
+};
+
 enum vm_protocol {
 	PROTOCOL_AUTO,
 	PROTOCOL_HVT,
@@ -159,6 +164,7 @@ struct vm_config {
 		char *features;	    /* cpu_features_parse */
 		uint32_t psci;	    /* MAJOR << 16 | MINOR, or PSCI_* */
 		uint32_t hpt_order; /* 0: chosen from the memory size */
+		enum cpu_mmu mmu;
 	} cpu;
 	struct {
 		enum dirty_tracking dirty_tracking;

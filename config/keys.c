@@ -72,6 +72,12 @@ static const struct choice protocols[] = {
 	{0},
 };
 
+static const struct choice mmus[] = {
+	{"hash", CPU_MMU_HASH, PPC, false},
+	{"radix", CPU_MMU_RADIX, PPC, false},
+	{0},
+};
+
 static const struct choice trackings[] = {
 	{"auto", DIRTY_AUTO, ANY, false},
 	{"private", DIRTY_PRIVATE, ANY, true},
@@ -214,6 +220,9 @@ static const struct key keys[] = {
 	    "auto", PPC, "size of the hashed page table; auto: by RAM size",
 	    .kind = KEY_COUNT, .flags = KEY_QUIET | KEY_AUTO, AT(cpu.hpt_order),
 	    .min = 18, .max = 46, .step = 1),
+	KEY("cpu", "mmu", "hash|radix", "", "", "hash", PPC,
+	    "how the guest's addresses are translated", .kind = KEY_CHOICE,
+	    .flags = KEY_QUIET, AT(cpu.mmu), .choices = mmus),
 
 	KEY("memory", "hugepages", "no|thp|2M|1G", "", "", "no", ANY,
 	    "large pages behind guest RAM", .kind = KEY_CHOICE,

@@ -66,11 +66,11 @@ Test(hpt_codec, every_cut_is_found)
 	len += record(buf + len, 20, 1, 0, false);
 	for (size_t n = 1; n < len; n++) {
 		uint8_t *copy = malloc(n);
-		uint64_t valid;
+		struct hpt_counts counts;
 		int ret;
 
 		memcpy(copy, buf, n);
-		ret = hpt_stream_check(copy, n, ENTRIES, &valid, NULL);
+		ret = hpt_stream_check(copy, n, ENTRIES, &counts, NULL);
 		/* A cut between two records is a shorter stream. */
 		cr_assert_eq(ret,
 			     n == HPT_HEADER_SIZE + 2 * HPT_ENTRY_SIZE
@@ -85,41 +85,41 @@ Test(hpt_codec, indices_only_rise_and_stay_in_the_table)
 {
 	struct mote_err err = {0};
 	uint8_t buf[512];
-	uint64_t valid;
+	struct hpt_counts counts;
 	size_t len = record(buf, 100, 1, 0, false);
 
 	len += record(buf + len, 100, 1, 0, false);
-	cr_assert_eq(hpt_stream_check(buf, len, ENTRIES, &valid, &err),
+	cr_assert_eq(hpt_stream_check(buf, len, ENTRIES, &counts, &err),
 		     -EBADMSG);
 	cr_assert_not_null(strstr(err.msg, "backwards"), "%s", err.msg);
 	len = record(buf, (uint32_t)ENTRIES - 1, 1, 1, false);
-	cr_assert_eq(hpt_stream_check(buf, len, ENTRIES, &valid, &err),
+	cr_assert_eq(hpt_stream_check(buf, len, ENTRIES, &counts, &err),
 		     -EBADMSG);
 	cr_assert_not_null(strstr(err.msg, "beyond"), "%s", err.msg);
 	len = record(buf, (uint32_t)ENTRIES - 1, 1, 0, false);
-	cr_assert_eq(hpt_stream_check(buf, len, ENTRIES, &valid, NULL), 0);
-	cr_assert_eq(valid, 1u);
+	cr_assert_eq(hpt_stream_check(buf, len, ENTRIES, &counts, NULL), 0);
+	cr_assert_eq(counts.valid, 1u);
 }
 
 Test(hpt_codec, an_entry_needs_its_valid_bit)
 {
 	struct mote_err err = {0};
 	uint8_t buf[64];
-	uint64_t valid;
+	struct hpt_counts counts;
 	size_t len = record(buf, 0, 1, 0, false);
 
 	buf[HPT_HEADER_SIZE + HPT_HVLOCK_BYTE] = 0;
-	cr_assert_eq(hpt_stream_check(buf, len, ENTRIES, &valid, &err),
+	cr_assert_eq(hpt_stream_check(buf, len, ENTRIES, &counts, &err),
 		     -EBADMSG);
 	cr_assert_not_null(strstr(err.msg, "valid bit"), "%s", err.msg);
 }
 
 Test(hpt_codec, an_empty_stream_is_fine)
 {
-	uint64_t valid = 1;
+	struct hpt_counts counts = {.valid = 1};
 
 	cr_assert_eq(
-		hpt_stream_check((const uint8_t *)"", 0, ENTRIES, &valid, NULL),
+		hpt_stream_check((const uint8_t *)"", 0, ENTRIES, &counts, NULL),
 		0);
-	cr_assert_eq(valid, 0u);
+	cr_assert_eq(counts.valid, 0u);
 }

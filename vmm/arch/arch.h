@@ -160,9 +160,12 @@ int arch_prstatus(struct arch_vcpu *v, const void *trap,
  * loaded; the irq pair after them (interrupt controllers).  All vCPUs are
  * parked.  What derives from a clock is held as loaded until arch_*_commit,
  * just before the first run, so that save after load gives the same bytes.
+ * diff: what is large may be saved as changes to the last state that was
+ * kept (arch_vm_saved) or loaded.
  */
-int arch_vm_save(struct arch_vm *a, struct snap_writer *w,
+int arch_vm_save(struct arch_vm *a, bool diff, struct snap_writer *w,
 		 struct mote_err *err);
+void arch_vm_saved(struct arch_vm *a, bool kept);
 int arch_vm_load(struct arch_vm *a, struct snap_reader *r,
 		 struct mote_err *err);
 int arch_irq_save(struct arch_vm *a, struct snap_writer *w,
@@ -173,6 +176,21 @@ int arch_vcpu_save(struct arch_vcpu *v, struct snap_writer *w,
 		   struct mote_err *err);
 int arch_vcpu_load(struct arch_vcpu *v, struct snap_reader *r,
 		   struct mote_err *err);
+
+/*
+ * Ahead of a save, while the guest runs: look at what is large for about
+ * budget_ns, so that the save has little to do.  1: once through; 0: there is
+ * more.
+ */
+int arch_vm_follow(struct arch_vm *a, uint64_t budget_ns, struct mote_err *err);
+
+/*
+ * The hashed page table as a stream (arch/common/hpt_stream.h; *out is
+ * malloc'd) of the entries from first on; bolted: the others as invalid.
+ * -ENOTSUP: there is none.
+ */
+int arch_hpt_read(struct arch_vm *a, uint64_t first, bool bolted, void **out,
+		  size_t *len, struct mote_err *err);
 
 /*
  * A vCPU that will be rewound (snapshot/rewind.h): after its load, remember

@@ -262,6 +262,7 @@ static void close_one(struct snapshot *s)
 	fd_clear(&s->dir_fd);
 	manifest_fini(&s->manifest);
 	diff_index_fini(&s->diff);
+	layers_fini(&s->layers);
 	free(s->state);
 	s->state = NULL;
 }
@@ -355,9 +356,9 @@ int snapshot_read_state(struct snapshot *s, struct mote_err *err)
 {
 	int ret = for_chain(s, read_one, err);
 
-	for (; ret == 0 && s->parent; s = s->parent)
-		ret = same_regions(s, err);
-	return ret;
+	for (const struct snapshot *p = s; ret == 0 && p->parent; p = p->parent)
+		ret = same_regions(p, err);
+	return ret < 0 ? ret : layers_read(s, err);
 }
 
 static int compat_one(struct snapshot *s, struct mote_err *err)

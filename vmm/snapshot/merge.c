@@ -42,8 +42,11 @@ static int map_ram(struct memslot_table *t, const struct snapshot *root,
 
 static void copy_sections(struct snap_writer *w, const struct snapshot *s)
 {
-	for (int i = 0; i < s->reader.count; i++) {
-		const struct snap_section *from = &s->reader.section[i];
+	struct snap_reader r = s->reader;
+
+	layers_patch(s, &r);
+	for (int i = 0; i < r.count; i++) {
+		const struct snap_section *from = &r.section[i];
 
 		if (!strcmp(from->name, DIFF_SECTION))
 			continue;

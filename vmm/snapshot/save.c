@@ -30,6 +30,7 @@
 /* Of a guest that runs: copies of what changed, but no more than.. */
 #define ROUNDS_MAX 4
 #define FEW_PAGES  64 /* ... which are left to the pause */
+#define FOLLOW_NS  10000000
 
 /* A page of a parent's diff that is still as it was there has not changed. */
 static int drop_same(struct vm *vm, const struct snapshot *from, uint64_t *bits,
@@ -202,10 +203,11 @@ static int save_memory(struct job *j, struct mote_err *err)
 }
 
 /* Everything but memory. */
-static int save_state(struct vm *vm, struct snap_writer *w,
-		      struct mote_err *err)
+static int save_state(struct job *j, struct mote_err *err)
 {
-	int ret = arch_vm_save(&vm->arch, w, err);
+	struct snap_writer *w = &j->w;
+	struct vm *vm = j->vm;
+	int ret = arch_vm_save(&vm->arch, j->opt->diff, w, err);
 
 	for (uint32_t i = 0; ret == 0 && i < vm->vcpus; i++)
 		ret = arch_vcpu_save(&vm->vcpu[i]->arch, w, err);
@@ -327,7 +329,7 @@ static int save_still(struct job *j, struct mote_err *err)
 
 	/* What the guest has said is out before the state is taken. */
 	chardev_flush(&j->vm->console, false);
-	ret = save_state(j->vm, &j->w, err);
+	ret = save_state(j, err);
 	return ret < 0 ? ret : save_memory(j, err);
 }
 
@@ -350,6 +352,17 @@ static int follow(struct job *j, struct mote_err *err)
 		last = pages;
 	}
 	return 0;
+}
+
+/* Once through what the VM itself has, in pieces. */
+static int follow_vm(struct vm *vm, struct mote_err *err)
+{
+	int ret;
+
+	do {
+		ret = arch_vm_follow(&vm->arch, FOLLOW_NS, err);
+	} while (ret == 0);
+	return ret < 0 ? ret : 0;
 }
 
 /* Do children map the file that this machine's RAM is mapped from? */
@@ -375,7 +388,7 @@ static int save_moment(struct job *j, struct mote_err *err)
 	int ret = vm_pause(vm, err);
 
 	if (ret == 0)
-		ret = save_state(vm, &j->w, err);
+		ret = save_state(j, err);
 	if (ret == 0 && shares_file(j))
 		ret = find_changed(vm, j->opt, &j->bits, err);
 	if (ret == 0)
@@ -420,10 +433,14 @@ static int save_live(struct job *j, struct mote_err *err)
 		track_mark(&j->vm->track, NULL, NULL);
 	else
 		ret = find_changed(j->vm, j->opt, &j->bits, err);
+	if (ret == 0)
+		ret = follow_vm(j->vm, err);
 	if (ret == 0 && follows(j))
 		ret = begin_memory(j, err);
 	if (ret == 0 && follows(j))
 		ret = follow(j, err);
+	if (ret == 0) /* what is left to the pause is short */
+		ret = follow_vm(j->vm, err);
 	if (ret == 0)
 		ret = save_moment(j, err);
 	if (ret == 0)
@@ -450,7 +467,9 @@ static int save(struct job *j, struct mote_err *err)
 		ret = snap_writer_finish(&j->w, err);
 	if (ret == 0)
 		ret = snapshot_write(&j->m, &j->w, j->files, err);
-	if (!j->opt->fork)
+	if (j->opt->fork)
+		arch_vm_saved(&j->vm->arch, false);
+	else
 		note_saving(j->vm, j->opt->name, &j->m);
 	/* A child is no reference: what changed is for the next diff too. */
 	if (j->opt->fork ? live && !shares_file(j) : ret < 0)
@@ -491,6 +510,7 @@ int snapshot_save(struct vm *vm, const struct snapshot_files *files,
 
 void snapshot_saved(struct vm *vm, bool kept)
 {
+	arch_vm_saved(&vm->arch, kept);
 	if (kept)
 		vm->reference = vm->saving;
 	track_end(&vm->track, kept);

@@ -86,8 +86,10 @@ int snapshot_load_state(struct vm *vm, const struct snapshot *s,
 			enum snapshot_pass pass, struct mote_err *err)
 {
 	struct snap_reader r = s->reader; /* it notes what was used */
-	int ret = load_sections(vm, &r, pass, err);
+	int ret;
 
+	layers_patch(s, &r);
+	ret = load_sections(vm, &r, pass, err);
 	return ret < 0 ? err_wrap(err, ret, "state") : 0;
 }
 

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 
 #include "snapshot/diff.h"
+#include "snapshot/layers.h"
 #include "snapshot/manifest.h"
 #include "snapshot/ram.h"
 #include "snapshot/stream.h"
@@ -100,6 +101,7 @@ struct snapshot {
 	struct snap_reader reader;
 	struct ram_index ram;
 	struct diff_index diff; /* of a diff */
+	struct layers layers;
 };
 
 /*

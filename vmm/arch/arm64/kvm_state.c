@@ -446,8 +446,10 @@ static uint64_t counter_hz(void)
 	return hz;
 }
 
-int arch_vm_save(struct arch_vm *a, struct snap_writer *w, struct mote_err *err)
+int arch_vm_save(struct arch_vm *a, bool diff, struct snap_writer *w,
+		 struct mote_err *err)
 {
+	(void)diff;
 	(void)err;
 	snap_section_begin(w, SECTION_VM, 0, VERSION, SNAP_REQUIRED);
 	snap_put_u32(w, a->ipa_bits);

@@ -65,26 +65,33 @@ void hpt_header_put(uint8_t out[HPT_HEADER_SIZE], const struct hpt_record *rec,
 }
 
 int hpt_stream_check(const uint8_t *buf, size_t len, uint64_t entries,
-		     uint64_t *valid, struct mote_err *err)
+		     struct hpt_counts *counts, struct mote_err *err)
 {
 	struct hpt_record rec = {0};
 	size_t pos = 0, at = 0;
-	uint64_t next = 0;
+	uint64_t next = 0, end = 0;
 	int ret;
 
-	*valid = 0;
+	*counts = (struct hpt_counts){.whole = true};
 	while ((ret = hpt_record_next(buf, len, &pos, false, entries, &next,
 				      &rec, err)) > 0) {
 		for (uint32_t i = 0; i < rec.valid; i++) {
-			const uint8_t *e = rec.entries + i * HPT_ENTRY_SIZE;
+			uint8_t low = rec.entries[i * HPT_ENTRY_SIZE +
+						  HPT_HVLOCK_BYTE];
 
-			if (!(e[HPT_HVLOCK_BYTE] & HPT_VALID_BIT))
+			if (!(low & HPT_VALID_BIT))
 				return bad(err, at,
-					   "an entry without its "
-					   "valid bit");
+					   "an entry without its valid bit");
+			if (low & HPT_HVLOCK_BIT)
+				return bad(err, at, "an entry that is locked");
+			counts->bolted += !!(low & HPT_BOLTED_BIT);
 		}
-		*valid += rec.valid;
+		counts->valid += rec.valid;
+		counts->invalid += rec.invalid;
+		counts->whole = counts->whole && rec.index == end;
+		end = next;
 		at = pos;
 	}
+	counts->whole = counts->whole && end == entries;
 	return ret;
 }

@@ -27,14 +27,18 @@ struct mote_err;
 /* The kernel's lock bit in an entry it hands out: not part of the entry. */
 #define HPT_HVLOCK_BYTE 7
 #define HPT_HVLOCK_BIT	0x40u
-/* The valid bit, in the same big-endian byte. */
-#define HPT_VALID_BIT 0x01u
+/* The valid and the bolted bit, in the same big-endian byte. */
+#define HPT_VALID_BIT  0x01u
+#define HPT_BOLTED_BIT 0x10u
 
 struct hpt_record {
 	uint32_t index; /* of the first entry */
 	uint16_t valid, invalid;
 	const uint8_t *entries; /* valid * HPT_ENTRY_SIZE bytes */
 };
+
+/* A record counts at most so many of each kind. */
+#define HPT_RUN_MAX 65535u
 
 /* How many entries a table of 2^order bytes has. */
 static inline uint64_t hpt_entries(uint32_t order)
@@ -55,11 +59,18 @@ int hpt_record_next(const uint8_t *buf, size_t len, size_t *pos, bool big,
 void hpt_header_put(uint8_t out[HPT_HEADER_SIZE], const struct hpt_record *rec,
 		    bool big);
 
+/* What a stream of a snapshot lists. */
+struct hpt_counts {
+	uint64_t valid, invalid; /* entries */
+	uint64_t bolted;	 /* of the valid ones */
+	bool whole;		 /* every entry of the table is listed */
+};
+
 /*
  * Check a whole stream of a snapshot: records as above, every entry with
- * its valid bit.  *valid: how many entries there are.
+ * its valid bit and without the kernel's lock bit.
  */
 int hpt_stream_check(const uint8_t *buf, size_t len, uint64_t entries,
-		     uint64_t *valid, struct mote_err *err);
+		     struct hpt_counts *counts, struct mote_err *err);
 
 #endif

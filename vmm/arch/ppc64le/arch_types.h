@@ -8,9 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/ppc64le/hpt.h"
+
 struct arch_vm {
 	int kvm_fd, vm_fd;
-	uint32_t hpt_order; /* as KVM allocated it; never changes */
+	bool radix; /* else hpt is its table */
+	struct hpt hpt;
 };
 
 struct arch_vcpu {

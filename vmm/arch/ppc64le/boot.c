@@ -71,7 +71,8 @@ static void put_cpus(struct fdt_writer *w, const struct vm_config *cfg,
 		fdt_put_string(w, "device_type", "cpu");
 		fdt_put_u32(w, "reg", i);
 		fdt_put_u32(w, "timebase-frequency", TIMEBASE_HZ);
-		fdt_put_cells(w, "ibm,pft-size", pft, ARRAY_SIZE(pft));
+		if (hpt_order)
+			fdt_put_cells(w, "ibm,pft-size", pft, ARRAY_SIZE(pft));
 		fdt_node_end(w);
 	}
 	fdt_node_end(w);
@@ -104,7 +105,7 @@ int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
 	fdt_put_string(&w, "device_type", "memory");
 	fdt_put_u64s(&w, "reg", ram, ARRAY_SIZE(ram));
 	fdt_node_end(&w);
-	put_cpus(&w, cfg, a->hpt_order);
+	put_cpus(&w, cfg, a->radix ? 0 : a->hpt.order);
 	fdt_node_begin(&w, "vdevice");
 	fdt_put_u32(&w, "#address-cells", 1);
 	fdt_put_u32(&w, "#size-cells", 0);

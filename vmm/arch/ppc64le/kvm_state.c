@@ -14,13 +14,14 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "arch/common/hpt_section.h"
 #include "arch/ppc64le/hpt.h"
 #include "base/err.h"
 #include "base/num.h"
 #include "kvm/kvm.h"
 #include "snapshot/stream.h"
 
-#define SECTION_HPT  "ppc64-hpt"
+#define SECTION_MMU  "ppc64-mmu"
 #define SECTION_VCPU "ppc64-vcpu"
 #define VERSION	     1
 #define REG_MAX	     16			 /* bytes */
@@ -324,28 +325,98 @@ int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err)
 
 /* --- the VM ------------------------------------------------------------ */
 
-int arch_vm_save(struct arch_vm *a, struct snap_writer *w, struct mote_err *err)
+/* A radix guest has its tables in RAM; only that it is one is kept. */
+static void save_radix(struct snap_writer *w)
+{
+	snap_section_begin(w, SECTION_MMU, 0, VERSION, SNAP_REQUIRED);
+	snap_put_u32(w, CPU_MMU_RADIX);
+	snap_put_u64(w, 0); /* no process table is registered */
+	snap_section_end(w);
+}
+
+int arch_vm_save(struct arch_vm *a, bool diff, struct snap_writer *w,
+		 struct mote_err *err)
 {
 	int ret;
 
-	snap_section_begin(w, SECTION_HPT, 0, VERSION, SNAP_REQUIRED);
-	ret = hpt_save(a->vm_fd, a->hpt_order, w, err);
+	if (a->radix) {
+		save_radix(w);
+		return 0;
+	}
+	snap_section_begin(w, HPT_SECTION, 0, HPT_SECTION_VERSION,
+			   SNAP_REQUIRED);
+	ret = hpt_save(&a->hpt, diff, w, err);
 	if (ret < 0)
 		return ret;
 	snap_section_end(w);
 	return 0;
 }
 
+void arch_vm_saved(struct arch_vm *a, bool kept)
+{
+	if (!a->radix)
+		hpt_saved(&a->hpt, kept);
+}
+
+int arch_vm_follow(struct arch_vm *a, uint64_t budget_ns, struct mote_err *err)
+{
+	return a->radix ? 1 : hpt_pass(&a->hpt, budget_ns, err);
+}
+
+int arch_hpt_read(struct arch_vm *a, uint64_t first, bool bolted, void **out,
+		  size_t *len, struct mote_err *err)
+{
+	struct hpt_stream s = {0};
+	int ret = hpt_settle(&a->hpt, err);
+
+	*out = NULL;
+	*len = 0;
+	if (ret == 0)
+		ret = hpt_stream_select(&s, hpt_view(&a->hpt.now), first,
+					bolted, hpt_entries(a->hpt.order), err);
+	if (ret < 0) {
+		hpt_stream_fini(&s);
+		return ret;
+	}
+	*out = s.buf;
+	*len = s.len;
+	return 0;
+}
+
+static int load_radix(struct snap_reader *r, struct mote_err *err)
+{
+	struct snap_section s;
+	int ret = snap_section_open(r, SECTION_MMU, 0, &s, err);
+
+	if (ret == 0)
+		ret = snap_section_version(&s, VERSION, err);
+	if (ret < 0)
+		return ret;
+	if (snap_get_u32(&s) != CPU_MMU_RADIX || snap_get_u64(&s) != 0)
+		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
+				     "section " SECTION_MMU ": not that of a "
+				     "radix guest without a process table");
+	return snap_section_close(&s, err);
+}
+
 /* Slots exist, no register is set yet: the order that the kernel wants. */
 int arch_vm_load(struct arch_vm *a, struct snap_reader *r, struct mote_err *err)
 {
 	struct snap_section s;
-	int ret = snap_section_open(r, SECTION_HPT, 0, &s, err);
+	bool radix = snap_section_find(r, SECTION_MMU, 0, &s);
+	int ret;
 
+	if (radix != a->radix)
+		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+				     "cpu.mmu: %s, the snapshot is of a guest "
+				     "with %s",
+				     a->radix ? "radix" : "hash",
+				     radix ? "radix" : "hash");
+	if (radix)
+		return load_radix(r, err);
+	ret = snap_section_open(r, HPT_SECTION, 0, &s, err);
 	if (ret == 0)
-		ret = snap_section_version(&s, VERSION, err);
-	if (ret == 0)
-		ret = hpt_load(a->vm_fd, a->hpt_order, &s, err);
+		ret = hpt_load(&a->hpt, &s, err);
 	if (ret == 0)
 		ret = snap_section_close(&s, err);
 	return ret;

@@ -73,6 +73,7 @@ static struct record entry(uint32_t index)
 
 /* A VM with a table and both descriptors; an answer and false without. */
 struct table {
+	struct hpt hpt;
 	int vm, in, out; /* in: we read it */
 };
 
@@ -86,7 +87,6 @@ static void table_close(struct table *t)
 static bool table_open(struct table *t, int kvm_fd, struct uapi_answer *a)
 {
 	struct mote_err err = {0};
-	uint32_t order = ORDER;
 
 	*t = (struct table){.in = -1, .out = -1};
 	t->vm = kvm_create_vm(kvm_fd, HV_VM);
@@ -94,7 +94,7 @@ static bool table_open(struct table *t, int kvm_fd, struct uapi_answer *a)
 		uapi_answer(a, UAPI_ABSENT, "no VM of KVM-HV");
 		return false;
 	}
-	if (hpt_allocate(kvm_fd, t->vm, &order, &err) < 0) {
+	if (hpt_init(&t->hpt, t->vm, ORDER, &err) < 0) {
 		uapi_answer(a, UAPI_ABSENT, "%.190s", err.msg);
 		table_close(t);
 		return false;

@@ -16,12 +16,14 @@
 #include "arch/ppc64le/hpt.h"
 #include "base/err.h"
 #include "base/event.h"
+#include "base/fd.h"
 #include "base/num.h"
 #include "config/config.h"
 #include "kvm/kvm.h"
 
 #ifndef KVM_VM_PPC_HV
 #define KVM_VM_PPC_HV 1
+#define KVM_VM_PPC_PR 2
 #endif
 
 #define MSR_SF	   (UINT64_C(1) << 63)
@@ -43,6 +45,36 @@ static uint32_t order_for(uint64_t memory)
 	return order;
 }
 
+static int use_radix(int vm_fd, struct mote_err *err)
+{
+	struct kvm_ppc_mmuv3_cfg cfg = {
+		.flags = KVM_PPC_MMUV3_RADIX | KVM_PPC_MMUV3_GTSE,
+	};
+	int ret = -ENOTSUP;
+
+	if (kvm_check_extension(vm_fd, KVM_CAP_PPC_MMU_RADIX))
+		ret = kvm_call(vm_fd, KVM_PPC_CONFIGURE_V3_MMU, &cfg);
+	if (ret < 0)
+		return err_set_class(err, -ret, ERR_CLASS_UNAVAILABLE,
+				     "cpu.mmu: radix: %s: this host has no "
+				     "radix guests",
+				     strerror(-ret));
+	return 0;
+}
+
+/* KVM PR takes guests too, of a kind that has no table for us to read. */
+static int no_hv(int kvm_fd, int code, struct mote_err *err)
+{
+	int pr = kvm_create_vm(kvm_fd, KVM_VM_PPC_PR);
+
+	if (pr >= 0)
+		fd_close(pr);
+	return err_set_class(
+		err, code, ERR_CLASS_UNAVAILABLE,
+		"KVM_CREATE_VM(HV): %s: this host has %s", strerror(code),
+		pr >= 0 ? "KVM PR, mote needs KVM-HV" : "no KVM-HV");
+}
+
 int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 		   const struct snap_reader *saved, int *vm_fd,
 		   struct mote_err *err)
@@ -50,22 +82,26 @@ int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 	int ret;
 
 	(void)saved;
-	memset(a, 0, sizeof(*a));
-	a->kvm_fd = kvm_fd;
-	a->hpt_order = cfg->cpu.hpt_order ? cfg->cpu.hpt_order
-					  : order_for(cfg->vm.memory);
+	*a = (struct arch_vm){.kvm_fd = kvm_fd,
+			      .vm_fd = -1,
+			      .radix = cfg->cpu.mmu == CPU_MMU_RADIX,
+			      .hpt = {.vm_fd = -1, .fd = -1}};
 	ret = kvm_create_vm(kvm_fd, KVM_VM_PPC_HV);
 	if (ret < 0)
-		return err_set_class(err, -ret, ERR_CLASS_UNAVAILABLE,
-				     "KVM_CREATE_VM(HV): %s: this host has no "
-				     "KVM-HV",
-				     strerror(-ret));
+		return no_hv(kvm_fd, -ret, err);
 	*vm_fd = a->vm_fd = ret;
-	return hpt_allocate(kvm_fd, a->vm_fd, &a->hpt_order, err);
+	if (a->radix)
+		return use_radix(a->vm_fd, err);
+	return hpt_init(&a->hpt, a->vm_fd,
+			cfg->cpu.hpt_order ? cfg->cpu.hpt_order
+					   : order_for(cfg->vm.memory),
+			err);
 }
 
+/* The table's reader holds the VM: it goes first. */
 void arch_vm_fini(struct arch_vm *a)
 {
+	hpt_fini(&a->hpt);
 	a->vm_fd = -1;
 }
 

@@ -476,11 +476,13 @@ int arch_host_check(int kvm_fd, const struct snap_section *of,
 	return 0;
 }
 
-int arch_vm_save(struct arch_vm *a, struct snap_writer *w, struct mote_err *err)
+int arch_vm_save(struct arch_vm *a, bool diff, struct snap_writer *w,
+		 struct mote_err *err)
 {
 	struct kvm_clock_data clock = {0};
 	int ret = kvm_call(a->vm_fd, KVM_GET_CLOCK, &clock);
 
+	(void)diff;
 	if (ret < 0)
 		return err_set(err, -ret, "KVM_GET_CLOCK: %s", strerror(-ret));
 	snap_section_begin(w, SECTION_VM, 0, VERSION, SNAP_REQUIRED);
