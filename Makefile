@@ -98,7 +98,8 @@ $(B)/pic/%.o: %.c Makefile
 # 1 MiB (tests/lint/binary.sh).  What a guest runs through, and the bulk work
 # of a snapshot, stays at OPT.
 HOT := vcpu/% devices/hvt devices/chardev devices/device memory/bus \
-	memory/guestmem base/event snapshot/ram snapshot/stream
+	memory/guestmem base/event snapshot/ram snapshot/stream \
+	$(if $(filter ppc64le,$(ARCH)),arch/ppc64le/kvm_hpt arch/common/hpt_%)
 COLD := $(filter-out $(HOT:%=vmm/%.c),$(LIB_SRC) $(LAUNCH_SRC) $(CLI_SRC))
 ifeq ($(SAN),)
 $(call obj,$(COLD)): OPT := -Os

@@ -108,3 +108,38 @@ int __strncasecmp_l(const char *a, const char *b, size_t n, locale_t locale)
 	(void)locale;
 	return strncasecmp(a, b, n);
 }
+
+/*
+ * The unwinder (20 KiB): for threads that are cancelled or end by
+ * pthread_exit, of which there are none, through tables that the tools do not
+ * carry (noeh.ld).
+ */
+void _Unwind_Resume(void *exception);
+int _Unwind_ForcedUnwind(void *exception, void *stop, void *arg);
+uintptr_t _Unwind_GetCFA(void *context);
+int __gcc_personality_v0(void);
+
+void _Unwind_Resume(void *exception)
+{
+	(void)exception;
+	abort();
+}
+
+int _Unwind_ForcedUnwind(void *exception, void *stop, void *arg)
+{
+	(void)exception;
+	(void)stop;
+	(void)arg;
+	abort();
+}
+
+uintptr_t _Unwind_GetCFA(void *context)
+{
+	(void)context;
+	abort();
+}
+
+int __gcc_personality_v0(void)
+{
+	abort();
+}

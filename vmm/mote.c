@@ -28,6 +28,7 @@
 #include "memory/sigbus.h"
 #include "sandbox/sandbox.h"
 #include "snapshot/hot.h"
+#include "snapshot/inspect.h"
 #include "snapshot/rewind.h"
 #include "snapshot/snapshot.h"
 #include "vm.h"
@@ -313,64 +314,6 @@ int mote_snapshot_compat(struct mote_snapshot *snap, struct mote_err *err)
 	return ret < 0 ? ret : snapshot_host(&snap->s, -1, err);
 }
 
-static void describe_text(FILE *f, const struct snapshot *s)
-{
-	const struct manifest *m = &s->manifest;
-
-	fprintf(f,
-		"architecture = %s\ncpu = %s\npage-size = %u\nvcpus = %u\n"
-		"memory = %llu\nmemory file = %llu\n"
-		"clone identity = %s\nparent = %s\ndepth = %u\n",
-		m->arch, m->cpu, m->page_size, m->vcpus,
-		(unsigned long long)s->ram.ram,
-		(unsigned long long)m->memory_length, m->identity,
-		m->is_diff ? m->parent : "none", s->depth);
-	for (int i = 0; s->state && i < s->reader.count; i++) {
-		const struct snap_section *sec = &s->reader.section[i];
-
-		fprintf(f, "section %s[%u] = version %u, %zu bytes%s\n",
-			sec->name, sec->instance, sec->version, sec->len,
-			sec->flags & SNAP_REQUIRED ? ", required" : "");
-	}
-}
-
-/* Names and models are printable ASCII without quotes or they are "?". */
-static const char *json_safe(const char *s)
-{
-	for (const char *p = s; *p; p++)
-		if (*p < ' ' || *p > '~' || *p == '"' || *p == '\\')
-			return "?";
-	return s;
-}
-
-static void describe_json(FILE *f, const struct snapshot *s)
-{
-	const struct manifest *m = &s->manifest;
-	const char *quote = m->is_diff ? "\"" : "";
-
-	fprintf(f,
-		"{\"architecture\":\"%s\",\"cpu\":\"%s\",\"page_size\":%u,"
-		"\"vcpus\":%u,\"memory\":%llu,\"memory_file\":%llu,"
-		"\"clone_identity\":\"%s\","
-		"\"parent\":%s%s%s,\"depth\":%u,\"sections\":[",
-		json_safe(m->arch), json_safe(m->cpu), m->page_size, m->vcpus,
-		(unsigned long long)s->ram.ram,
-		(unsigned long long)m->memory_length, json_safe(m->identity),
-		quote, m->is_diff ? json_safe(m->parent) : "null", quote,
-		s->depth);
-	for (int i = 0; s->state && i < s->reader.count; i++) {
-		const struct snap_section *sec = &s->reader.section[i];
-
-		fprintf(f,
-			"%s{\"name\":\"%s\",\"instance\":%u,\"version\":%u,"
-			"\"length\":%zu,\"required\":%s}",
-			i ? "," : "", json_safe(sec->name), sec->instance,
-			sec->version, sec->len,
-			sec->flags & SNAP_REQUIRED ? "true" : "false");
-	}
-	fprintf(f, "]}\n");
-}
-
 char *mote_snapshot_describe(struct mote_snapshot *snap, bool json,
 			     struct mote_err *err)
 {
@@ -383,9 +326,9 @@ char *mote_snapshot_describe(struct mote_snapshot *snap, bool json,
 	f = open_memstream(&text, &len);
 	if (f) {
 		if (json)
-			describe_json(f, &snap->s);
+			inspect_json(f, &snap->s);
 		else
-			describe_text(f, &snap->s);
+			inspect_text(f, &snap->s);
 		if (fclose(f) == 0)
 			return text;
 		free(text);
@@ -848,6 +791,16 @@ int mote_vm_snapshot_live(struct mote_vm *mv,
 void mote_vm_snapshot_end(struct mote_vm *mv, bool kept)
 {
 	snapshot_saved(mv->vm, kept);
+}
+
+int mote_hpt_read(struct mote_vm *mv, uint64_t first, bool bolted,
+		  void **stream, size_t *len, struct mote_err *err)
+{
+	*stream = NULL;
+	*len = 0;
+	if (mv->vm->state == VM_RUNNING)
+		return err_set(err, EBUSY, "the VM is running: pause it first");
+	return arch_hpt_read(&mv->vm->arch, first, bolted, stream, len, err);
 }
 
 int mote_vm_hotset(struct mote_vm *mv, int fd, struct mote_err *err)

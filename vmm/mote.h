@@ -628,6 +628,18 @@ MOTE_API int mote_jail_enter(const struct mote_jail_options *opt,
  */
 MOTE_API int mote_jail_lock(enum mote_seccomp mode, struct mote_err *err);
 
+/* --- POWER's hashed page table ----------------------------------------------
+ */
+
+/*
+ * The entries of a VM that does not run, from number first on: records as in
+ * section ppc64-hpt (docs/SNAPSHOT.md), malloc'd.  bolted: the others as
+ * invalid; to be looked at, as whoever wrote that back would delete them.
+ * -ENOTSUP: it has none (another architecture, a radix guest).  VM thread.
+ */
+MOTE_API int mote_hpt_read(struct mote_vm *vm, uint64_t first, bool bolted,
+			   void **stream, size_t *len, struct mote_err *err);
+
 /* --- SIGBUS -----------------------------------------------------------------
  */
 

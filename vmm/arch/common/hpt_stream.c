@@ -21,6 +21,23 @@ void hpt_stream_clear(struct hpt_stream *s)
 	*s = (struct hpt_stream){.buf = s->buf, .cap = s->cap};
 }
 
+int hpt_stream_copy(struct hpt_stream *out, struct hpt_view in,
+		    struct mote_err *err)
+{
+	uint8_t *p = in.len > out->cap ? realloc(out->buf, in.len) : out->buf;
+
+	if (in.len && !p)
+		return err_set(err, ENOMEM, "hashed page table");
+	if (in.len)
+		memcpy(p, in.buf, in.len);
+	*out = (struct hpt_stream){
+		.buf = p,
+		.len = in.len,
+		.cap = in.len > out->cap ? in.len : out->cap,
+	};
+	return 0;
+}
+
 /* --- building ------------------------------------------------------------ */
 
 static uint8_t *more(struct hpt_stream *s, size_t len)

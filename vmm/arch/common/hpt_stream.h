@@ -52,6 +52,10 @@ static inline struct hpt_view hpt_view(const struct hpt_stream *s)
 	return (struct hpt_view){s->buf, s->len};
 }
 
+/* What is in *out goes; nothing is appended to a copy.  -ENOMEM. */
+int hpt_stream_copy(struct hpt_stream *out, struct hpt_view in,
+		    struct mote_err *err);
+
 /*
  * Each writes a stream to the empty *out, of a table of that many entries:
  * base with what over lists put over it; what differs in now from base, both

@@ -242,16 +242,6 @@ int hpt_settle(struct hpt *h, struct mote_err *err)
 /* --- snapshots ---------------------------------------------------------------
  */
 
-static int copy(struct hpt_stream *to, const struct hpt_stream *from,
-		struct mote_err *err)
-{
-	const struct hpt_view none = {0};
-
-	hpt_stream_clear(to);
-	return hpt_stream_merge(to, hpt_view(from), none,
-				(uint64_t)UINT32_MAX + 1, err);
-}
-
 int hpt_save(struct hpt *h, bool diff, struct snap_writer *w,
 	     struct mote_err *err)
 {
@@ -259,7 +249,7 @@ int hpt_save(struct hpt *h, bool diff, struct snap_writer *w,
 	int ret = hpt_settle(h, err);
 
 	if (ret == 0)
-		ret = copy(&h->saved, &h->now, err);
+		ret = hpt_stream_copy(&h->saved, hpt_view(&h->now), err);
 	if (ret < 0)
 		return ret;
 	h->has_saved = true;
@@ -386,9 +376,7 @@ int hpt_load(struct hpt *h, struct snap_section *s, struct mote_err *err)
 	if (ret < 0)
 		return ret;
 	/* What a diff will be to. */
-	hpt_stream_clear(&h->kept);
-	ret = hpt_stream_merge(&h->kept, table.stream, (struct hpt_view){0},
-			       hpt_entries(h->order), err);
+	ret = hpt_stream_copy(&h->kept, table.stream, err);
 	h->has_kept = ret == 0;
 	return ret;
 }
