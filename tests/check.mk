@@ -55,8 +55,8 @@ FUZZ_FLAGS := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefine
 # What a target needs beside itself: no KVM, no sandbox.
 FUZZ_LIB := $(wildcard config/*.c) $(wildcard vmm/base/*.c) \
 	vmm/snapshot/stream.c vmm/snapshot/manifest.c vmm/snapshot/hotset.c \
-	vmm/arch/common/hpt_codec.c vmm/arch/common/elf.c vmm/arch/common/solo5.c \
-	vmm/memory/guestmem.c vmm/devices/hvt.c vmm/devices/chardev.c \
+	$(wildcard vmm/arch/common/hpt_*.c) vmm/arch/common/elf.c vmm/arch/common/solo5.c \
+	vmm/memory/guestmem.c vmm/memory/sigbus.c vmm/devices/hvt.c vmm/devices/chardev.c \
 	launch/control.c
 
 $(FUZZ_B)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB) Makefile tests/check.mk

@@ -32,11 +32,12 @@ int hpt_record_next(const uint8_t *buf, size_t len, size_t *pos, bool big,
 		    uint64_t entries, uint64_t *next, struct hpt_record *rec,
 		    struct mote_err *err)
 {
-	const uint8_t *p = buf + *pos;
+	const uint8_t *p;
 	uint64_t size;
 
 	if (*pos == len)
 		return 0;
+	p = buf + *pos;
 	if (!num_within(*pos, HPT_HEADER_SIZE, len))
 		return bad(err, *pos, "cut within a header");
 	rec->index = get(p, 4, big);
