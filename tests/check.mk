@@ -66,5 +66,7 @@ $(FUZZ_B)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB) Makefile tests/check.mk
 		-ffunction-sections -fdata-sections -Wl,--gc-sections -Itests \
 		-o $@ $(filter %.c,$^) -linih -ljson-c -pthread
 
-fuzz: $(FUZZ:%=$(FUZZ_B)/fuzz_%) ## build the fuzz targets and run each FUZZ_SECONDS (60)
+fuzz: ## build the fuzz targets and run each FUZZ_SECONDS (60)
+	@tests/deps.sh clang libclang-rt-14-dev
+	@$(MAKE) --no-print-directory $(FUZZ:%=$(FUZZ_B)/fuzz_%)
 	@tests/fuzz/run.sh $(FUZZ_B) $(FUZZ_SECONDS) $(FUZZ)
