@@ -4,6 +4,7 @@
  */
 #include <criterion/criterion.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -218,6 +219,8 @@ Test(ppc64_hpt, diffs_hold_what_changed_and_are_put_together)
 	/* A running one: passes while it runs, then one of its moment. */
 	vmtest_save_live(&a, &one, true, true);
 	cr_assert_gt(a.vm->arch.hpt.passes, 2u);
+	/* The one in the pause told what the guest did last, no more. */
+	cr_assert_lt(a.vm->arch.hpt.pass.len * 4, a.vm->arch.hpt.now.len);
 	wait_rounds(&a, last_round(&a), 3);
 	pause_now(&a);
 	vmtest_save_diff(&a, &two, true);
@@ -474,4 +477,33 @@ Test(ppc64_hpt, a_radix_guest_has_no_table_and_is_told_so)
 	vmtest_wait_for(&b, "5\n");
 	vmtest_fini(&b);
 	vmtest_remove(&snap);
+}
+
+/* VMs of this process that KVM has, by its own list. */
+static int kvm_count(void)
+{
+	DIR *d = opendir("/sys/kernel/debug/kvm");
+	char mine[32];
+	struct dirent *e;
+	int n = 0;
+
+	cr_assert_not_null(d, "/sys/kernel/debug/kvm: %s", strerror(errno));
+	snprintf(mine, sizeof(mine), "%d-", (int)getpid());
+	while ((e = readdir(d)))
+		n += strncmp(e->d_name, mine, strlen(mine)) == 0;
+	closedir(d);
+	return n;
+}
+
+/* The reader holds a reference on the VM. */
+Test(ppc64_hpt, a_machine_that_was_read_goes_whole)
+{
+	struct vmtest a;
+
+	begin(&a, "order=18");
+	pause_now(&a);
+	cr_assert_eq(hpt_settle(&a.vm->arch.hpt, NULL), 0);
+	cr_assert_eq(kvm_count(), 1);
+	vmtest_fini(&a);
+	cr_assert_eq(kvm_count(), 0);
 }
