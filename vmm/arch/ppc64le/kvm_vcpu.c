@@ -26,6 +26,7 @@
 #define KVM_VM_PPC_PR 2
 #endif
 
+#define PATB_GR	   (UINT64_C(1) << 63)
 #define MSR_SF	   (UINT64_C(1) << 63)
 #define MSR_ME	   (UINT64_C(1) << 12)
 #define MSR_LE	   (UINT64_C(1) << 0)
@@ -49,6 +50,7 @@ static int use_radix(int vm_fd, struct mote_err *err)
 {
 	struct kvm_ppc_mmuv3_cfg cfg = {
 		.flags = KVM_PPC_MMUV3_RADIX | KVM_PPC_MMUV3_GTSE,
+		.process_table = PATB_GR, /* radix, and no table yet */
 	};
 	int ret = -ENOTSUP;
 
