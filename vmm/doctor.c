@@ -64,6 +64,12 @@ static bool read_line(const char *path, char *buf, size_t size)
 	return true;
 }
 
+static void tell_arch(const void *opaque, const char *name, bool ok,
+		      const char *detail, const char *cost)
+{
+	tell(opaque, name, ok, detail, cost, "another host");
+}
+
 /* A machine of the default shape, by the normal path. */
 static bool try_vm(const struct doctor *d, int kvm_fd)
 {
@@ -83,6 +89,8 @@ static bool try_vm(const struct doctor *d, int kvm_fd)
 	}
 	snprintf(detail, sizeof(detail), "%s", err.msg);
 	tell(d, "virtual machine", vcpu >= 0, detail, "no guest runs", "");
+	if (vcpu >= 0)
+		arch_doctor(&vm, vcpu, tell_arch, d);
 	fd_clear(&vcpu);
 	arch_vm_fini(&vm);
 	fd_clear(&vm_fd);

@@ -153,6 +153,15 @@ int arch_vcpu_pc(struct arch_vcpu *v, uint64_t *pc, const char **name);
 int arch_prstatus(struct arch_vcpu *v, const void *trap,
 		  uint8_t buf[ARCH_PRSTATUS_MAX]);
 
+/*
+ * What doctor says of this architecture: f once for each thing, with words
+ * and whether there is any.  vcpu_fd: one of the VM a, not initialised.
+ */
+void arch_doctor(struct arch_vm *a, int vcpu_fd,
+		 void (*f)(const void *opaque, const char *name, bool ok,
+			   const char *detail, const char *cost),
+		 const void *opaque);
+
 /* --- state --------------------------------------------------------------- */
 
 /*

@@ -3,6 +3,29 @@
 
 #include "snapshot/snapshot.h"
 
+#define ARM64_VCPU     "arm64-vcpu"
+#define ARM64_PSCI     UINT64_C(0x6030000000140000) /* KVM_REG_ARM_PSCI_VERSION */
+#define REG_SIZE_SHIFT 52
+#define REG_SIZE_MASK  0xf
+
+/* MAJOR << 16 | MINOR of an arm64 guest's first vCPU; 0: it has none. */
+static uint32_t psci_of(const struct snapshot *s)
+{
+	struct snap_section sec;
+
+	if (!s->state || !snap_section_find(&s->reader, ARM64_VCPU, 0, &sec))
+		return 0;
+	for (uint32_t n = snap_get_u32(&sec); n > 0 && !sec.error; n--) {
+		uint64_t id = snap_get_u64(&sec);
+
+		if (id == ARM64_PSCI)
+			return (uint32_t)snap_get_u64(&sec);
+		snap_get_raw(&sec, (size_t)1 << (id >> REG_SIZE_SHIFT &
+						 REG_SIZE_MASK));
+	}
+	return 0;
+}
+
 static void hpt_text(FILE *f, const struct layers *l)
 {
 	if (!l->hpt)
@@ -38,6 +61,7 @@ static void hpt_json(FILE *f, const struct layers *l)
 void inspect_text(FILE *f, const struct snapshot *s)
 {
 	const struct manifest *m = &s->manifest;
+	uint32_t psci = psci_of(s);
 
 	fprintf(f,
 		"architecture = %s\ncpu = %s\npage-size = %u\nvcpus = %u\n"
@@ -55,6 +79,8 @@ void inspect_text(FILE *f, const struct snapshot *s)
 			sec->flags & SNAP_REQUIRED ? ", required" : "");
 	}
 	hpt_text(f, &s->layers);
+	if (psci)
+		fprintf(f, "PSCI = %u.%u\n", psci >> 16, psci & 0xffff);
 }
 
 /* Names and models are printable ASCII without quotes or they are "?". */
@@ -70,6 +96,7 @@ void inspect_json(FILE *f, const struct snapshot *s)
 {
 	const struct manifest *m = &s->manifest;
 	const char *quote = m->is_diff ? "\"" : "";
+	uint32_t psci = psci_of(s);
 
 	fprintf(f,
 		"{\"architecture\":\"%s\",\"cpu\":\"%s\",\"page_size\":%u,"
@@ -93,5 +120,7 @@ void inspect_json(FILE *f, const struct snapshot *s)
 	}
 	fprintf(f, "]");
 	hpt_json(f, &s->layers);
+	if (psci)
+		fprintf(f, ",\"psci\":\"%u.%u\"", psci >> 16, psci & 0xffff);
 	fprintf(f, "}\n");
 }

@@ -324,6 +324,45 @@ enum arch_exit arch_vcpu_exit(struct arch_vcpu *v, struct kvm_run *run,
 	return ARCH_EXIT_UNKNOWN;
 }
 
+/* Which versions the kernel takes; the last one set is of no matter here. */
+static void list_psci(int vcpu_fd, char *text, size_t size)
+{
+	size_t len = 0;
+
+	for (uint64_t major = 0; major < 3; major++)
+		for (uint64_t minor = 0; minor < 10; minor++) {
+			uint64_t v = major << 16 | minor;
+
+			if (kvm_set_one_reg(vcpu_fd, KVM_REG_ARM_PSCI_VERSION,
+					    &v) == 0 &&
+			    len < size)
+				len += (size_t)snprintf(
+					text + len, size - len, "%s%u.%u",
+					len ? " " : "", (unsigned int)major,
+					(unsigned int)minor);
+		}
+}
+
+void arch_doctor(struct arch_vm *a, int vcpu_fd,
+		 void (*f)(const void *opaque, const char *name, bool ok,
+			   const char *detail, const char *cost),
+		 const void *opaque)
+{
+	struct kvm_vcpu_init init = {.target = a->target};
+	char text[128] = "";
+
+	memcpy(init.features, a->features, sizeof(init.features));
+	if (kvm_call(vcpu_fd, KVM_ARM_VCPU_INIT, &init) == 0)
+		list_psci(vcpu_fd, text, sizeof(text));
+	f(opaque, "PSCI versions", text[0], text[0] ? text : "no register",
+	  "guests see 0.2, whatever a snapshot pinned");
+	snprintf(text, sizeof(text), "GICv%u", a->gic_version);
+	f(opaque, "interrupt controller", a->gic_version != 0, text,
+	  "no guest runs");
+	snprintf(text, sizeof(text), "%u bits", a->ipa_limit);
+	f(opaque, "guest addresses", true, text, "");
+}
+
 void arch_cpu_model(char *buf, size_t len)
 {
 	uint64_t midr = 0;

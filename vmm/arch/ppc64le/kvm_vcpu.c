@@ -204,6 +204,23 @@ enum arch_exit arch_vcpu_exit(struct arch_vcpu *v, struct kvm_run *run,
 	return ARCH_EXIT_DONE;
 }
 
+void arch_doctor(struct arch_vm *a, int vcpu_fd,
+		 void (*f)(const void *opaque, const char *name, bool ok,
+			   const char *detail, const char *cost),
+		 const void *opaque)
+{
+	struct mote_err err = {0};
+	int vm = kvm_create_vm(a->kvm_fd, KVM_VM_PPC_HV);
+	bool radix = vm >= 0 && use_radix(vm, &err) == 0;
+
+	(void)vcpu_fd;
+	if (vm >= 0)
+		fd_close(vm);
+	/* The machine that was made is one. */
+	f(opaque, "hashed page tables", !a->radix, "", "cpu.mmu = hash");
+	f(opaque, "radix guests", radix, "", "cpu.mmu = radix");
+}
+
 void arch_cpu_model(char *buf, size_t len)
 {
 	const char *platform = (const char *)getauxval(AT_PLATFORM);

@@ -303,3 +303,15 @@ void arch_cpu_model(char *buf, size_t len)
 				 : "a"(0x80000002u + i), "c"(0));
 	snprintf(buf, len, "%.48s", regs[0] ? (const char *)regs : "unknown");
 }
+
+/* cpu.features say what there is to say: mote compat, CPUID in the guest. */
+void arch_doctor(struct arch_vm *a, int vcpu_fd,
+		 void (*f)(const void *opaque, const char *name, bool ok,
+			   const char *detail, const char *cost),
+		 const void *opaque)
+{
+	(void)a;
+	(void)vcpu_fd;
+	(void)f;
+	(void)opaque;
+}
