@@ -406,6 +406,21 @@ static void make_random(struct hpt_stream *s)
 	hpt_put_invalid(s, at, 16384 - at);
 }
 
+/* A section of that order and stream; the payload is the caller's to free. */
+static struct snap_section section_of(uint32_t order, const void *stream,
+				      size_t len)
+{
+	struct snap_section sec = {.name = HPT_SECTION, .version = 2};
+	const uint32_t head[2] = {htole32(order), htole32(HPT_WHOLE)};
+	uint8_t *payload = malloc(sizeof(head) + len);
+
+	memcpy(payload, head, sizeof(head));
+	memcpy(payload + sizeof(head), stream, len);
+	sec.data = payload;
+	sec.len = sizeof(head) + len;
+	return sec;
+}
+
 /* Written over each other, and each read back by an incremental pass. */
 Test(ppc64_traps, a_thousand_random_tables_are_written_read_and_compared)
 {
@@ -417,60 +432,79 @@ Test(ppc64_traps, a_thousand_random_tables_are_written_read_and_compared)
 	build(&t, "");
 	h = &t.vm->arch.hpt;
 	for (int i = 0; i < 1000; i++) {
-		struct snap_section sec = {.name = HPT_SECTION, .version = 2};
-		const uint32_t head[2] = {htole32(ORDER), htole32(HPT_WHOLE)};
-		uint8_t *payload;
+		struct snap_section sec;
 
 		make_random(&want);
-		payload = malloc(sizeof(head) + want.len);
-		memcpy(payload, head, sizeof(head));
-		memcpy(payload + sizeof(head), want.buf, want.len);
-		sec.data = payload;
-		sec.len = sizeof(head) + want.len;
+		sec = section_of(ORDER, want.buf, want.len);
 		cr_assert_eq(hpt_load(h, &sec, &err), 0, "table %d: %s", i,
 			     err.msg);
 		cr_assert_eq(hpt_settle(h, &err), 0, "table %d: %s", i,
 			     err.msg);
 		cr_assert_eq(h->now.len, want.len, "table %d", i);
 		cr_assert_arr_eq(h->now.buf, want.buf, want.len, "table %d", i);
-		free(payload);
+		free((void *)(uintptr_t)sec.data);
 	}
 	hpt_stream_fini(&want);
 	vmtest_fini(&t);
+}
+
+static void expect_bad(struct hpt *h, uint32_t order, const void *stream,
+		       size_t len, const char *what)
+{
+	struct snap_section sec = section_of(order, stream, len);
+	struct mote_err err = {0};
+
+	cr_assert_eq(hpt_load(h, &sec, &err), -EBADMSG, "%s", what);
+	cr_assert_neq(err.msg[0], 0, "%s", what);
+	cr_assert_not(h->used, "%s: something was written", what);
+	free((void *)(uintptr_t)sec.data);
 }
 
 /* Every one of them is refused before a record is written. */
 Test(ppc64_traps, damaged_streams_leave_the_table_as_it_was)
 {
 	struct hpt_stream good = {0};
-	struct mote_err err;
 	struct vmtest t;
+	uint8_t *bad;
 	struct hpt *h;
-	int refused = 0;
 
 	build(&t, "");
 	h = &t.vm->arch.hpt;
-	make_random(&good);
-	for (size_t cut = 1; cut < good.len; cut += 7) {
-		struct snap_section sec = {.name = HPT_SECTION, .version = 2};
-		const uint32_t head[2] = {htole32(ORDER), htole32(HPT_WHOLE)};
-		uint8_t *payload = malloc(sizeof(head) + cut);
+	do {
+		make_random(&good);
+	} while (good.len < 1000);
+	bad = malloc(good.len);
+	for (size_t cut = 1; cut < good.len; cut += 7)
+		expect_bad(h, ORDER, good.buf, cut, "cut");
+	expect_bad(h, ORDER + 1, good.buf, good.len, "another order");
+	memcpy(bad, good.buf, good.len);
+	bad[0] ^= 1; /* of the first index, which is 0 */
+	expect_bad(h, ORDER, bad, good.len, "an index");
+	memcpy(bad, good.buf, good.len);
+	for (int i = 0; i < 4; i++) {
+		uint8_t x = bad[i];
 
-		memcpy(payload, head, sizeof(head));
-		memcpy(payload + sizeof(head), good.buf, cut);
-		sec.data = payload;
-		sec.len = sizeof(head) + cut;
-		err.msg[0] = 0;
-		cr_assert_eq(hpt_load(h, &sec, &err), -EBADMSG, "cut at %zu",
-			     cut);
-		cr_assert_neq(err.msg[0], 0);
-		refused++;
-		free(payload);
+		bad[i] = bad[7 - i];
+		bad[7 - i] = x;
 	}
-	cr_assert_gt(refused, 0);
-	cr_assert_not(h->used, "something was written");
-	cr_assert_eq(hpt_settle(h, &err), 0);
+	expect_bad(h, ORDER, bad, good.len, "a header in the other order");
+	for (size_t pos = 0, at = 0; at < good.len; pos = at) {
+		uint64_t next = 0;
+		struct hpt_record rec;
+
+		if (hpt_record_next(good.buf, good.len, &at, false,
+				    hpt_entries(ORDER), &next, &rec, NULL) <= 0)
+			break;
+		if (!rec.valid)
+			continue;
+		memcpy(bad, good.buf, good.len);
+		bad[pos + HPT_HEADER_SIZE + HPT_HVLOCK_BYTE] &=
+			(uint8_t)~HPT_VALID_BIT;
+		expect_bad(h, ORDER, bad, good.len, "an entry not valid");
+	}
+	cr_assert_eq(hpt_settle(h, NULL), 0);
 	cr_assert_eq(h->now.len, 8u, "the table is not empty");
 	hpt_stream_fini(&good);
+	free(bad);
 	vmtest_fini(&t);
 }
