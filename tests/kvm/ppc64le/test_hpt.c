@@ -22,6 +22,20 @@
 
 #define PAGES 64u
 
+/* Real mode takes a group of 128 bytes for each page of the host. */
+static uint32_t order(void)
+{
+	return host_page_size() == 4096 ? 19 : 18;
+}
+
+static const char *with_order(const char *args)
+{
+	static char text[128];
+
+	snprintf(text, sizeof(text), "order=%u %s", order(), args);
+	return text;
+}
+
 /* A state of its own with just the table of this VM. */
 static void read_table(struct vm *vm, struct snap_writer *w)
 {
@@ -81,8 +95,8 @@ static void expect_goes_on(struct vmtest *t, int after, int more)
 
 static void begin(struct vmtest *t, const char *args)
 {
-	vmtest_init(t, args);
-	t->cfg.cpu.hpt_order = 18;
+	vmtest_init(t, with_order(args));
+	t->cfg.cpu.hpt_order = order();
 	vmtest_start(t, "hpt");
 	vmtest_wait_for(t, "round 2\n");
 }
@@ -112,7 +126,7 @@ static void read_by_kernel(int vm_fd, uint64_t flags, uint64_t first,
 		n = read(fd, buf, 65536);
 		cr_assert_geq(n, 0);
 		cr_assert_eq(hpt_stream_add(s, buf, (size_t)n, false,
-					    hpt_entries(18), &next, &err),
+					    hpt_entries(order()), &next, &err),
 			     0, "%s", err.msg);
 	} while (n + 24 >= 65536);
 	free(buf);
@@ -132,8 +146,8 @@ Test(ppc64_hpt, a_guests_entries_are_saved_restored_and_read_again_identical)
 	struct snap_writer before, after;
 	struct vmtest a, b;
 
-	vmtest_init(&a, "order=18 pages=64 step_ms=5");
-	a.cfg.cpu.hpt_order = 18;
+	vmtest_init(&a, with_order("pages=64 step_ms=5"));
+	a.cfg.cpu.hpt_order = order();
 	vmtest_start(&a, "hpt");
 	vmtest_wait_for(&a, "round 3\n");
 	cr_assert_eq(vm_pause(a.vm, &a.err), 0, "%s", a.err.msg);
@@ -145,7 +159,7 @@ Test(ppc64_hpt, a_guests_entries_are_saved_restored_and_read_again_identical)
 	vmtest_fini(&a);
 
 	vmtest_init(&b, "");
-	b.cfg.cpu.hpt_order = 18;
+	b.cfg.cpu.hpt_order = order();
 	vmtest_load(&b, &snap);
 	read_table(b.vm, &after);
 	cr_assert_eq(before.len, after.len);
@@ -163,18 +177,20 @@ Test(ppc64_hpt, another_order_is_refused_by_name)
 {
 	struct vmtest_snapshot snap;
 	struct vmtest a, b;
+	char words[32];
 
-	vmtest_init(&a, "order=18");
-	a.cfg.cpu.hpt_order = 18;
+	vmtest_init(&a, with_order(""));
+	a.cfg.cpu.hpt_order = order();
 	vmtest_start(&a, "hpt");
 	vmtest_wait_for(&a, "round 1\n");
 	cr_assert_eq(vm_pause(a.vm, &a.err), 0, "%s", a.err.msg);
 	vmtest_save(&a, &snap);
 	vmtest_fini(&a);
 	vmtest_init(&b, "");
-	b.cfg.cpu.hpt_order = 19;
+	b.cfg.cpu.hpt_order = order() + 1;
+	snprintf(words, sizeof(words), "order %u", order());
 	cr_assert_lt(vmtest_try_load(&b, &snap), 0);
-	cr_assert_not_null(strstr(b.err.msg, "order 18"), "%s", b.err.msg);
+	cr_assert_not_null(strstr(b.err.msg, words), "%s", b.err.msg);
 	vmtest_fini(&b);
 	vmtest_remove(&snap);
 }
@@ -187,8 +203,8 @@ Test(ppc64_hpt, a_running_guest_makes_the_write_fail)
 	struct vmtest a;
 	int fd, busy = 0;
 
-	vmtest_init(&a, "order=18 spin=1");
-	a.cfg.cpu.hpt_order = 18;
+	vmtest_init(&a, with_order("spin=1"));
+	a.cfg.cpu.hpt_order = order();
 	vmtest_start(&a, "hpt");
 	vmtest_wait_for(&a, "round 1\n");
 	fd = kvm_call(a.vm->vm_fd, KVM_PPC_GET_HTAB_FD, &req);
@@ -211,7 +227,7 @@ Test(ppc64_hpt, diffs_hold_what_changed_and_are_put_together)
 	struct snap_writer before, after;
 	struct vmtest a, b;
 
-	begin(&a, "order=18 pages=64 step_ms=2 churn=5");
+	begin(&a, "pages=64 step_ms=2 churn=5");
 	pause_now(&a);
 	vmtest_save(&a, &full);
 	cr_assert_eq(vm_resume(a.vm, &a.err), 0);
@@ -228,7 +244,7 @@ Test(ppc64_hpt, diffs_hold_what_changed_and_are_put_together)
 	vmtest_drain(&a);
 
 	vmtest_init(&b, "");
-	b.cfg.cpu.hpt_order = 18;
+	b.cfg.cpu.hpt_order = order();
 	vmtest_load(&b, &two);
 	cr_assert(b.from->layers.hpt_changes);
 	cr_assert_gt(b.from->layers.hpt_changed, 0u);
@@ -252,7 +268,7 @@ Test(ppc64_hpt, a_diff_that_was_not_kept_is_in_the_next_one)
 	struct vmtest_snapshot full, lost, next;
 	struct vmtest a, b;
 
-	begin(&a, "order=18 pages=64 step_ms=2 churn=5");
+	begin(&a, "pages=64 step_ms=2 churn=5");
 	pause_now(&a);
 	vmtest_save(&a, &full);
 	cr_assert_eq(vm_resume(a.vm, &a.err), 0);
@@ -262,7 +278,7 @@ Test(ppc64_hpt, a_diff_that_was_not_kept_is_in_the_next_one)
 	vmtest_save_diff(&a, &next, true);
 	vmtest_drain(&a);
 	vmtest_init(&b, "");
-	b.cfg.cpu.hpt_order = 18;
+	b.cfg.cpu.hpt_order = order();
 	vmtest_load(&b, &next);
 	expect_goes_on(&b, last_round(&a), 3);
 	vmtest_fini(&b);
@@ -280,7 +296,7 @@ Test(ppc64_hpt, a_pass_goes_in_pieces_while_the_guest_changes_its_table)
 	struct hpt *h;
 	int ret;
 
-	begin(&a, "order=18 pages=256 step_ms=1 churn=50");
+	begin(&a, "pages=256 step_ms=1 churn=50");
 	h = &a.vm->arch.hpt;
 	for (int pass = 0; pass < 20; pass++) {
 		/* One piece: a first pass of this table is more than that
@@ -354,7 +370,7 @@ Test(ppc64_hpt, what_the_library_selects_is_what_the_kernel_would)
 	size_t len;
 	void *buf;
 
-	begin(&a, "order=18 pages=64 step_ms=2");
+	begin(&a, "pages=64 step_ms=2");
 	pause_now(&a);
 	cr_assert_eq(arch_hpt_read(&a.vm->arch, 0, true, &buf, &len, &err), 0,
 		     "%s", err.msg);
@@ -379,14 +395,14 @@ Test(ppc64_hpt, a_machine_goes_back_to_its_table_by_what_changed)
 	struct mote_err err = {0};
 	int round;
 
-	begin(&a, "order=18 pages=64 step_ms=2 churn=5");
+	begin(&a, "pages=64 step_ms=2 churn=5");
 	pause_now(&a);
 	vmtest_save(&a, &snap);
 	vmtest_drain(&a);
 	round = last_round(&a);
 	vmtest_fini(&a);
 	vmtest_init(&b, "");
-	b.cfg.cpu.hpt_order = 18;
+	b.cfg.cpu.hpt_order = order();
 	vmtest_load(&b, &snap);
 	read_table(b.vm, &before);
 	cr_assert_eq(vm_start(b.vm, false, &b.err), 0, "%s", b.err.msg);
@@ -411,7 +427,7 @@ Test(ppc64_hpt, a_guest_that_hammers_its_table_is_restored_each_time)
 	int rounds = env ? atoi(env) : 10;
 	struct vmtest a;
 
-	begin(&a, "order=18 pages=128 step_ms=1 churn=40");
+	begin(&a, "pages=128 step_ms=1 churn=40");
 	for (int i = 0; i < rounds; i++) {
 		struct vmtest_snapshot snap;
 		struct vmtest b;
@@ -423,7 +439,7 @@ Test(ppc64_hpt, a_guest_that_hammers_its_table_is_restored_each_time)
 		a.out_len = 0;
 		a.out[0] = 0;
 		vmtest_init(&b, "");
-		b.cfg.cpu.hpt_order = 18;
+		b.cfg.cpu.hpt_order = order();
 		vmtest_load(&b, &snap);
 		expect_goes_on(&b, round, 3);
 		vmtest_fini(&b);
@@ -515,7 +531,7 @@ Test(ppc64_hpt, a_machine_that_was_read_goes_whole)
 {
 	struct vmtest a;
 
-	begin(&a, "order=18");
+	begin(&a, "");
 	pause_now(&a);
 	cr_assert_eq(hpt_settle(&a.vm->arch.hpt, NULL), 0);
 	cr_assert_eq(kvm_count(), 1);

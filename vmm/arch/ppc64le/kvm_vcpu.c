@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/event.h"
 #include "base/fd.h"
+#include "base/map.h"
 #include "base/num.h"
 #include "config/config.h"
 #include "kvm/kvm.h"
@@ -36,12 +37,18 @@ const char arch_name[] = "ppc64le";
 const uint16_t arch_elf_machine = EM_PPC64;
 const unsigned int arch_config_bit = CONFIG_ARCH_PPC64LE;
 
-/* A table of 1/64 of RAM, as PAPR platforms do; never below the least. */
+/*
+ * A table of 1/64 of RAM, as PAPR platforms do, or what real mode needs: KVM
+ * maps it a page of the host a group of 128 bytes, and no further.
+ */
 static uint32_t order_for(uint64_t memory)
 {
+	uint64_t most = memory / 64, groups = memory / host_page_size();
 	uint32_t order = HPT_ORDER_MIN;
 
-	while (order < HPT_ORDER_MAX && (UINT64_C(1) << order) < memory / 64)
+	if (most < groups * 128)
+		most = groups * 128;
+	while (order < HPT_ORDER_MAX && (UINT64_C(1) << order) < most)
 		order++;
 	return order;
 }
