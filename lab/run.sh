@@ -146,6 +146,7 @@ pack_root()
 	mkdir -p "$dir/lib/mote/config" "$dir/lib/mote/build"
 	cp -r "$top/config/examples" "$dir/lib/mote/config/"
 	ln -s ../guests "$dir/lib/mote/build/guests"
+	ln -s lib/mote/config "$dir/config"
 
 	# Tests look for golden snapshots from where they run.
 	mkdir -p "$dir/tests/golden"

@@ -24,6 +24,7 @@ machine_variant()
 	board=${1%%-*}
 	cpu=
 	smp=1
+	without=
 	case $1 in
 	powernv10 | powernv10-4k) ;;
 	powernv8 | powernv8-4k) ;;
@@ -36,9 +37,16 @@ machine_variant()
 		;;
 	*) return 1 ;;
 	esac
-	if [ -z "$set_name" ] && [ "$1" != powernv10 ]; then
-		[ "$1" = pseries ] || list=tests-kvm
+	# The snapshots in tests/golden are of POWER10: refused by name elsewhere.
+	case $board in
+	powernv8 | powernv9) without=golden_runs ;;
+	esac
+	if [ "$1" != powernv10 ] && [ "$list" = tests ]; then
+		list=tests-kvm
 		limit=75
+	elif [ "$1" != powernv10 ] && [ "$list" = tests.full ]; then
+		# Long, and the same on each.
+		without="$without ini_lines wrap stress_damage stress_rounds"
 	fi
 	kernel_of=$1
 }
