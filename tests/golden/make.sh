@@ -47,7 +47,8 @@ from_host()
 from_lab()
 {
 	LAB_VARIANT=first make --no-print-directory "lab-$lab" \
-		LAB_TESTS='golden_print/*' >"$work/printed"
+		LAB_TESTS='golden_print/*' >"$work/printed" ||
+		{ cat "$work/printed"; exit 1; }
 	mkdir "$work/counter-$n"
 	perl -ne 'BEGIN { $dir = shift }
 		next unless /^GOLDEN (manifest|state|memory) (\S+) (\S+)/;
