@@ -162,9 +162,11 @@ pack_root()
 		printf '%s\n' --counts /run/counts "$@" >"$dir/lab/args"
 	else
 		cp "$top/lab/$machine/$list" "$dir/lab/tests"
+		set -f # globs of the runner, not of the shell
 		for word in ${without:-}; do
 			echo "!$word"
 		done >>"$dir/lab/tests"
+		set +f
 		printf '%s\n' --counts /run/counts --tests /lab/tests \
 			>"$dir/lab/args"
 	fi

@@ -48,6 +48,18 @@ machine_variant()
 		# Long, and the same on each.
 		without="$without ini_lines wrap stress_damage stress_rounds"
 	fi
+	# Snapshots of another page size are refused by name.  With pages of
+	# 4 KiB KVM maps in real mode one page for each 128 bytes of the
+	# guest's hashed table: half of RAM with the table that mote makes, and
+	# these guests hang behind it.
+	case $1 in
+	*-4k)
+		without="$without golden_runs vm_hot vm_live
+			vm_paged/a_bad_chunk_is_named*
+			vm_paged/vcpus_that_touch*
+			vm_paged/a_guest_whose_file*"
+		;;
+	esac
 	kernel_of=$1
 }
 
