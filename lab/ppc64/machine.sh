@@ -57,7 +57,8 @@ machine_variant()
 		without="$without golden_runs vm_hot vm_live
 			vm_paged/a_bad_chunk_is_named*
 			vm_paged/vcpus_that_touch*
-			vm_paged/a_guest_whose_file*"
+			vm_paged/a_guest_whose_file* ppc64_hpt/a_guests_entries*
+			ppc64_hpt/another_order* ppc64_hpt/a_running_guest*"
 		;;
 	esac
 	kernel_of=$1
