@@ -288,7 +288,7 @@ int main(void)
 	mount_all();
 	open_console();
 	read_nonce();
-	say("LAB-START %s", nonce);
+	say("\nLAB-START %s", nonce); /* whatever the firmware left there */
 	loopback_up();
 	install_busybox();
 	load_modules();

@@ -3,6 +3,7 @@
 # lab.mk - targets of the labs; included at the end of the Makefile.
 #
 #   make lab-x86 LAB_TESTS='kvm_smoke snapshot/*'    other tests than the set
+#   LAB_VARIANT=powernv8 make lab-ppc64              one of the set's machines
 
 # A file lab/x86/tests.full makes the target lab-x86-full.
 

@@ -11,6 +11,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=lab/common.sh
 . "$top/lab/common.sh"
 machine=${1:-arm64}
+variants=$machine
 # shellcheck source=/dev/null
 . "$top/lab/$machine/machine.sh"
 work=$top/build/lab/selftest
@@ -61,11 +62,14 @@ lab()
 	shift 2
 	check "lab: $*" 1 "$case_last" "$case_words" \
 		env LAB_BUILD="$work/lab" LAB_LIMIT="$limit" \
-		LAB_INIT="${init:-}" "$top/lab/run.sh" "$machine" "$@"
+		LAB_VARIANT="$variant" LAB_INIT="${init:-}" \
+		"$top/lab/run.sh" "$machine" "$@"
 }
 
 compile host gcc
 limit=60
+variant=first
+first=${variants%% *}
 compile lab "${CROSS_COMPILE}gcc"
 
 one='0 passed, 1 failed, 0 skipped'
@@ -108,12 +112,20 @@ init=$work/not-a-program
 lab "$one" 'the kernel did not reach init' good
 init=
 
+# Several machines: what goes wrong on one is told and does not end the rest.
+variant="nosuch $first"
+lab '4 passed, 1 failed, 0 skipped' 'FAILED, first on nosuch' good
+variant="$first $first"
+lab '0 passed, 2 failed, 0 skipped' "FAILED, first on $first" \
+	fatal/kills_the_runner
+variant=first
+
 # A machine without network or with a broken mirror.
 printf '#!/bin/sh\nexit 100\n' >"$work/no-apt/apt-get"
 chmod +x "$work/no-apt/apt-get"
 check 'lab: nothing can be fetched' 1 "$one" 'FAILED while fetching its parts' \
 	env PATH="$work/no-apt:$PATH" MOTE_LAB_CACHE="$work/empty" \
-	LAB_BUILD="$work/lab" "$top/lab/run.sh" "$machine" good
+	LAB_VARIANT=first LAB_BUILD="$work/lab" "$top/lab/run.sh" "$machine" good
 check 'lab: the failed fetch left nothing' 0 lock lock ls "$work/empty"
 
 echo "$passed passed, $failed failed, 0 skipped"

@@ -67,6 +67,7 @@ $(FUZZ_B)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB) Makefile tests/check.mk
 		-o $@ $(filter %.c,$^) -linih -ljson-c -pthread
 
 fuzz: ## build the fuzz targets and run each FUZZ_SECONDS (60)
+	@tests/deps.sh
 	@tests/deps.sh clang libclang-rt-14-dev
 	@$(MAKE) --no-print-directory $(FUZZ:%=$(FUZZ_B)/fuzz_%)
 	@tests/fuzz/run.sh $(FUZZ_B) $(FUZZ_SECONDS) $(FUZZ)

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# deps.sh [PACKAGE...] - install the Debian packages that a build and the
-# tests need (and those named) and that are missing.  Without root it says
-# what to install and goes on only if nothing is missing.
+# deps.sh [PACKAGE...] - install the Debian packages that a build and the tests
+# need (or those named) and that are missing.  Without root it says what to
+# install and goes on only if nothing is missing.
 set -eu
 
 want="gcc make pkg-config libseccomp-dev libcap-ng-dev libinih-dev
@@ -11,7 +11,8 @@ libjson-c-dev libfdt-dev libxxhash-dev libcriterion-dev cpio busybox-static
 qemu-system-x86 seabios qemu-system-arm qemu-system-ppc qemu-system-data
 gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 gcc-powerpc64le-linux-gnu libc6-dev-ppc64el-cross
-kmod xz-utils util-linux procps git podman runc containerd $*"
+kmod xz-utils util-linux procps git podman runc containerd"
+[ $# -eq 0 ] || want="$*"
 
 missing=
 for p in $want; do

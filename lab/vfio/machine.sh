@@ -4,6 +4,9 @@
 # An IOMMU, a PCI device to pass through (QEMU's edu: DMA, MSI, a register
 # with its id) and KVM-AMD.  The cloud kernel has no VFIO, the generic one
 # has type1.  edu reaches only 28 bits of addresses.
+#
+# LAB_VARIANT=iommufd boots a newer kernel, built here, that has the device
+# nodes and iommufd besides, and the kernel's mtty sample as a module.
 
 ARCH=x86_64
 CROSS_COMPILE=
@@ -13,10 +16,22 @@ limit=100
 # shellcheck source=lab/x86/qemu.sh
 . "$top/lab/x86/qemu.sh"
 
+machine_variant()
+{
+	case $1 in
+	vfio | iommufd) kernel_of=$1 ;;
+	*) return 1 ;;
+	esac
+}
+
 machine_fetch()
 {
 	x86_fetch_qemu
-	root=$(fetch kernel-amd64 amd64 linux-image-amd64 busybox-static)
+	tools=$(fetch kernel-amd64 amd64 linux-image-amd64 busybox-static)
+	root=$tools
+	[ "$kernel_of" != iommufd ] ||
+		root=$("$top/lab/build-kernel.sh" "$ARCH" \
+			"$top/lab/vfio/iommufd.config" iommufd)
 	kernel=$(ls "$root"/boot/vmlinuz-*)
 }
 

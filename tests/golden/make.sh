@@ -46,14 +46,16 @@ from_host()
 
 from_lab()
 {
-	make --no-print-directory "lab-$lab" LAB_TESTS='golden_print/*'
+	LAB_VARIANT=first make --no-print-directory "lab-$lab" \
+		LAB_TESTS='golden_print/*' >"$work/printed" ||
+		{ cat "$work/printed"; exit 1; }
 	mkdir "$work/counter-$n"
 	perl -ne 'BEGIN { $dir = shift }
 		next unless /^GOLDEN (manifest|state|memory) (\S+) (\S+)/;
 		$f{$1} //= do { open(my $h, "+>", "$dir/$1") or die $!; $h };
 		if ($2 eq "size") { truncate($f{$1}, $3) or die $! }
 		else { seek($f{$1}, $2, 0); print { $f{$1} } pack("H*", $3) }' \
-		"$work/counter-$n" "build/lab/$lab/console.log"
+		"$work/counter-$n" "$work/printed"
 }
 
 if [ -n "$lab" ]; then from_lab; else from_host; fi

@@ -229,7 +229,8 @@ Test(vm_diff, pages_of_a_parent_are_not_saved_again)
 	vmtest_load(&b, &one);
 	poke(&b, 4, 2);
 	vmtest_save_diff(&b, &two, true);
-	cr_expect_eq(memory_size(&one), 40 * (int64_t)host_page_size());
+	cr_expect_eq(memory_size(&one), 40 * (int64_t)host_page_size(),
+		     "%lld bytes", (long long)memory_size(&one));
 	cr_expect_eq(memory_size(&two), (int64_t)host_page_size());
 	vmtest_fini(&b);
 	vmtest_remove(&two);
@@ -251,7 +252,8 @@ Test(vm_diff, a_diff_that_was_not_kept_is_in_the_next)
 	vmtest_save_diff(&a, &lost, false);
 	poke(&a, 3, 1);
 	vmtest_save_diff(&a, &next, true);
-	cr_expect_eq(memory_size(&lost), page);
+	cr_expect_eq(memory_size(&lost), page, "%lld bytes",
+		     (long long)memory_size(&lost));
 	cr_expect_eq(memory_size(&next), 2 * page);
 	vmtest_fini(&a);
 	vmtest_remove(&next);

@@ -289,7 +289,7 @@ Test(vm_paged, diffs_lie_over_it)
 	poke(&t, FAR, 0);
 	vmtest_save_diff(&t, &d1, true);
 	poke(&t, FAR + 4096, 2);
-	poke(&t, FAR + 64 * host_page_size(), 3);
+	poke(&t, FAR + 64 * 4096, 3);
 	vmtest_save_diff(&t, &d2, true);
 	vmtest_fini(&t);
 	vmtest_init(&cow, "step_ms=1");

@@ -215,7 +215,8 @@ Test(logline, a_full_pipe_loses_lines_and_counts_them, .init = setup,
 	for (int i = 0; i < 65536 && log.dropped == 0; i++)
 		launch_log_line(&log, 4, "some line or other of the log");
 	cr_expect_eq(log.dropped, 1);
-	launch_log_line(&log, 4, "and another");
+	/* As long as the others: it is not to fit into what they left. */
+	launch_log_line(&log, 4, "another line of the same length");
 	cr_expect_eq(log.dropped, 2);
 	while (*take(logs[0]))
 		;

@@ -344,7 +344,7 @@ static void become_test(int report_fd, const sigset_t *mask, pid_t runner)
 	child.report_fd = report_fd;
 }
 
-static enum outcome run_test(const struct criterion_test *t, double fallback)
+static enum outcome run_test(struct criterion_test *t, double fallback)
 {
 	const struct criterion_suite *s = find_suite(t->category);
 	double limit = limit_of(t, s, fallback);
@@ -403,8 +403,9 @@ static enum outcome run_test(const struct criterion_test *t, double fallback)
 	       : res == FAILED ? "FAIL"
 			       : "SKIP",
 	       t->category, t->name, *why ? ": " : "", why);
-	if (now() - start >= 1)
-		printf(" (%.1f s)", now() - start);
+	t->seconds = now() - start;
+	if (t->seconds >= 1)
+		printf(" (%.1f s)", t->seconds);
 	putchar('\n');
 	return res;
 }
@@ -469,6 +470,28 @@ static int write_counts(const char *path, const int *count)
 	return fclose(f);
 }
 
+/* The suites that took a second or more, in the order of their first test. */
+static void print_suite_seconds(void)
+{
+	const struct criterion_test *t, *u;
+	double total = 0, sum;
+
+	printf("seconds:");
+	for (t = tests; t; t = t->next) {
+		total += t->seconds;
+		for (u = tests; strcmp(u->category, t->category) != 0;)
+			u = u->next;
+		if (u != t)
+			continue;
+		for (sum = 0; u; u = u->next)
+			if (strcmp(u->category, t->category) == 0)
+				sum += u->seconds;
+		if (sum >= 1)
+			printf(" %s %.0f,", t->category, sum);
+	}
+	printf(" all %.0f\n", total);
+}
+
 static int run_all(struct options *o)
 {
 	struct criterion_test *t;
@@ -488,6 +511,7 @@ static int run_all(struct options *o)
 	count[FAILED] += count_idle_patterns(o);
 	if (o->list)
 		return count[FAILED] ? 2 : 0;
+	print_suite_seconds();
 	printf("%d passed, %d failed, %d skipped\n", count[PASSED],
 	       count[FAILED], count[SKIPPED]);
 	fflush(stdout);

@@ -118,7 +118,18 @@ static int start_log(struct track *t, struct mote_err *err)
 
 	if (ret == 0)
 		ret = dirty_start(&t->log, err);
+	if (ret < 0)
+		return ret;
+	/*
+	 * The first log of KVM-HV also has what was written before it began
+	 * (the C bits of the hash table): memory is saved after this.
+	 */
+	ret = dirty_harvest(&t->log, err);
 	t->logging = ret == 0;
+	if (ret < 0)
+		dirty_stop(&t->log, NULL);
+	else
+		dirty_reset(&t->log);
 	return ret;
 }
 

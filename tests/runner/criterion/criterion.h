@@ -40,6 +40,7 @@ struct criterion_test {
 	void (*test)(void);
 	struct criterion_test_extra_data data;
 	struct criterion_test *next;
+	double seconds; /* that it took, once it ran */
 };
 
 struct criterion_suite {
