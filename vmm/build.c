@@ -165,7 +165,7 @@ static int build_vcpus(struct vm *vm, struct mote_err *err)
 		vm->vcpu[vm->vcpus++] = v;
 		pthread_mutex_unlock(&vm->table_lock);
 	}
-	return arch_vm_ready(&vm->arch, err);
+	return arch_vm_ready(&vm->arch, &vm->slots, err);
 }
 
 static int build_devices(struct vm *vm, struct mote_err *err)

@@ -73,8 +73,12 @@ int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 		   struct mote_err *err);
 void arch_vm_fini(struct arch_vm *a);
 
-/* After all vCPUs exist: in-kernel interrupt controllers. */
-int arch_vm_ready(struct arch_vm *a, struct mote_err *err);
+/*
+ * After all vCPUs exist: in-kernel interrupt controllers.  slots: the guest's
+ * memory, which outlives a.
+ */
+int arch_vm_ready(struct arch_vm *a, struct memslot_table *slots,
+		  struct mote_err *err);
 
 /* --- a vCPU ------------------------------------------------------------- */
 
@@ -90,7 +94,24 @@ enum arch_exit {
 	ARCH_EXIT_DONE,	   /* handled, run on */
 	ARCH_EXIT_END,	   /* the guest ended; an event was posted */
 	ARCH_EXIT_UNKNOWN, /* not one of this architecture's */
+	ARCH_EXIT_STOPPED, /* handled; arch_vcpu_stopped until another vCPU
+			      starts it: its thread waits */
+	ARCH_EXIT_OTHERS,  /* handled; the other vCPUs shall pass by
+			      arch_vcpu_enter */
 };
+
+/*
+ * Does it wait to be started by another vCPU, by a call that KVM leaves to
+ * us?  Any thread.
+ */
+bool arch_vcpu_stopped(struct arch_vcpu *v);
+
+/*
+ * Before it enters the guest, after a kick and after it was started: set the
+ * registers that other vCPUs' calls have asked for.  Its own thread; 0 or
+ * -errno.
+ */
+int arch_vcpu_enter(struct arch_vcpu *v);
 
 /*
  * An exit that the neutral loop does not know (hypercalls, ...).  *wait_ms:

@@ -2,11 +2,9 @@
 /*
  * kvm_state.c - the state of a ppc64le vCPU and its VM's hashed page table.
  *
- * ppc64 has no KVM_GET_REG_LIST: the table below names every register of
- * linux/kvm.h that a PAPR guest can see.  One that the host does not have
- * gives an error on reading and is noted as absent; one that was saved and
- * that the host refuses is an error by name.  The timebase goes on from its
- * saved value: it is held and given to KVM just before the first run.
+ * A vCPU is its registers and whether the guest has stopped it.  The timebase
+ * goes on from its saved value: it is held and given to KVM just before the
+ * first run.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -15,62 +13,16 @@
 
 #include "arch/arch.h"
 #include "arch/ppc64le/hpt.h"
+#include "arch/ppc64le/papr.h"
 #include "base/err.h"
-#include "base/num.h"
 #include "kvm/kvm.h"
 #include "snapshot/stream.h"
 
 #define SECTION_HPT  "ppc64-hpt"
 #define SECTION_VCPU "ppc64-vcpu"
-#define VERSION	     1
-#define REG_MAX	     16			 /* bytes */
+#define VERSION	     1			 /* of the table's section */
+#define VERSION_VCPU 2			 /* 2: stopped vCPUs */
 #define TB_STEP	     (UINT64_C(1) << 24) /* KVM keeps a multiple of it */
-
-#define R(name)                                                                \
-	{                                                                      \
-		KVM_REG_PPC_##name, #name                                      \
-	}
-
-static const struct reg {
-	uint64_t id;
-	const char *name;
-} regs[] = {
-	R(LPCR_64),   R(ARCH_COMPAT), R(DABR),	   R(DABRX),   R(DSCR),
-	R(PURR),      R(SPURR),	      R(DAR),	   R(DSISR),   R(AMR),
-	R(UAMOR),     R(MMCR0),	      R(MMCR1),	   R(MMCRA),   R(MMCR2),
-	R(MMCRS),     R(PMC1),	      R(PMC2),	   R(PMC3),    R(PMC4),
-	R(PMC5),      R(PMC6),	      R(PMC7),	   R(PMC8),    R(SIAR),
-	R(SDAR),      R(SIER),	      R(FPSCR),	   R(VSCR),    R(VRSAVE),
-	R(IAMR),      R(MMCR3),	      R(TFHAR),	   R(TFIAR),   R(TEXASR),
-	R(FSCR),      R(PSPB),	      R(EBBHR),	   R(EBBRR),   R(BESCR),
-	R(TAR),	      R(DPDES),	      R(DAWR),	   R(DAWRX),   R(CIABR),
-	R(IC),	      R(VTB),	      R(CSIGR),	   R(TACR),    R(TCSCR),
-	R(PID),	      R(ACOP),	      R(WORT),	   R(SPRG9),   R(PPR),
-	R(TIDR),      R(PSSCR),	      R(VPA_ADDR), R(VPA_SLB), R(VPA_DTL),
-	R(ICP_STATE),
-};
-
-/* Families of numbered registers. */
-static const struct family {
-	uint64_t first;
-	uint32_t count;
-	const char *name;
-} families[] = {
-	{KVM_REG_PPC_FPR0, 32, "FPR"},
-	{KVM_REG_PPC_VR0, 32, "VR"},
-	{KVM_REG_PPC_VSR0, 32, "VSR"},
-};
-
-static uint32_t reg_size(uint64_t id)
-{
-	return 1u << ((id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT);
-}
-
-/* Is it derived from the host's clock?  Held, not written on load. */
-static bool is_clock(uint64_t id)
-{
-	return id == KVM_REG_PPC_TB_OFFSET || id == KVM_REG_PPC_DEC_EXPIRY;
-}
 
 static uint64_t host_timebase(void)
 {
@@ -80,31 +32,7 @@ static uint64_t host_timebase(void)
 /* --- save --------------------------------------------------------------------
  */
 
-static void save_one(struct arch_vcpu *v, uint64_t id, struct snap_writer *w,
-		     uint32_t *count)
-{
-	uint8_t val[REG_MAX] = {0};
-
-	if (reg_size(id) > REG_MAX || kvm_get_one_reg(v->fd, id, val) < 0)
-		return; /* this host has no such register */
-	if (w) {
-		snap_put_u64(w, id);
-		snap_put_bytes(w, val, reg_size(id));
-	}
-	(*count)++;
-}
-
-static void save_all(struct arch_vcpu *v, struct snap_writer *w,
-		     uint32_t *count)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(regs); i++)
-		save_one(v, regs[i].id, w, count);
-	for (size_t f = 0; f < ARRAY_SIZE(families); f++)
-		for (uint32_t i = 0; i < families[f].count; i++)
-			save_one(v, families[f].first + i, w, count);
-}
-
-static int save_regs(struct arch_vcpu *v, struct snap_writer *w,
+static int save_regs(struct arch_vcpu *v, struct snap_writer *w, uint64_t *msr,
 		     struct mote_err *err)
 {
 	struct kvm_regs g;
@@ -118,6 +46,7 @@ static int save_regs(struct arch_vcpu *v, struct snap_writer *w,
 	if (ret < 0)
 		return err_set(err, -ret, "vCPU %u: KVM_GET_SREGS: %s", v->id,
 			       strerror(-ret));
+	*msr = g.msr;
 	snap_put_u64(w, g.pc);
 	snap_put_u64(w, g.cr);
 	snap_put_u64(w, g.ctr);
@@ -160,39 +89,29 @@ static void save_clock(struct arch_vcpu *v, struct snap_writer *w)
 int arch_vcpu_save(struct arch_vcpu *v, struct snap_writer *w,
 		   struct mote_err *err)
 {
-	uint32_t count = 0, again = 0;
-	int ret;
+	uint64_t msr = 0;
+	int ret = papr_settle(v);
 
-	snap_section_begin(w, SECTION_VCPU, v->id, VERSION, SNAP_REQUIRED);
-	ret = save_regs(v, w, err);
+	if (ret < 0)
+		return err_set(err, -ret,
+			       "vCPU %u: its registers can't be "
+			       "set: %s",
+			       v->id, strerror(-ret));
+	snap_section_begin(w, SECTION_VCPU, v->id, VERSION_VCPU, SNAP_REQUIRED);
+	ret = save_regs(v, w, &msr, err);
 	if (ret < 0)
 		return ret;
 	save_clock(v, w);
-	save_all(v, NULL, &count);
-	snap_put_u32(w, count);
-	save_all(v, w, &again);
-	if (again != count)
-		return err_set(err, EIO,
-			       "vCPU %u: its registers changed while "
-			       "they were read",
-			       v->id);
+	ret = regs_save(v, msr, w, err);
+	if (ret < 0)
+		return ret;
+	snap_put_u8(w, arch_vcpu_stopped(v));
 	snap_section_end(w);
 	return 0;
 }
 
 /* --- load --------------------------------------------------------------------
  */
-
-static const char *reg_name(uint64_t id)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(regs); i++)
-		if (regs[i].id == id)
-			return regs[i].name;
-	for (size_t f = 0; f < ARRAY_SIZE(families); f++)
-		if (id - families[f].first < families[f].count)
-			return families[f].name;
-	return NULL;
-}
 
 static int load_regs(struct arch_vcpu *v, struct snap_section *r,
 		     struct mote_err *err)
@@ -247,33 +166,16 @@ static int load_regs(struct arch_vcpu *v, struct snap_section *r,
 	return 0;
 }
 
-static int load_one(struct arch_vcpu *v, struct snap_section *r,
-		    struct mote_err *err)
+/* Before version 2 there was one vCPU, and it ran. */
+static int load_stopped(struct arch_vcpu *v, struct snap_section *s,
+			struct mote_err *err)
 {
-	uint64_t id = snap_get_u64(r);
-	const char *name = reg_name(id);
-	uint8_t val[REG_MAX], now[REG_MAX] = {0};
-	int ret;
+	uint8_t stopped = s->version < 2 ? 0 : snap_get_u8(s);
 
-	if (r->error)
-		return 0;
-	if (!name || is_clock(id))
+	if (stopped > 1)
 		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
-				     "vCPU %u: unknown register 0x%" PRIx64,
-				     v->id, id);
-	snap_get_bytes(r, val, reg_size(id));
-	if (r->error)
-		return 0;
-	/* Some can be read but not written; the same value needs no write. */
-	if (kvm_get_one_reg(v->fd, id, now) == 0 &&
-	    !memcmp(val, now, reg_size(id)))
-		return 0;
-	ret = kvm_set_one_reg(v->fd, id, val);
-	if (ret < 0)
-		return err_set_class(err, -ret, ERR_CLASS_UNAVAILABLE,
-				     "vCPU %u: this host refuses register %s: "
-				     "%s",
-				     v->id, name, strerror(-ret));
+				     "vCPU %u: stopped is %u", v->id, stopped);
+	atomic_store(&v->run, stopped ? PPC_STOPPED : PPC_RUNNING);
 	return 0;
 }
 
@@ -281,20 +183,19 @@ int arch_vcpu_load(struct arch_vcpu *v, struct snap_reader *r,
 		   struct mote_err *err)
 {
 	struct snap_section s;
-	uint32_t count;
 	int ret = snap_section_open(r, SECTION_VCPU, v->id, &s, err);
 
 	if (ret == 0)
-		ret = snap_section_version(&s, VERSION, err);
+		ret = snap_section_version(&s, VERSION_VCPU, err);
 	if (ret == 0)
 		ret = load_regs(v, &s, err);
 	if (ret < 0)
 		return ret;
 	v->held_tb = snap_get_u64(&s);
 	v->held_dec = snap_get_u64(&s);
-	count = snap_get_u32(&s);
-	for (uint32_t i = 0; ret == 0 && !s.error && i < count; i++)
-		ret = load_one(v, &s, err);
+	ret = regs_load(v, &s, err);
+	if (ret == 0)
+		ret = load_stopped(v, &s, err);
 	if (ret == 0)
 		ret = snap_section_close(&s, err);
 	v->held = ret == 0;
@@ -304,8 +205,11 @@ int arch_vcpu_load(struct arch_vcpu *v, struct snap_reader *r,
 int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err)
 {
 	uint64_t offset;
-	int ret;
+	int ret = papr_commit(v);
 
+	if (ret < 0)
+		return err_set(err, -ret, "vCPU %u: LPCR: %s", v->id,
+			       strerror(-ret));
 	if (!v->held)
 		return 0;
 	/* Rounded up by KVM: the guest's time never goes back. */
@@ -354,25 +258,6 @@ int arch_vm_load(struct arch_vm *a, struct snap_reader *r, struct mote_err *err)
 int arch_vm_commit(struct arch_vm *a, struct mote_err *err)
 {
 	(void)a;
-	(void)err;
-	return 0;
-}
-
-/* No interrupt controller in this version. */
-int arch_irq_save(struct arch_vm *a, struct snap_writer *w,
-		  struct mote_err *err)
-{
-	(void)a;
-	(void)w;
-	(void)err;
-	return 0;
-}
-
-int arch_irq_load(struct arch_vm *a, struct snap_reader *r,
-		  struct mote_err *err)
-{
-	(void)a;
-	(void)r;
 	(void)err;
 	return 0;
 }

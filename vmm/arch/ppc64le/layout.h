@@ -23,4 +23,8 @@
 #define LAYOUT_HVC_SIZE	  8ull
 #define LAYOUT_EVENT_SIZE 8ull
 
+/* Sources of the interrupt controller; below 16 are its own. */
+#define LAYOUT_IRQ_FIRST 0x1000u
+#define LAYOUT_IRQS	 16u
+
 #endif

@@ -77,7 +77,8 @@ void arch_vm_fini(struct arch_vm *a)
 	a->cpuid = NULL;
 }
 
-int arch_vm_ready(struct arch_vm *a, struct mote_err *err)
+int arch_vm_ready(struct arch_vm *a, struct memslot_table *slots,
+		  struct mote_err *err)
 {
 	(void)a;
 	(void)err;
@@ -302,4 +303,17 @@ void arch_cpu_model(char *buf, size_t len)
 				   "=c"(regs[4 * i + 2]), "=d"(regs[4 * i + 3])
 				 : "a"(0x80000002u + i), "c"(0));
 	snprintf(buf, len, "%.48s", regs[0] ? (const char *)regs : "unknown");
+}
+
+/* KVM itself starts and stops vCPUs here. */
+bool arch_vcpu_stopped(struct arch_vcpu *v)
+{
+	(void)v;
+	return false;
+}
+
+int arch_vcpu_enter(struct arch_vcpu *v)
+{
+	(void)v;
+	return 0;
 }
