@@ -9,6 +9,7 @@ ARCH=ppc64le
 CROSS_COMPILE=powerpc64le-linux-gnu-
 build=build/ppc64le
 limit=240
+[ "${set_name:-}" != -linux ] || limit=60 # times 10 for a set
 
 machine_fetch()
 {
@@ -21,6 +22,21 @@ machine_fetch()
 		${CROSS_COMPILE}strip -o "$kernel.$$" "$root"/boot/vmlinux-*
 		mv "$kernel.$$" "$kernel"
 	fi
+}
+
+# The kernel of the lab once more, as a guest of mote, with a shell.
+machine_pack()
+{
+	[ "$set_name" = -linux ] || return 0
+	linux=$1/lib/mote/linux
+	inner=$work/inner
+	rm -rf "$inner"
+	mkdir -p "$linux" "$inner/bin" "$inner/dev" "$inner/proc" "$inner/sys"
+	cp "$kernel" "$linux/vmlinux"
+	cp "$root/bin/busybox" "$inner/bin/busybox"
+	cp "$top/lab/ppc64/guest-init" "$inner/init"
+	chmod 755 "$inner/init"
+	pack "$inner" "$linux/initrd"
 }
 
 machine_run()

@@ -291,7 +291,6 @@ Test(keys, words_of_later_are_refused_by_name)
 {
 	static const char *const later[] = {
 		"vm.protocol=pvh",
-		"vm.protocol=linux",
 		"vm.protocol=multiboot",
 		"memory.dirty_tracking=wp",
 		"memory.dirty_tracking=ring",

@@ -17,6 +17,7 @@
 #include "config/config.h" /* enum vm_protocol */
 #include "memory/bus.h"
 
+struct elf_file;
 struct event_queue;
 struct kvm_run;
 struct memslot_table;
@@ -144,6 +145,16 @@ int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
 /* Registers at entry; vCPUs but 0 wait for the architecture's start call. */
 int arch_vcpu_boot(struct arch_vcpu *v, const struct arch_boot *boot,
 		   struct mote_err *err);
+
+/*
+ * Boot Linux: load the kernel, the initrd (-1: none) and the tables behind
+ * it.  boot: entry, and in boot_page what its first register holds; then
+ * arch_vcpu_boot.  -ENOTSUP: not here.
+ */
+int arch_linux_load(struct arch_vm *a, struct memslot_table *slots,
+		    const struct vm_config *cfg, const struct elf_file *kernel,
+		    int initrd_fd, struct arch_boot *boot,
+		    struct mote_err *err);
 
 /* --- boot, Solo5 hvt contract (base/hvt_abi.h); -ENOTSUP: not here ---------
  */
