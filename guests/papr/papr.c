@@ -97,7 +97,10 @@ static void calls(void)
 	expect("an order of the table", hcall(0x36c, &a, 20, 0, 0),
 	       H_AUTHORITY);
 	expect("commit it", hcall(0x370, &a, 20, 0, 0), H_AUTHORITY);
-	expect("a process table", hcall(0x37c, &a, 0, 0, 0), H_FUNCTION);
+	a = 0x1d;
+	expect("a radix tree", hcall(0x37c, &a, 0, 0, 0), H_FUNCTION);
+	a = 0x18;
+	expect("no process table", hcall(0x37c, &a, 0, 0, 0), 0);
 	expect("no such mode", set_mode(0, 9, 0, 0), H_P2);
 	expect("a reserved AIL", set_mode(1, 3, 0, 0), H_FLAG);
 	expect("no such endian", set_mode(2, 4, 0, 0), H_FLAG);

@@ -181,6 +181,23 @@ Test(ppc64_papr, a_storm_of_calls_from_all_vcpus_passes, .timeout = 120)
 	run("storm=2000", 3, "fine\n");
 }
 
+/* One vCPU changes the page table while the others compute. */
+Test(ppc64_hptsmp, entries_come_and_go_beside_vcpus_that_compute,
+     .timeout = 120)
+{
+	struct vmtest t;
+
+	vmtest_init(&t, "order=18 pages=64 rounds=5");
+	t.cfg.cpu.hpt_order = 18;
+	t.cfg.vm.vcpus = 3;
+	vmtest_start(&t, "hptsmp");
+	vmtest_wait_end(&t);
+	cr_expect_eq(t.vm->end, VM_END_EXIT, "%s", t.vm->err.msg);
+	cr_expect_eq(t.vm->exit_code, 0, "%s", t.out);
+	cr_expect_not_null(strstr(t.out, "round 5\nsums "), "%s", t.out);
+	vmtest_fini(&t);
+}
+
 /* --- the interrupt controller ----------------------------------------------
  */
 

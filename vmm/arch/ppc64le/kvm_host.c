@@ -16,6 +16,7 @@
 
 #define TIMEBASE_HZ 512000000u /* architected since POWER6 */
 #define CACHE_LINE  128u
+#define CACHE_SIZE  32768u
 
 /*
  * Pages that KVM can't back are left out: with KVM_PPC_PAGE_SIZES_REAL a
@@ -59,11 +60,11 @@ static void ask_mmu(const struct arch_vm *a, struct tree_host *h)
 	}
 }
 
-static uint32_t line_size(unsigned long type)
+static uint32_t cache(unsigned long type, uint32_t usual)
 {
 	unsigned long size = getauxval(type);
 
-	return size ? (uint32_t)size : CACHE_LINE;
+	return size ? (uint32_t)size : usual;
 }
 
 void tree_host(const struct arch_vm *a, struct tree_host *h)
@@ -74,8 +75,10 @@ void tree_host(const struct arch_vm *a, struct tree_host *h)
 	*h = (struct tree_host){
 		.timebase_hz =
 			hz && hz <= UINT32_MAX ? (uint32_t)hz : TIMEBASE_HZ,
-		.dcache_line = line_size(AT_DCACHEBSIZE),
-		.icache_line = line_size(AT_ICACHEBSIZE),
+		.dcache_line = cache(AT_DCACHEBSIZE, CACHE_LINE),
+		.icache_line = cache(AT_ICACHEBSIZE, CACHE_LINE),
+		.dcache_size = cache(AT_L1D_CACHESIZE, CACHE_SIZE),
+		.icache_size = cache(AT_L1I_CACHESIZE, CACHE_SIZE),
 	};
 	if (a->vcpu[0] && kvm_call(a->vcpu[0]->fd, KVM_GET_SREGS, &sregs) == 0)
 		h->pvr = sregs.pvr;

@@ -51,6 +51,12 @@ enum hcall_status {
 #define MODE_TRANSLATION 3u
 #define MODE_ENDIAN	 4u
 
+/* Flags of H_REGISTER_PROC_TBL; type 0: hashed, by the SLB. */
+#define PROC_TABLE_OP	      0x18u
+#define PROC_TABLE_DEREGISTER 0x10u
+#define PROC_TABLE_NEW	      0x18u
+#define PROC_TABLE_TYPE	      0x06u
+
 #define LPCR_ILE      (UINT64_C(1) << 25)
 #define LPCR_AIL      (UINT64_C(3) << 23)
 #define LPCR_ALL_MODE (LPCR_ILE | LPCR_AIL)
@@ -260,6 +266,23 @@ static enum arch_exit do_set_mode(struct arch_vcpu *v, const uint64_t *args,
 	return ARCH_EXIT_OTHERS;
 }
 
+/*
+ * H_REGISTER_PROC_TBL: a guest on the hashed table says that it goes on with
+ * it, by segments in its SLB.  What needs a table of processes (a radix
+ * tree) is not given.
+ */
+static int64_t no_process_table(const uint64_t *args)
+{
+	uint64_t op = args[0] & PROC_TABLE_OP;
+
+	if (op == PROC_TABLE_DEREGISTER)
+		return H_SUCCESS;
+	return (op == 0 || op == PROC_TABLE_NEW) &&
+			       (args[0] & PROC_TABLE_TYPE) == 0
+		       ? H_SUCCESS
+		       : H_FUNCTION;
+}
+
 /* --- dispatch ---------------------------------------------------------------
  */
 
@@ -288,7 +311,8 @@ enum arch_exit arch_vcpu_exit(struct arch_vcpu *v, struct kvm_run *run,
 		status = H_AUTHORITY;
 		break;
 	case H_REGISTER_PROC_TBL:
-		break; /* for guests with a radix tree */
+		status = no_process_table(args);
+		break;
 	default:
 		bus_hcall(bus, run->papr_hcall.nr, args, &status, wait_ms);
 	}

@@ -76,8 +76,10 @@ static void put_cpu(struct fdt_writer *w, const struct tree *t, uint32_t id)
 	fdt_put_u32(w, "clock-frequency", CPU_HZ);
 	fdt_put_u32(w, "d-cache-block-size", t->host.dcache_line);
 	fdt_put_u32(w, "d-cache-line-size", t->host.dcache_line);
+	fdt_put_u32(w, "d-cache-size", t->host.dcache_size);
 	fdt_put_u32(w, "i-cache-block-size", t->host.icache_line);
 	fdt_put_u32(w, "i-cache-line-size", t->host.icache_line);
+	fdt_put_u32(w, "i-cache-size", t->host.icache_size);
 	fdt_put_u32(w, "ibm,vmx", 2); /* VMX and VSX */
 	fdt_put_u32(w, "ibm,dfp", 1);
 	fdt_put_flag(w, "64-bit");

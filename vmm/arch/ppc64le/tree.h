@@ -32,7 +32,7 @@ struct tree_segment {
 struct tree_host {
 	uint32_t pvr;
 	uint32_t timebase_hz;
-	uint32_t dcache_line, icache_line;
+	uint32_t dcache_line, icache_line, dcache_size, icache_size;
 	uint32_t slb_size;
 	bool terabyte; /* segments of 1 TiB */
 	struct tree_segment segment[TREE_PAGE_SIZES];
