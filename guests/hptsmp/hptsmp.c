@@ -98,7 +98,8 @@ static struct entry entry_of(unsigned long page, unsigned long mask)
 	unsigned long ea = EA + page * PAGE;
 	unsigned long hash = VSID ^ (ea >> 12 & 0xffff);
 	struct entry e = {
-		.index = (hash & mask) * 8 + page % 8,
+		/* The last of a group may be KVM's, for real mode. */
+		.index = (hash & mask) * 8 + page % 7,
 		.v = VSID << 12 | (ea >> 23 & 0x1f) << 7 | HPTE_V,
 		.r = (RA + page * PAGE) | HPTE_M | HPTE_RW,
 		.ea = ea,
