@@ -68,7 +68,7 @@ ifeq ($(ARCH),x86_64)
 LIB_SRC := $(filter-out vmm/arch/common/fdt.c vmm/arch/common/plain.c,$(LIB_SRC))
 endif
 ifeq ($(ARCH),ppc64le)
-LIB_SRC := $(filter-out vmm/arch/common/nolinux.c,$(LIB_SRC))
+LIB_SRC := $(filter-out vmm/arch/common/nopapr.c,$(LIB_SRC))
 endif
 LAUNCH_SRC := $(wildcard launch/*.c)
 CLI_SRC := $(wildcard cli/*.c)

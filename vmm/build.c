@@ -202,16 +202,19 @@ static int build_devices(struct vm *vm, struct mote_err *err)
 /* A section that no device of the guest would stand for is a mistake. */
 static int check_sections(const struct vm_config *c, struct mote_err *err)
 {
+	const char *protocol =
+		c->vm.protocol == PROTOCOL_LINUX ? "linux" : "mote";
+
 	if (c->vm.protocol == PROTOCOL_HVT)
 		return 0; /* the guest's manifest says: build_hvt.c */
 	if (c->disk_count)
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
-				     "disk.%s: this protocol has no disks",
-				     c->disk[0].name);
+				     "disk.%s: protocol %s has no disks",
+				     c->disk[0].name, protocol);
 	if (c->net_count)
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
-				     "net.%s: this protocol has no networks",
-				     c->net[0].name);
+				     "net.%s: protocol %s has no networks",
+				     c->net[0].name, protocol);
 	return 0;
 }
 

@@ -336,16 +336,3 @@ void arch_cpu_model(char *buf, size_t len)
 		 (unsigned int)(midr >> 4) & 0xfff,
 		 (unsigned int)(midr >> 20) & 0xf, (unsigned int)midr & 0xf);
 }
-
-/* KVM itself starts and stops vCPUs here. */
-bool arch_vcpu_stopped(struct arch_vcpu *v)
-{
-	(void)v;
-	return false;
-}
-
-int arch_vcpu_enter(struct arch_vcpu *v)
-{
-	(void)v;
-	return 0;
-}

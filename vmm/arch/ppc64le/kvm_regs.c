@@ -26,57 +26,43 @@
 /* A transaction is suspended or active: then KVM holds what it began with. */
 #define MSR_TS (UINT64_C(3) << 33)
 
-#define R(name)                                                                \
+#define N(name, first, n)                                                      \
 	{                                                                      \
-		KVM_REG_PPC_##name, #name                                      \
+		KVM_REG_PPC_##first, n, name                                   \
 	}
+#define R(name) N(#name, name, 1)
 
+/* One register, or a family of numbered ones. */
 struct reg {
-	uint64_t id;
-	const char *name;
-};
-
-/* In the order of loading: the VPA before what hangs on it. */
-static const struct reg regs[] = {
-	R(LPCR_64), R(ARCH_COMPAT), R(DABR),	  R(DABRX),  R(DSCR),
-	R(PURR),    R(SPURR),	    R(DAR),	  R(DSISR),  R(AMR),
-	R(UAMOR),   R(MMCR0),	    R(MMCR1),	  R(MMCRA),  R(MMCR2),
-	R(MMCRS),   R(PMC1),	    R(PMC2),	  R(PMC3),   R(PMC4),
-	R(PMC5),    R(PMC6),	    R(PMC7),	  R(PMC8),   R(SPMC1),
-	R(SPMC2),   R(SIAR),	    R(SDAR),	  R(SIER),   R(SIER2),
-	R(SIER3),   R(FPSCR),	    R(VSCR),	  R(VRSAVE), R(IAMR),
-	R(MMCR3),   R(TFHAR),	    R(TFIAR),	  R(TEXASR), R(FSCR),
-	R(PSPB),    R(EBBHR),	    R(EBBRR),	  R(BESCR),  R(TAR),
-	R(DPDES),   R(DAWR),	    R(DAWRX),	  R(DAWR1),  R(DAWRX1),
-	R(CIABR),   R(IC),	    R(VTB),	  R(CSIGR),  R(TACR),
-	R(TCSCR),   R(PID),	    R(ACOP),	  R(WORT),   R(SPRG9),
-	R(PPR),	    R(TIDR),	    R(PSSCR),	  R(ONLINE), R(VPA_ADDR),
-	R(VPA_SLB), R(VPA_DTL),	    R(ICP_STATE),
-};
-
-/* Of a transaction, where there is one. */
-static const struct reg tm_regs[] = {
-	R(TM_CR),  R(TM_LR),	 R(TM_CTR),  R(TM_FPSCR), R(TM_AMR), R(TM_PPR),
-	R(TM_XER), R(TM_VRSAVE), R(TM_VSCR), R(TM_DSCR),  R(TM_TAR),
-};
-
-/* Families of numbered registers. */
-struct family {
 	uint64_t first;
 	uint32_t count;
 	const char *name;
 };
 
-static const struct family families[] = {
-	{KVM_REG_PPC_FPR0, 32, "FPR"},
-	{KVM_REG_PPC_VR0, 32, "VR"},
-	{KVM_REG_PPC_VSR0, 32, "VSR"},
+/* clang-format off */
+
+/* In the order of loading: the VPA before what hangs on it. */
+static const struct reg regs[] = {
+	R(LPCR_64), R(ARCH_COMPAT), R(DABR), R(DABRX), R(DSCR), R(PURR),
+	R(SPURR), R(DAR), R(DSISR), R(AMR), R(UAMOR), R(MMCR0), R(MMCR1),
+	R(MMCRA), R(MMCR2), R(MMCRS), R(PMC1), R(PMC2), R(PMC3), R(PMC4),
+	R(PMC5), R(PMC6), R(PMC7), R(PMC8), R(SPMC1), R(SPMC2), R(SIAR),
+	R(SDAR), R(SIER), R(SIER2), R(SIER3), R(FPSCR), R(VSCR), R(VRSAVE),
+	R(IAMR), R(MMCR3), R(TFHAR), R(TFIAR), R(TEXASR), R(FSCR), R(PSPB),
+	R(EBBHR), R(EBBRR), R(BESCR), R(TAR), R(DPDES), R(DAWR), R(DAWRX),
+	R(DAWR1), R(DAWRX1), R(CIABR), R(IC), R(VTB), R(CSIGR), R(TACR),
+	R(TCSCR), R(PID), R(ACOP), R(WORT), R(SPRG9), R(PPR), R(TIDR),
+	R(PSSCR), R(ONLINE), R(VPA_ADDR), R(VPA_SLB), R(VPA_DTL), R(ICP_STATE),
+	N("FPR", FPR0, 32), N("VR", VR0, 32), N("VSR", VSR0, 32),
+	/* From here on a transaction's, where there is one. */
+	R(TM_CR), R(TM_LR), R(TM_CTR), R(TM_FPSCR), R(TM_AMR), R(TM_PPR),
+	R(TM_XER), R(TM_VRSAVE), R(TM_VSCR), R(TM_DSCR), R(TM_TAR),
+	N("TM_GPR", TM_GPR0, 32), N("TM_VSR", TM_VSR0, 64),
 };
 
-static const struct family tm_families[] = {
-	{KVM_REG_PPC_TM_GPR0, 32, "TM_GPR"},
-	{KVM_REG_PPC_TM_VSR0, 64, "TM_VSR"},
-};
+/* clang-format on */
+
+#define FIRST_TM KVM_REG_PPC_TM_CR
 
 static uint32_t reg_size(uint64_t id)
 {
@@ -100,26 +86,16 @@ static void save_one(struct arch_vcpu *v, uint64_t id, struct snap_writer *w,
 	(*count)++;
 }
 
-static void save_list(struct arch_vcpu *v, const struct reg *list, size_t n,
-		      const struct family *family, size_t families_n,
-		      struct snap_writer *w, uint32_t *count)
-{
-	for (size_t i = 0; i < n; i++)
-		save_one(v, list[i].id, w, count);
-	for (size_t f = 0; f < families_n; f++)
-		for (uint32_t i = 0; i < family[f].count; i++)
-			save_one(v, family[f].first + i, w, count);
-}
-
 /* w NULL: only count. */
 static void save_all(struct arch_vcpu *v, bool tm, struct snap_writer *w,
 		     uint32_t *count)
 {
-	save_list(v, regs, ARRAY_SIZE(regs), families, ARRAY_SIZE(families), w,
-		  count);
-	if (tm)
-		save_list(v, tm_regs, ARRAY_SIZE(tm_regs), tm_families,
-			  ARRAY_SIZE(tm_families), w, count);
+	for (size_t i = 0; i < ARRAY_SIZE(regs); i++) {
+		if (regs[i].first == FIRST_TM && !tm)
+			return;
+		for (uint32_t k = 0; k < regs[i].count; k++)
+			save_one(v, regs[i].first + k, w, count);
+	}
 }
 
 int regs_save(struct arch_vcpu *v, uint64_t msr, struct snap_writer *w,
@@ -141,26 +117,12 @@ int regs_save(struct arch_vcpu *v, uint64_t msr, struct snap_writer *w,
 /* --- load -------------------------------------------------------------------
  */
 
-static const char *name_in(uint64_t id, const struct reg *list, size_t n,
-			   const struct family *family, size_t families_n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (list[i].id == id)
-			return list[i].name;
-	for (size_t f = 0; f < families_n; f++)
-		if (id - family[f].first < family[f].count)
-			return family[f].name;
-	return NULL;
-}
-
 static const char *reg_name(uint64_t id)
 {
-	const char *name = name_in(id, regs, ARRAY_SIZE(regs), families,
-				   ARRAY_SIZE(families));
-
-	return name ? name
-		    : name_in(id, tm_regs, ARRAY_SIZE(tm_regs), tm_families,
-			      ARRAY_SIZE(tm_families));
+	for (size_t i = 0; i < ARRAY_SIZE(regs); i++)
+		if (id - regs[i].first < regs[i].count)
+			return regs[i].name;
+	return NULL;
 }
 
 static int load_one(struct arch_vcpu *v, struct snap_section *s,

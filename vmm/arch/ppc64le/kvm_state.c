@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/kvm.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "arch/arch.h"
 #include "arch/ppc64le/hpt.h"
 #include "arch/ppc64le/papr.h"
 #include "base/err.h"
+#include "base/num.h"
 #include "kvm/kvm.h"
 #include "snapshot/stream.h"
 
@@ -32,12 +34,25 @@ static uint64_t host_timebase(void)
 /* --- save --------------------------------------------------------------------
  */
 
+/*
+ * pc, cr, ctr, lr, xer, msr, srr0, srr1, pid, sprg0 to 7, gpr 0 to 31: the
+ * order of the section, too.
+ */
+union general {
+	struct kvm_regs regs;
+	uint64_t word[49];
+};
+_Static_assert(sizeof(struct kvm_regs) == sizeof(uint64_t[49]) &&
+		       offsetof(struct kvm_regs, msr) == 40 &&
+		       offsetof(struct kvm_regs, gpr) == 136,
+	       "as it is saved");
+
 static int save_regs(struct arch_vcpu *v, struct snap_writer *w, uint64_t *msr,
 		     struct mote_err *err)
 {
-	struct kvm_regs g;
+	union general g;
 	struct kvm_sregs s;
-	int ret = kvm_call(v->fd, KVM_GET_REGS, &g);
+	int ret = kvm_call(v->fd, KVM_GET_REGS, &g.regs);
 
 	if (ret < 0)
 		return err_set(err, -ret, "vCPU %u: KVM_GET_REGS: %s", v->id,
@@ -46,26 +61,9 @@ static int save_regs(struct arch_vcpu *v, struct snap_writer *w, uint64_t *msr,
 	if (ret < 0)
 		return err_set(err, -ret, "vCPU %u: KVM_GET_SREGS: %s", v->id,
 			       strerror(-ret));
-	*msr = g.msr;
-	snap_put_u64(w, g.pc);
-	snap_put_u64(w, g.cr);
-	snap_put_u64(w, g.ctr);
-	snap_put_u64(w, g.lr);
-	snap_put_u64(w, g.xer);
-	snap_put_u64(w, g.msr);
-	snap_put_u64(w, g.srr0);
-	snap_put_u64(w, g.srr1);
-	snap_put_u64(w, g.pid);
-	snap_put_u64(w, g.sprg0);
-	snap_put_u64(w, g.sprg1);
-	snap_put_u64(w, g.sprg2);
-	snap_put_u64(w, g.sprg3);
-	snap_put_u64(w, g.sprg4);
-	snap_put_u64(w, g.sprg5);
-	snap_put_u64(w, g.sprg6);
-	snap_put_u64(w, g.sprg7);
-	for (int i = 0; i < 32; i++)
-		snap_put_u64(w, g.gpr[i]);
+	*msr = g.regs.msr;
+	for (size_t i = 0; i < ARRAY_SIZE(g.word); i++)
+		snap_put_u64(w, g.word[i]);
 	snap_put_u32(w, s.pvr);
 	for (int i = 0; i < 64; i++) {
 		snap_put_u64(w, s.u.s.ppc64.slb[i].slbe);
@@ -116,31 +114,13 @@ int arch_vcpu_save(struct arch_vcpu *v, struct snap_writer *w,
 static int load_regs(struct arch_vcpu *v, struct snap_section *r,
 		     struct mote_err *err)
 {
-	struct kvm_regs g;
+	union general g;
 	struct kvm_sregs s, host;
 	int ret;
 
-	memset(&g, 0, sizeof(g));
 	memset(&s, 0, sizeof(s));
-	g.pc = snap_get_u64(r);
-	g.cr = snap_get_u64(r);
-	g.ctr = snap_get_u64(r);
-	g.lr = snap_get_u64(r);
-	g.xer = snap_get_u64(r);
-	g.msr = snap_get_u64(r);
-	g.srr0 = snap_get_u64(r);
-	g.srr1 = snap_get_u64(r);
-	g.pid = snap_get_u64(r);
-	g.sprg0 = snap_get_u64(r);
-	g.sprg1 = snap_get_u64(r);
-	g.sprg2 = snap_get_u64(r);
-	g.sprg3 = snap_get_u64(r);
-	g.sprg4 = snap_get_u64(r);
-	g.sprg5 = snap_get_u64(r);
-	g.sprg6 = snap_get_u64(r);
-	g.sprg7 = snap_get_u64(r);
-	for (int i = 0; i < 32; i++)
-		g.gpr[i] = snap_get_u64(r);
+	for (size_t i = 0; i < ARRAY_SIZE(g.word); i++)
+		g.word[i] = snap_get_u64(r);
 	s.pvr = snap_get_u32(r);
 	for (int i = 0; i < 64; i++) {
 		s.u.s.ppc64.slb[i].slbe = snap_get_u64(r);
@@ -159,7 +139,7 @@ static int load_regs(struct arch_vcpu *v, struct snap_section *r,
 	if (ret < 0)
 		return err_set(err, -ret, "vCPU %u: KVM_SET_SREGS: %s", v->id,
 			       strerror(-ret));
-	ret = kvm_call(v->fd, KVM_SET_REGS, &g);
+	ret = kvm_call(v->fd, KVM_SET_REGS, &g.regs);
 	if (ret < 0)
 		return err_set(err, -ret, "vCPU %u: KVM_SET_REGS: %s", v->id,
 			       strerror(-ret));

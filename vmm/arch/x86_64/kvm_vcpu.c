@@ -304,16 +304,3 @@ void arch_cpu_model(char *buf, size_t len)
 				 : "a"(0x80000002u + i), "c"(0));
 	snprintf(buf, len, "%.48s", regs[0] ? (const char *)regs : "unknown");
 }
-
-/* KVM itself starts and stops vCPUs here. */
-bool arch_vcpu_stopped(struct arch_vcpu *v)
-{
-	(void)v;
-	return false;
-}
-
-int arch_vcpu_enter(struct arch_vcpu *v)
-{
-	(void)v;
-	return 0;
-}

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * nolinux.c - where Linux is no guest yet: x86_64 and arm64.  The Makefile
- * leaves it out on ppc64le.
+ * nopapr.c - what only ppc64le does.  The Makefile leaves it out there.
  */
 #include <errno.h>
 
@@ -21,4 +20,17 @@ int arch_linux_load(struct arch_vm *a, struct memslot_table *slots,
 	return err_set_class(err, ENOTSUP, ERR_CLASS_DATA,
 			     "protocol linux: only on ppc64le in this "
 			     "version");
+}
+
+/* KVM itself starts and stops vCPUs here. */
+bool arch_vcpu_stopped(struct arch_vcpu *v)
+{
+	(void)v;
+	return false;
+}
+
+int arch_vcpu_enter(struct arch_vcpu *v)
+{
+	(void)v;
+	return 0;
 }
