@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 
+#include <errno.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "base/num.h"
 #include "kvm/kvm.h"
 #include "kvm/vmtest.h"
+#include "snapshot/stream.h"
 
 static void run(const char *args, uint32_t vcpus, const char *words)
 {
@@ -234,4 +236,61 @@ Test(ppc64_xics, a_pending_interrupt_is_restored)
 	vmtest_fini(&b);
 	vmtest_remove(&first);
 	vmtest_remove(&second);
+}
+
+/* A state with just that section: n sources, of which the first is first. */
+static struct snap_reader *sources(struct snap_writer *w, uint32_t n,
+				   uint64_t first)
+{
+	struct snap_reader *r = calloc(1, sizeof(*r));
+
+	snap_writer_init(w);
+	snap_section_begin(w, "ppc64-xics", 0, 1, SNAP_REQUIRED);
+	snap_put_u32(w, n);
+	for (uint32_t i = 0; i < n; i++)
+		snap_put_u64(w, i ? 0x2ff00000000 : first);
+	snap_section_end(w);
+	cr_assert_eq(snap_writer_finish(w, NULL), 0);
+	cr_assert_eq(snap_reader_init(r, w->buf, w->len, NULL), 0);
+	return r;
+}
+
+Test(ppc64_xics, what_cannot_be_loaded_is_refused_by_name)
+{
+	static const struct {
+		uint32_t n;
+		uint64_t first;
+		const char *words;
+	} bad[] = {
+		{15, 0, "15 sources"},
+		{17, 0, "17 sources"},
+		{16, UINT64_C(1) << 50, "source 0x1000 has unknown bits"},
+	};
+	struct arch_vm none = {.vm_fd = -1, .xics_fd = -1};
+	struct snap_reader *r;
+	struct snap_writer w;
+	struct vmtest t;
+
+	vmtest_init(&t, "");
+	vmtest_build(&t, "hello");
+	for (size_t i = 0; i < ARRAY_SIZE(bad) && t.vm->arch.xics_fd >= 0;
+	     i++) {
+		r = sources(&w, bad[i].n, bad[i].first);
+		cr_expect_lt(arch_irq_load(&t.vm->arch, r, &t.err), 0);
+		cr_expect_not_null(strstr(t.err.msg, bad[i].words), "%s",
+				   t.err.msg);
+		free(r);
+		snap_writer_fini(&w);
+	}
+	vmtest_fini(&t);
+
+	/* A host whose KVM has none, and a state that needs one. */
+	r = sources(&w, 16, 0);
+	cr_expect_eq(xics_create(&none, r, &t.err), -ENOTSUP);
+	cr_expect_not_null(strstr(t.err.msg, "section ppc64-xics"), "%s",
+			   t.err.msg);
+	cr_expect_eq(xics_create(&none, NULL, &t.err), 0, "without is fine");
+	cr_expect_eq(none.xics_fd, -1);
+	free(r);
+	snap_writer_fini(&w);
 }
