@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <linux/kvm.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -217,6 +218,7 @@ Test(ppc64_xics, a_pending_interrupt_is_restored)
 	vmtest_init(&a, "xics=1 wait=1");
 	vmtest_start(&a, "papr");
 	have = a.vm->arch.xics_fd >= 0;
+	printf("  [info] XICS: %s\n", have ? "yes" : "not on this host");
 	vmtest_wait_for(&a, have ? "sent\n" : "no xics\n");
 	if (!have) {
 		vmtest_fini(&a);
