@@ -16,6 +16,7 @@
 #include "arch/common/hpt_section.h"
 #include "arch/ppc64le/hpt.h"
 #include "base/fd.h"
+#include "base/stress.h"
 #include "kvm/kvm.h"
 #include "kvm/vmtest.h"
 #include "snapshot/stream.h"
@@ -421,15 +422,14 @@ Test(ppc64_hpt, a_machine_goes_back_to_its_table_by_what_changed)
 	vmtest_remove(&snap);
 }
 
-/* ROUNDS=N of the environment: 100 in the long set. */
-Test(ppc64_hpt, a_guest_that_hammers_its_table_is_restored_each_time)
+Test(ppc64_hpt, a_guest_that_hammers_its_table_is_restored_each_time,
+     .timeout = 300)
 {
-	const char *env = getenv("MOTE_HPT_ROUNDS");
-	int rounds = env ? atoi(env) : 10;
+	long rounds = stress_count(10, 100);
 	struct vmtest a;
 
 	begin(&a, "pages=128 step_ms=1 churn=40");
-	for (int i = 0; i < rounds; i++) {
+	for (long i = 0; i < rounds; i++) {
 		struct vmtest_snapshot snap;
 		struct vmtest b;
 		int round;
