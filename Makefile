@@ -68,15 +68,15 @@ ifeq ($(ARCH),x86_64)
 LIB_SRC := $(filter-out vmm/arch/common/fdt.c vmm/arch/common/plain.c,$(LIB_SRC))
 endif
 ifeq ($(ARCH),ppc64le)
-LIB_SRC := $(filter-out vmm/arch/common/no_hpt.c,$(LIB_SRC))
+LIB_SRC := $(filter-out vmm/arch/common/nopapr.c,$(LIB_SRC))
 endif
 LAUNCH_SRC := $(wildcard launch/*.c)
 CLI_SRC := $(wildcard cli/*.c)
 OCI_SRC := $(wildcard oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-GUESTS := hello counter walk touch sum stale $(if $(filter x86_64 arm64,$(ARCH)),smp hostile) $(if $(filter x86_64,$(ARCH)),noop exits echo serve parse simd simdavx apic) \
-	$(if $(filter arm64,$(ARCH)),psci sve pauth gic) $(if $(filter ppc64le,$(ARCH)),hpt)
+GUESTS := hello counter walk touch sum stale smp echo serve $(if $(filter x86_64 arm64,$(ARCH)),hostile) $(if $(filter x86_64,$(ARCH)),noop exits parse simd simdavx apic) \
+	$(if $(filter arm64,$(ARCH)),psci sve pauth gic) $(if $(filter ppc64le,$(ARCH)),hpt hptsmp papr vsx)
 HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo many)
 GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf) $(HVT_GUESTS:%=$(B)/guests/hvt-%.elf)
 
@@ -151,7 +151,7 @@ GUEST_CFLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror -ffreestanding -nostdlib \
 	-fno-asynchronous-unwind-tables -Iguests/include -Iguests/lib/$(ARCH) -Ivmm $(GUEST_FLAGS_$(ARCH))
 GUEST_LD := guests/lib/$(ARCH)/guest.ld
 GUEST_LIB := guests/lib/$(ARCH)/start.S guests/lib/$(ARCH)/io.c guests/lib/guest.c guests/lib/note.S \
-	$(wildcard guests/lib/$(ARCH)/smp.S)
+	$(wildcard guests/lib/$(ARCH)/smp.[Sc])
 GUEST_HDR := $(wildcard guests/include/*.h guests/lib/$(ARCH)/*.h) vmm/base/guest_abi.h
 GUEST_LINK := -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,-T,$(GUEST_LD)
 

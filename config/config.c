@@ -297,6 +297,9 @@ static void check_vm(struct faults *f, const struct vm_config *c)
 		fault(f, 0, "vm.kernel",
 		      "not set, expected the guest's file "
 		      "(or restore.from)");
+	if (c->vm.initrd != NULL && c->vm.protocol != PROTOCOL_LINUX)
+		fault(f, 0, "vm.initrd",
+		      "set, expected protocol=linux beside it");
 	if (c->vm.max_vcpus == 0 || c->vm.max_vcpus == c->vm.vcpus)
 		return;
 	if (c->vm.max_vcpus < c->vm.vcpus)

@@ -230,7 +230,6 @@ int section_copy_all(struct vm_config *to, const struct vm_config *from)
 {
 	int ret;
 
-	to->vm.initrd = NULL; /* has no working key yet */
 	ret = copy_strings(to, from, NULL);
 	for (size_t i = 0; keys_at(i) != NULL; i++)
 		if (family_from(i) != NULL &&
@@ -252,6 +251,4 @@ void section_free_all(struct vm_config *c)
 		free(*list_of(c, family));
 		*list_of(c, family) = NULL;
 	}
-	free(c->vm.initrd); /* has no working key yet */
-	c->vm.initrd = NULL;
 }

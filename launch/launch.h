@@ -63,6 +63,7 @@ struct broker;
 
 /* What was opened for the VM process. */
 struct launch_fds {
+	int initrd; /* -1: none */
 	int kvm, kernel;
 	int console_in, console_out;
 	int console_file;		/* owned when the console is a file */

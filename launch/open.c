@@ -141,6 +141,20 @@ static int open_kernel(struct launcher *l, struct mote_err *err)
 	return 0;
 }
 
+static int open_initrd(struct launcher *l, struct mote_err *err)
+{
+	char buf[8];
+	const char *path =
+		mote_config_get(l->opt->cfg, "vm.initrd", buf, sizeof(buf));
+
+	if (l->opt->snapshot || !path || !*path)
+		return 0;
+	l->fds.initrd = fd_open_regular(AT_FDCWD, path, false, err);
+	if (l->fds.initrd < 0)
+		return err_wrap(err, l->fds.initrd, "vm.initrd");
+	return 0;
+}
+
 static int open_control(struct launcher *l, struct mote_err *err)
 {
 	const struct mote_config *cfg = l->opt->cfg;
@@ -357,6 +371,8 @@ int launcher_open(struct launcher *l, struct mote_err *err)
 	if (ret == 0)
 		ret = open_kernel(l, err);
 	if (ret == 0)
+		ret = open_initrd(l, err);
+	if (ret == 0)
 		ret = open_devices(l, err);
 	if (ret == 0)
 		ret = open_core_dir(l, err);
@@ -398,6 +414,7 @@ void launcher_close(struct launcher *l)
 	free(l->socket_path);
 	fd_clear(&l->fds.kvm);
 	fd_clear(&l->fds.kernel);
+	fd_clear(&l->fds.initrd);
 	for (int i = 0; i < l->fds.device_count; i++)
 		fd_close(l->fds.devices[i].fd);
 	free(l->fds.devices);

@@ -115,12 +115,10 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 {
 	const struct mote_config *cfg = p->opt->cfg;
 	const struct launch_fds *f = p->fds;
-	const int keep[] = {f->log,	     f->kvm,
-			    f->kernel,	     f->console_in,
-			    f->console_out,  f->control,
-			    f->console_pty,  f->console_listen,
-			    f->hotset,	     p->broker->sock,
-			    p->opt->claim_fd};
+	const int keep[] = {f->log,	f->kvm,		 f->kernel,
+			    f->initrd,	f->console_in,	 f->console_out,
+			    f->control, f->console_pty,	 f->console_listen,
+			    f->hotset,	p->broker->sock, p->opt->claim_fd};
 	const struct mote_jail_options jail = {
 		.size = sizeof(jail),
 		.require = launch_is(cfg, "sandbox.require", "yes"),
@@ -644,6 +642,7 @@ static int create(struct vmproc *p, struct mote_err *err)
 		.snapshot = opt->snapshot,
 		.kvm_fd = p->fds->kvm,
 		.kernel_fd = p->fds->kernel,
+		.initrd_fd = p->fds->initrd,
 		.pagemap_fd = p->pagemap,
 		.uffd_fd = p->uffd,
 		.console_in_fd = p->fds->console_in,

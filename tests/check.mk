@@ -56,7 +56,8 @@ FUZZ_FLAGS := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefine
 FUZZ_LIB := $(wildcard config/*.c) $(wildcard vmm/base/*.c) \
 	vmm/snapshot/stream.c vmm/snapshot/manifest.c vmm/snapshot/hotset.c \
 	$(wildcard vmm/arch/common/hpt_*.c) vmm/arch/common/elf.c vmm/arch/common/solo5.c \
-	vmm/memory/guestmem.c vmm/memory/sigbus.c vmm/devices/hvt.c vmm/devices/chardev.c \
+	vmm/memory/guestmem.c vmm/memory/sigbus.c \
+	vmm/arch/common/rtas.c vmm/devices/hvt.c vmm/devices/chardev.c \
 	launch/control.c
 
 $(FUZZ_B)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB) Makefile tests/check.mk

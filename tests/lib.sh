@@ -40,7 +40,7 @@ has()
 # Wait until a command succeeds, at most 10 s.
 until_ok()
 {
-	for _ in $(seq 200); do
+	for _ in $(seq 600); do
 		"$@" >/dev/null 2>&1 && return 0
 		sleep 0.05
 	done

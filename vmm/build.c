@@ -165,7 +165,7 @@ static int build_vcpus(struct vm *vm, struct mote_err *err)
 		vm->vcpu[vm->vcpus++] = v;
 		pthread_mutex_unlock(&vm->table_lock);
 	}
-	return arch_vm_ready(&vm->arch, err);
+	return arch_vm_ready(&vm->arch, &vm->slots, err);
 }
 
 static int build_devices(struct vm *vm, struct mote_err *err)
@@ -202,16 +202,19 @@ static int build_devices(struct vm *vm, struct mote_err *err)
 /* A section that no device of the guest would stand for is a mistake. */
 static int check_sections(const struct vm_config *c, struct mote_err *err)
 {
+	const char *protocol =
+		c->vm.protocol == PROTOCOL_LINUX ? "linux" : "mote";
+
 	if (c->vm.protocol == PROTOCOL_HVT)
 		return 0; /* the guest's manifest says: build_hvt.c */
 	if (c->disk_count)
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
-				     "disk.%s: protocol mote has no disks",
-				     c->disk[0].name);
+				     "disk.%s: protocol %s has no disks",
+				     c->disk[0].name, protocol);
 	if (c->net_count)
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
-				     "net.%s: protocol mote has no networks",
-				     c->net[0].name);
+				     "net.%s: protocol %s has no networks",
+				     c->net[0].name, protocol);
 	return 0;
 }
 
@@ -422,6 +425,19 @@ static int boot_mote(struct vm *vm, const struct elf_file *kernel,
 	return ret;
 }
 
+static int boot_linux(struct vm *vm, const struct elf_file *kernel,
+		      int initrd_fd, struct mote_err *err)
+{
+	struct arch_boot boot = {0};
+	int ret = arch_linux_load(&vm->arch, &vm->slots, vm->cfg, kernel,
+				  initrd_fd, &boot, err);
+
+	timeline_mark(vm->timeline, "image loaded");
+	for (uint32_t i = 0; ret == 0 && i < vm->vcpus; i++)
+		ret = arch_vcpu_boot(&vm->vcpu[i]->arch, &boot, err);
+	return ret;
+}
+
 int build_open_kernel(struct elf_file *f, int fd, const char *name,
 		      enum vm_protocol *protocol, struct mote_err *err)
 {
@@ -438,9 +454,14 @@ int build_boot(struct vm *vm, const struct build_options *opt,
 	       const struct elf_file *kernel, struct mote_err *err)
 {
 	const char *name = vm->cfg->vm.kernel ? vm->cfg->vm.kernel : "kernel";
-	int ret = vm->hvt ? build_hvt_boot(vm, opt, kernel, err)
-			  : boot_mote(vm, kernel, err);
+	int ret;
 
+	if (vm->hvt)
+		ret = build_hvt_boot(vm, opt, kernel, err);
+	else if (vm->cfg->vm.protocol == PROTOCOL_LINUX)
+		ret = boot_linux(vm, kernel, opt->initrd_fd, err);
+	else
+		ret = boot_mote(vm, kernel, err);
 	if (ret < 0)
 		return err_wrap(err, ret, "%s", name);
 	timeline_mark(vm->timeline, "registers set");

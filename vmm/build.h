@@ -38,7 +38,8 @@ struct build_options {
 	void *opaque;
 	/* Memory of a snapshot to map (copy on write) or, copy, to read. */
 	const struct snap_reader *saved; /* its state; NULL: none */
-	int memory_fd;			 /* -1: fresh zero memory */
+	int initrd_fd; /* of protocol linux, borrowed; -1: none */
+	int memory_fd; /* -1: fresh zero memory */
 	bool memory_copy;
 	/*
 	 * Or fill it when it is touched, pager_block bytes at a time (0: not

@@ -78,7 +78,7 @@ static int machine_vcpu(struct machine *m, struct mote_err *err)
 		ret = arch_vcpu_init(&m->vcpu, &m->arch, m->vcpu_fd, m->run, 0,
 				     err);
 	if (ret == 0)
-		ret = arch_vm_ready(&m->arch, err);
+		ret = arch_vm_ready(&m->arch, &m->slots, err);
 	return ret;
 }
 

@@ -445,11 +445,25 @@ static int fit_contract(struct mote_vm *mv, const struct log *log,
 	return 0;
 }
 
+/* b->initrd_fd: as given, or what *own holds; -1 where none is set. */
+static int open_initrd(const struct vm_config *c, struct build_options *b,
+		       int *own, struct mote_err *err)
+{
+	if (!c->vm.initrd) {
+		b->initrd_fd = -1;
+		return 0;
+	}
+	if (b->initrd_fd < 0)
+		b->initrd_fd = *own =
+			fd_open_regular(AT_FDCWD, c->vm.initrd, false, err);
+	return b->initrd_fd < 0 ? err_wrap(err, b->initrd_fd, "vm.initrd") : 0;
+}
+
 static int boot(struct mote_vm *mv, struct build_options *b, int kernel_fd,
 		struct mote_err *err)
 {
 	struct vm_config *c = &mv->cfg->c;
-	cleanup_fd int own = -1;
+	cleanup_fd int own = -1, own_initrd = -1;
 	struct elf_file kernel;
 	int fd = open_kernel(mv, kernel_fd, &own, err);
 	int ret = fd < 0 ? fd
@@ -458,6 +472,8 @@ static int boot(struct mote_vm *mv, struct build_options *b, int kernel_fd,
 
 	if (ret == 0)
 		ret = fit_contract(mv, &b->log, err);
+	if (ret == 0)
+		ret = open_initrd(c, b, &own_initrd, err);
 	if (ret == 0)
 		ret = build_vm(&mv->vm, b, err);
 	if (ret == 0)
@@ -506,6 +522,7 @@ static int create(struct mote_vm *mv, const struct mote_vm_options *opt,
 		.console_in_fd = opt->console_in_fd,
 		.console_out_fd = opt->console_out_fd,
 		.memory_fd = -1,
+		.initrd_fd = opt->initrd_fd,
 		.pagemap_fd = opt->pagemap_fd,
 		.uffd_fd = opt->uffd_fd,
 		.rewind = opt->rewind,

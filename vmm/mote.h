@@ -256,12 +256,13 @@ struct mote_vm_options {
 	/* Of mote_uffd_open; -1: opened when [restore] asks for one, which a
 	 * jail does not allow. */
 	int uffd_fd;
+	int initrd_fd; /* -1: open vm.initrd */
 };
 #define MOTE_VM_OPTIONS_INIT                                                   \
 	{                                                                      \
 		.size = sizeof(struct mote_vm_options), .kvm_fd = -1,          \
 		.kernel_fd = -1, .pagemap_fd = -1, .console_in_fd = -1,        \
-		.console_out_fd = -1, .uffd_fd = -1,                           \
+		.console_out_fd = -1, .uffd_fd = -1, .initrd_fd = -1,          \
 	}
 
 /*

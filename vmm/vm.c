@@ -510,6 +510,8 @@ void vm_dispatch(struct vm *vm)
 		set_ended(vm, VM_END_CRASH);
 	if (vm->state == VM_ENDED)
 		vm->console_blocked = chardev_flush(&vm->console, false);
+	for (uint32_t i = 0; (events & EVENT_OTHERS) && i < vm->vcpus; i++)
+		vcpu_kick(vm->vcpu[i]);
 }
 
 void vm_destroy(struct vm *vm)

@@ -2,23 +2,9 @@
 /*
  * echo.c - say each line that comes from the console, in brackets; the line
  * "quit" ends it, and its code is how many lines came before; a stop ends it
- * with 100.  x86_64: it reads the 8250 itself.
+ * with 100.
  */
 #include "guest.h"
-
-#define LSR	 5 /* line status register */
-#define LSR_DATA 1
-
-static uint8_t in8(uint64_t port)
-{
-	uint8_t val;
-
-	__asm__ volatile("inb %w1, %0"
-			 : "=a"(val)
-			 : "d"((uint16_t)port)
-			 : "memory");
-	return val;
-}
 
 static int is_quit(const char *line)
 {
@@ -40,11 +26,13 @@ int guest_main(const struct mote_boot *boot)
 	reg_write(boot, MOTE_REG_READY, 1);
 	print("listening\n");
 	while (!(reg_read(boot, MOTE_REG_EVENTS) & MOTE_EVENT_STOP)) {
-		if (!(in8(boot->console_base + LSR) & LSR_DATA)) {
+		int byte = console_get(boot);
+
+		if (byte < 0) {
 			reg_write(boot, MOTE_REG_WAIT, 5);
 			continue;
 		}
-		line[len] = (char)in8(boot->console_base);
+		line[len] = (char)byte;
 		if (line[len] != '\n' && len < sizeof(line) - 1) {
 			len++;
 			continue;

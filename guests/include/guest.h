@@ -21,6 +21,8 @@ int guest_main(const struct mote_boot *boot);
 uint32_t reg_read(const struct mote_boot *boot, enum mote_reg reg);
 void reg_write(const struct mote_boot *boot, enum mote_reg reg, uint32_t val);
 void console_write(const struct mote_boot *boot, const char *s, size_t len);
+/* A byte that came from the console, -1: none is there. */
+int console_get(const struct mote_boot *boot);
 extern const char guest_arch[];
 
 /* lib/guest.c */

@@ -22,7 +22,8 @@ struct stale_box {
 	/* The host's. */
 	volatile uint64_t epoch; /* no page of A is older; 0: not now */
 	volatile uint64_t stop;
-	volatile uint64_t page, pages; /* bytes, how many (STALE_PAGES at most) */
+	volatile uint64_t page,
+		pages;		 /* bytes, how many (STALE_PAGES at most) */
 	volatile uint64_t alias; /* distance to a second view of both, or 0 */
 	/* The guest's. */
 	volatile uint64_t rounds;

@@ -1,36 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * serve.c - answer one request and end: reads a line from the console, says
- * it in brackets and which clone that was (x86_64: it reads the 8250 itself).
+ * it in brackets and which clone that was.
  * Before, it fills a table (kib=N KiB, 256), as a service that prepares.
  */
 #include "guest.h"
 
-#define LSR	 5 /* line status register */
-#define LSR_DATA 1
-#define TABLE	 (16ul << 20)
-
-static uint8_t in8(uint64_t port)
-{
-	uint8_t val;
-
-	__asm__ volatile("inb %w1, %0"
-			 : "=a"(val)
-			 : "d"((uint16_t)port)
-			 : "memory");
-	return val;
-}
+#define TABLE (16ul << 20)
 
 static size_t read_line(const struct mote_boot *boot, char *line, size_t size)
 {
 	size_t n = 0;
 
 	while (n < size - 1) {
-		if (!(in8(boot->console_base + LSR) & LSR_DATA)) {
+		int byte = console_get(boot);
+
+		if (byte < 0) {
 			reg_write(boot, MOTE_REG_WAIT, 1000);
 			continue;
 		}
-		line[n] = (char)in8(boot->console_base);
+		line[n] = (char)byte;
 		if (line[n] == '\n')
 			break;
 		n++;

@@ -6,7 +6,11 @@
  */
 #include "guest.h"
 
+#ifdef __powerpc64__
+#include "smp.h"
+#else
 void smp_start(uint32_t cpu, void (*fn)(void), void *stack_top);
+#endif
 
 #define VCPUS_MAX 16
 #define STACK	  4096
@@ -21,6 +25,8 @@ static void barrier(void)
 {
 #ifdef __aarch64__
 	__asm__ volatile("dmb sy" ::: "memory");
+#elif defined(__powerpc64__)
+	__asm__ volatile("sync" ::: "memory");
 #else
 	__asm__ volatile("" ::: "memory");
 #endif

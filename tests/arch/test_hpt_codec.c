@@ -118,8 +118,8 @@ Test(hpt_codec, an_empty_stream_is_fine)
 {
 	struct hpt_counts counts = {.valid = 1};
 
-	cr_assert_eq(
-		hpt_stream_check((const uint8_t *)"", 0, ENTRIES, &counts, NULL),
-		0);
+	cr_assert_eq(hpt_stream_check((const uint8_t *)"", 0, ENTRIES, &counts,
+				      NULL),
+		     0);
 	cr_assert_eq(counts.valid, 0u);
 }

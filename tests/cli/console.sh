@@ -66,6 +66,7 @@ check "the file is the user's alone" 600 "$(stat -c %a "$tmp/c")"
 
 # --- socket ----------------------------------------------------------------------
 for jail in yes no; do
+	rm -f "$tmp/out" "$tmp/err"
 	# shellcheck disable=SC2086
 	$mote run $counter --set console.type=socket --set console.path="$tmp/s" \
 		--set control.socket="$tmp/ctl" --set sandbox.enable=$jail \
@@ -76,6 +77,7 @@ for jail in yes no; do
 	sleep 0.3
 	$mote ctl "$tmp/ctl" status >"$tmp/st"
 	has "status says that nobody is there (jail $jail)" "console_attached: false" "$tmp/st"
+	rm -f "$tmp/a"
 	client "$tmp/s" "typed and never read" >"$tmp/a" &
 	reader=$!
 	until_ok counts "$tmp/a" 10
@@ -94,6 +96,7 @@ for jail in yes no; do
 	reader=
 	a=$(last "$tmp/a")
 	sleep 0.5 # half a hundred counts that nobody hears
+	rm -f "$tmp/b"
 	(client "$tmp/s") >"$tmp/b" &
 	reader=$!
 	until_ok counts "$tmp/b" 60
@@ -118,6 +121,7 @@ done
 
 # --- pty -------------------------------------------------------------------------
 for jail in yes no; do
+	rm -f "$tmp/out" "$tmp/err"
 	# shellcheck disable=SC2086
 	$mote run $counter --set console.type=pty --set console.path="$tmp/tty" \
 		--set control.socket="$tmp/ctl" --set sandbox.enable=$jail \
@@ -132,6 +136,7 @@ for jail in yes no; do
 	$mote ctl "$tmp/ctl" status >"$tmp/st"
 	has "status names it (jail $jail)" "console: $tty" "$tmp/st"
 	has "and says that nobody is there (jail $jail)" "console_attached: false" "$tmp/st"
+	rm -f "$tmp/a"
 	cat "$tmp/tty" >"$tmp/a" 2>/dev/null &
 	reader=$!
 	until_ok counts "$tmp/a" 40
@@ -145,6 +150,7 @@ for jail in yes no; do
 	wait $reader 2>/dev/null
 	a=$(last "$tmp/a")
 	sleep 0.5
+	rm -f "$tmp/b"
 	cat "$tmp/tty" >"$tmp/b" 2>/dev/null &
 	reader=$!
 	until_ok counts "$tmp/b" 60
@@ -187,6 +193,7 @@ if [ ! -f "$MOTE_GUESTS/echo.elf" ]; then
 else
 	long=$(seq -s '' 1000 1024) # 100 bytes
 	for jail in yes no; do
+		rm -f "$tmp/err"
 		timeout 60 "$mote" run --kernel "$MOTE_GUESTS/echo.elf" --memory 8M --set console.type=socket \
 			--set console.path="$tmp/s" --set sandbox.enable=$jail \
 			>/dev/null 2>"$tmp/err" &
@@ -197,6 +204,7 @@ else
 		# More than one read takes, and gone before the guest looks.
 		say "$tmp/s" "$(for i in 1 2 3 4 5 6 7 8 9; do echo "$i$long"; done)
 "
+		rm -f "$tmp/a"
 		(half "$tmp/s" "two
 ") >"$tmp/a" &
 		reader=$!
@@ -211,12 +219,14 @@ else
 		check "every line was heard, also of who left at once (jail $jail)" 11 $?
 		pid=
 	done
+	rm -f "$tmp/err"
 	timeout 60 "$mote" run --kernel "$MOTE_GUESTS/echo.elf" --memory 8M --set console.type=pty \
 		--set console.path="$tmp/tty" >/dev/null 2>"$tmp/err" &
 	pid=$!
 	until_ok test -L "$tmp/tty"
 	printf 'one\nt\003o\n' >"$tmp/tty"
 	sleep 0.3
+	rm -f "$tmp/a"
 	cat "$tmp/tty" >"$tmp/a" 2>/dev/null &
 	reader=$!
 	until_ok grep -q '\]' "$tmp/a"

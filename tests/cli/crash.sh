@@ -44,6 +44,7 @@ soon()
 begin()
 {
 	rm -f "$s"
+	rm -f "$tmp/err"
 	"$mote" restore "$tmp/d/old" --set control.socket="$s" \
 		--set sandbox.enable="$1" </dev/null >/dev/null 2>"$tmp/err" &
 	pid=$!

@@ -89,6 +89,7 @@ while [ $n -lt $((rounds * 8)) ]; do
 	begin=$((chunk * 2097152))
 	flip $n "$tmp/large/memory" $begin 2097152
 	rm -f "$tmp/s" "$tmp/out"
+	rm -f "$tmp/out" "$tmp/err"
 	timeout 20 "$mote" restore "$tmp/large" --set restore.verify=lazy \
 		--set control.socket="$tmp/s" >"$tmp/out" 2>"$tmp/err" </dev/null &
 	pid=$!

@@ -15,6 +15,7 @@ kvm_usable || {
 parent()
 {
 	rm -f "$tmp/ctl"
+	rm -f "$tmp/out" "$tmp/err"
 	timeout 120 "$@" --set control.socket="$tmp/ctl" $more > "$tmp/out" 2> "$tmp/err" < /dev/null &
 	pid=$!
 	until_ok counted "$tmp/out" 3
@@ -78,6 +79,7 @@ nobody() { [ "$(family)" = 0 ]; }
 for sig in TERM KILL; do
 	more="-- step_ms=10 until=100000"
 	parent $counter
+	rm -f "$tmp/ferr"
 	"$mote" fork "$tmp/ctl" -n 3 2> "$tmp/ferr" &
 	forked=$!
 	all_there() { [ "$(family)" -ge 7 ]; } # itself, three launchers, three VMs

@@ -38,6 +38,7 @@ mkdir "$tmp/d"
 host=$(uname -n)
 [ ${#host} -gt 5 ] || host=none-such # "vm" and the like are also other words
 truncate -s 32M "$tmp/from" "$tmp/to" # large enough to be copied for a while
+rm -f "$tmp/err"
 (umask 0; exec "$mote" run --kernel "$MOTE_GUESTS/counter.elf" --memory 2M \
 	--set control.socket="$tmp/s" --set snapshot.dir="$tmp/d/auto" \
 	--set snapshot.when=ready --set log.file="$tmp/log" \
@@ -68,6 +69,7 @@ pid=
 
 # --- a disk that is missing --------------------------------------------------------
 # A socket of its own: a killed one is answered until its VM process is gone.
+rm -f "$tmp/err"
 "$mote" run --kernel "$MOTE_GUESTS/hvt-disk.elf" --memory 4M \
 	--disk from="$tmp/from" --disk to="$tmp/to" --set control.socket="$tmp/s2" \
 	>/dev/null 2>"$tmp/err" &
@@ -89,6 +91,7 @@ if [ -x "$trip" ]; then
 	# 16 is ioctl(2): KVM's device would have to be asked for a VM.
 	check "before there could be a VM" 0 "$(grep -c '^[0-9]* 16 ' "$tmp/trip")"
 fi
+rm -f "$tmp/err"
 "$mote" restore "$tmp/d/disk" --disk from="$tmp/from" --disk to="$tmp/to" \
 	--set control.socket="$tmp/s3" >/dev/null 2>"$tmp/err" &
 pid=$!

@@ -72,6 +72,7 @@ $mote run "$tmp/r.ini" -- more 2>"$tmp/err"
 check "a restored guest takes no arguments" 64 $?
 
 # --- stopped before it began -------------------------------------------------------
+rm -f "$tmp/out" "$tmp/err"
 $mote restore "$tmp/ready" --set restore.resume=no --set control.socket="$tmp/s" \
 	>"$tmp/out" 2>"$tmp/err" &
 pid=$!

@@ -119,6 +119,7 @@ for jail in yes no; do
 		f=$tmp/m.$form
 		rm -f "$f" "$tmp/out"
 		echo old >"$f"
+		rm -f "$tmp/out" "$tmp/err"
 		# shellcheck disable=SC2086
 		$mote run $counter --set sandbox.enable=$jail --set metrics.file="$f" \
 			--set metrics.format=$form --set metrics.interval=100ms \
@@ -128,6 +129,7 @@ for jail in yes no; do
 		until_ok well_formed "$form" "$f"
 		check "the file is there and whole $how" 0 $?
 		check "it is private $how" 600 "$(stat -c %a "$f")"
+		rm -f "$tmp/read"
 		read_on "$form" "$f" >"$tmp/read" &
 		reader=$!
 		first=$(stat -c %i "$f")
@@ -149,6 +151,7 @@ for jail in yes no; do
 	done
 
 	# --- mote ctl metrics
+	rm -f "$tmp/out" "$tmp/err"
 	# shellcheck disable=SC2086
 	$mote run $counter --set sandbox.enable=$jail --set control.socket="$tmp/s" \
 		--set log.level=info --set log.file=/dev/full -- step_ms=5 \
@@ -221,6 +224,7 @@ for jail in yes no; do
 
 	for how in cow copy; do
 		rm -f "$tmp/m"
+		rm -f "$tmp/out" "$tmp/err"
 		$mote restore "$tmp/snap.$jail" --set restore.memory=$how \
 			--set sandbox.enable=$jail --set metrics.file="$tmp/m" \
 			--set control.socket="$tmp/s" >"$tmp/out" 2>"$tmp/err" &
@@ -238,6 +242,7 @@ for jail in yes no; do
 
 	# --- a target that goes away
 	mkdir "$tmp/gone"
+	rm -f "$tmp/out" "$tmp/err"
 	# shellcheck disable=SC2086
 	$mote run $counter --set sandbox.enable=$jail --set metrics.file="$tmp/gone/m" \
 		--set metrics.interval=100ms --set control.socket="$tmp/s" -- step_ms=5 \

@@ -29,6 +29,7 @@ wait $pid
 # pool OPTIONS...: in the background, until it has parked a clone
 pool()
 {
+	rm -f "$tmp/log"
 	timeout -k 5 120 "$mote" pool "$tmp/ready" "$@" 2> "$tmp/log" &
 	pid=$!
 }
@@ -170,6 +171,7 @@ check "a pool that can't be filled serves" 0 $?
 end_pool "SIGTERM ends a pool that is not full"
 
 # --- a socket of the service manager ----------------------------------------------
+rm -f "$tmp/log"
 perl -MIO::Socket::INET -e '
 	$s = IO::Socket::INET->new(Listen => 5, LocalAddr => "127.0.0.1", LocalPort => $ARGV[0], ReuseAddr => 1) or exit 3;
 	require POSIX;
@@ -201,6 +203,7 @@ cp -r "$tmp/ready" "$tmp/bad"
 printf x | dd of="$tmp/bad/memory" bs=1 seek=5000000 conv=notrunc 2> /dev/null
 refused 65 "memory" "$tmp/bad" --listen "unix:$tmp/s"
 rm -f "$tmp/s" # of the pool that was killed
+rm -f "$tmp/log"
 "$mote" pool "$tmp/bad" --listen "unix:$tmp/s" --set restore.verify=off 2> "$tmp/log" &
 pid=$!
 until_ok test -S "$tmp/s"

@@ -21,6 +21,7 @@ if ! kvm_usable; then
 fi
 
 # --- a snapshot ----------------------------------------------------------------
+rm -f "$tmp/err"
 timeout 20 "$mote" run config/examples/counter.ini --set snapshot.dir="$tmp/snap" \
 	--set snapshot.when=ready --set snapshot.ready='console:count 3' --set control.socket="$tmp/s1" \
 	>/dev/null 2>"$tmp/err" &
@@ -40,6 +41,7 @@ goes_on()
 	name=$1 want=$2
 	shift 2
 	rm -f "$tmp/out"
+	rm -f "$tmp/out" "$tmp/err"
 	timeout 20 "$@" "$mote" restore "$tmp/snap" $keys --set log.level=info \
 		--set control.socket="$tmp/s2" >"$tmp/out" 2>"$tmp/err" &
 	pid=$!
@@ -81,6 +83,7 @@ done
 
 # --- hot sets --------------------------------------------------------------------
 printf '[vm]\nkernel = %s/touch.elf\nmemory = 32M\ncmdline = fill=1 pages=300\n' "$MOTE_GUESTS" >"$tmp/touch.ini"
+rm -f "$tmp/err"
 timeout 20 "$mote" run "$tmp/touch.ini" --set snapshot.dir="$tmp/warm" --set snapshot.when=ready \
 	>/dev/null 2>"$tmp/err" &
 pid=$!
@@ -109,6 +112,7 @@ for jail in ${uffd:+yes no}; do
 	for verify in off lazy; do
 		rm -rf "$tmp/cut" "$tmp/s3"
 		cp -r "$tmp/warm" "$tmp/cut"
+		rm -f "$tmp/err"
 		timeout 20 "$mote" restore "$tmp/cut" --set restore.memory=uffd --set restore.verify=$verify \
 			--set restore.resume=no --set sandbox.enable=$jail --set control.socket="$tmp/s3" \
 			>/dev/null 2>"$tmp/err" &
@@ -137,6 +141,7 @@ check "verify finds a bad byte of it" 65 $?
 has "and says where" "hotset: digest of its pages does not match" "$tmp/err"
 # A recording that was stopped by SIGKILL or never came to its end leaves none.
 rm "$tmp/warm/hotset"
+rm -f "$tmp/err"
 "$mote" restore "$tmp/warm" --set restore.record=yes --set restore.resume=no --set control.socket="$tmp/s3" \
 	>/dev/null 2>"$tmp/err" &
 pid=$!
@@ -148,6 +153,7 @@ wait $pid 2>/dev/null
 pid=
 
 # How one was restored is not how its snapshots are.
+rm -f "$tmp/err"
 timeout 20 "$mote" restore "$tmp/snap" --set restore.record=yes --set control.socket="$tmp/s4" >/dev/null 2>"$tmp/err" &
 pid=$!
 until_ok "$mote" ctl "$tmp/s4" status
@@ -155,6 +161,7 @@ $mote ctl "$tmp/s4" snapshot "$tmp/later" >/dev/null 2>"$tmp/err2"
 $mote ctl "$tmp/s4" stop >/dev/null 2>&1
 wait $pid
 pid=
+rm -f "$tmp/err"
 timeout 20 "$mote" restore "$tmp/later" --set control.socket="$tmp/s5" >/dev/null 2>"$tmp/err" &
 pid=$!
 until_ok "$mote" ctl "$tmp/s5" status
@@ -170,6 +177,7 @@ restore_and_cut()
 {
 	rm -rf "$tmp/cut"
 	cp -r "$tmp/snap" "$tmp/cut"
+	rm -f "$tmp/err"
 	timeout 20 "$mote" restore "$tmp/cut" --set sandbox.enable="$2" --set control.socket="$1" \
 		>/dev/null 2>"$tmp/err" &
 	pid=$!

@@ -101,12 +101,14 @@ $mote run --kernel "$tmp/one.elf" 2>"$tmp/err"
 check "one byte is no image" 65 $?
 $mote run config/examples/hello.ini >/dev/full 2>/dev/null
 check "a full standard output does not hang" 0 $?
+rm -f "$tmp/err"
 $mote run --kernel "$MOTE_GUESTS/counter.elf" -- quiet=1 2>"$tmp/err" >/dev/null &
 pid=$!
 sleep 0.5
 kill -TERM $pid
 wait $pid
 check "SIGTERM reaches the guest, whose code counts" 0 $?
+rm -f "$tmp/err"
 $mote run --kernel "$MOTE_GUESTS/counter.elf" --stop-timeout 300ms -- quiet=1 \
 	step_ms=10 >/dev/null 2>"$tmp/err" &
 pid=$!
@@ -172,6 +174,7 @@ else
 fi
 
 # --- control, snapshot, restore ------------------------------------------------
+rm -f "$tmp/out" "$tmp/err"
 $mote run --kernel "$MOTE_GUESTS/counter.elf" --memory 16M \
 	--set control.socket="$tmp/s" -- step_ms=10 >"$tmp/out" 2>"$tmp/err" &
 pid=$!
@@ -245,6 +248,7 @@ check "compat" 0 $?
 at=$(sed -n "${a}p" "$tmp/out" | sed 's/count //')
 for how in auto cow copy; do
 	rm -f "$tmp/out2" # what is waited for must be of this run
+	rm -f "$tmp/out2" "$tmp/err2"
 	timeout 5 "$mote" restore "$tmp/snap" --set restore.memory=$how \
 		--set restore.verify=eager --set control.socket="$tmp/s2" \
 		>"$tmp/out2" 2>"$tmp/err2" &
@@ -259,6 +263,7 @@ for how in auto cow copy; do
 done
 one=$(grep generation "$tmp/out2")
 rm -f "$tmp/out2"
+rm -f "$tmp/out2"
 timeout 5 "$mote" restore "$tmp/snap" >"$tmp/out2" 2>/dev/null &
 pid=$!
 until_ok grep -q generation "$tmp/out2"
@@ -272,6 +277,7 @@ else
 fi
 
 # resume=no, save again: the same bytes
+rm -f "$tmp/err2"
 $mote restore "$tmp/snap" --set restore.resume=no --set control.socket="$tmp/s3" \
 	>/dev/null 2>"$tmp/err2" &
 pid=$!
@@ -300,6 +306,7 @@ for keys in "memory.shared=yes --set restore.memory=copy" memory.lock=yes; do
 	} ;;
 	esac
 	rm -f "$tmp/out2"
+	rm -f "$tmp/out2" "$tmp/err2"
 	# shellcheck disable=SC2086
 	timeout 5 "$mote" restore "$tmp/snap" --set $keys --set control.socket="$tmp/s2" \
 		>"$tmp/out2" 2>"$tmp/err2" &

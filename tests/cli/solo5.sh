@@ -64,6 +64,7 @@ has "a translation fault" "host/guest translation fault" "$tmp/err"
 check "data that is run: status 255" 255 $?
 "$hvt" "$probe" badptr nr=5 >"$tmp/out" 2>"$tmp/err"
 check "a bad pointer: status 1" 1 $?
+rm -f "$tmp/out" "$tmp/err"
 "$hvt" "$probe" spin >"$tmp/out" 2>"$tmp/err" &
 pid=$!
 until_ok grep -q hvt "$tmp/out"
@@ -167,6 +168,7 @@ check "too much memory is bad input" 65 $?
 check "the wrong protocol is bad input" 65 $?
 
 # --- pause, snapshot, restore -----------------------------------------------------
+rm -f "$tmp/out"
 "$MOTE_BIN" run --kernel "$probe" --memory 4M --set control.socket="$tmp/c" \
 	-- ticks=40 step_ms=50 >"$tmp/out" 2>/dev/null &
 pid=$!

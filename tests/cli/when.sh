@@ -44,6 +44,7 @@ counter()
 {
 	_jail=$1 _name=$2 _when=$3 _ready=$4
 	shift 4
+	rm -f "$tmp/out" "$tmp/err"
 	timeout 60 "$mote" run --kernel "$MOTE_GUESTS/counter.elf" --memory 8M \
 		--set sandbox.enable="$_jail" --set snapshot.dir="$tmp/$_name" \
 		--set snapshot.when="$_when" --set snapshot.ready="$_ready" \
@@ -115,6 +116,7 @@ for jail in yes no; do
 	check "and the guest ends as told (jail $jail)" 0 $?
 	has "by itself" "stopped at" "$tmp/out"
 	check "without any more" 4 "$(ls -d "$tmp"/sig* | wc -l)"
+	rm -f "$tmp/back"
 	$mote restore "$tmp/sig.3" --set control.socket="$tmp/s" >"$tmp/back" 2>/dev/null &
 	pid=$!
 	until_ok grep -q "count" "$tmp/back"
@@ -154,6 +156,7 @@ for jail in yes no; do
 	$mote verify "$tmp/snap" >/dev/null 2>&1
 	check "leave a snapshot" 0 $?
 	rm -rf "$tmp/snap"
+	rm -f "$tmp/out" "$tmp/err"
 	timeout 60 "$mote" run --kernel "$MOTE_GUESTS/counter.elf" --set sandbox.enable=$jail \
 		--stop-timeout 0 --set snapshot.when=exit --set snapshot.dir="$tmp/snap" \
 		-- quiet=1 step_ms=60000 >"$tmp/out" 2>"$tmp/err" &
@@ -271,6 +274,7 @@ done
 pid=
 
 # --- SIGUSR1 without when=signal is what it was ------------------------------------
+rm -f "$tmp/out"
 "$mote" run --kernel "$MOTE_GUESTS/counter.elf" -- quiet=1 >"$tmp/out" 2>/dev/null </dev/null &
 pid=$!
 until_ok grep -q generation "$tmp/out"

@@ -54,7 +54,7 @@ Test(policy, every_rule_says_why_and_stands_once)
 Test(policy, a_vcpu_has_twelve_calls_and_one_ioctl)
 {
 	const struct policy *p = policy_of(SANDBOX_VCPU);
-	int calls = 0, ioctls = 0;
+	int calls = 0, ioctls = 0, ppc = 0;
 
 	for (size_t i = 0; i < p->count; i++) {
 		bool first = true;
@@ -63,10 +63,15 @@ Test(policy, a_vcpu_has_twelve_calls_and_one_ioctl)
 			if (!strcmp(p->rule[i].call, p->rule[k].call))
 				first = false;
 		calls += first;
-		ioctls += !strcmp(p->rule[i].call, "ioctl");
+		if (strcmp(p->rule[i].call, "ioctl") != 0)
+			continue;
+		cr_expect_str_eq(p->rule[i].check[0].value, "@vcpu");
+		ppc += p->rule[i].arch == POLICY_PPC64LE;
+		ioctls += p->rule[i].arch == 0;
 	}
 	cr_expect_eq(calls, 12);
 	cr_expect_eq(ioctls, 1);
+	cr_expect_eq(ppc, 2, "its registers at start-cpu and H_SET_MODE");
 }
 
 Test(policy, no_role_can_open_connect_or_start_anything)

@@ -17,6 +17,7 @@
 #include "config/config.h" /* enum vm_protocol */
 #include "memory/bus.h"
 
+struct elf_file;
 struct event_queue;
 struct kvm_run;
 struct memslot_table;
@@ -73,8 +74,12 @@ int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 		   struct mote_err *err);
 void arch_vm_fini(struct arch_vm *a);
 
-/* After all vCPUs exist: in-kernel interrupt controllers. */
-int arch_vm_ready(struct arch_vm *a, struct mote_err *err);
+/*
+ * After all vCPUs exist: in-kernel interrupt controllers.  slots: the guest's
+ * memory, which outlives a.
+ */
+int arch_vm_ready(struct arch_vm *a, struct memslot_table *slots,
+		  struct mote_err *err);
 
 /* --- a vCPU ------------------------------------------------------------- */
 
@@ -90,7 +95,24 @@ enum arch_exit {
 	ARCH_EXIT_DONE,	   /* handled, run on */
 	ARCH_EXIT_END,	   /* the guest ended; an event was posted */
 	ARCH_EXIT_UNKNOWN, /* not one of this architecture's */
+	ARCH_EXIT_STOPPED, /* handled; arch_vcpu_stopped until another vCPU
+			      starts it: its thread waits */
+	ARCH_EXIT_OTHERS,  /* handled; the other vCPUs shall pass by
+			      arch_vcpu_enter */
 };
+
+/*
+ * Does it wait to be started by another vCPU, by a call that KVM leaves to
+ * us?  Any thread.
+ */
+bool arch_vcpu_stopped(struct arch_vcpu *v);
+
+/*
+ * Before it enters the guest, after a kick and after it was started: set the
+ * registers that other vCPUs' calls have asked for.  Its own thread; 0 or
+ * -errno.
+ */
+int arch_vcpu_enter(struct arch_vcpu *v);
 
 /*
  * An exit that the neutral loop does not know (hypercalls, ...).  *wait_ms:
@@ -123,6 +145,16 @@ int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
 /* Registers at entry; vCPUs but 0 wait for the architecture's start call. */
 int arch_vcpu_boot(struct arch_vcpu *v, const struct arch_boot *boot,
 		   struct mote_err *err);
+
+/*
+ * Boot Linux: load the kernel, the initrd (-1: none) and the tables behind
+ * it.  boot: entry, and in boot_page what its first register holds; then
+ * arch_vcpu_boot.  -ENOTSUP: not here.
+ */
+int arch_linux_load(struct arch_vm *a, struct memslot_table *slots,
+		    const struct vm_config *cfg, const struct elf_file *kernel,
+		    int initrd_fd, struct arch_boot *boot,
+		    struct mote_err *err);
 
 /* --- boot, Solo5 hvt contract (base/hvt_abi.h); -ENOTSUP: not here ---------
  */

@@ -23,6 +23,7 @@ enum event_bits {
 	EVENT_CONSOLE = 1 << 5, /* console output waits */
 	EVENT_LINE = 1 << 6,	/* ... and holds a whole line, or much */
 	EVENT_TRIGGER = 1 << 7, /* the moment of trigger.h has come */
+	EVENT_OTHERS = 1 << 8,	/* vCPUs shall pass by arch_vcpu_enter */
 };
 
 struct event_queue {

@@ -79,4 +79,24 @@ enum mote_reg {
 #define MOTE_HCALL_READ	 0xf6d0u
 #define MOTE_HCALL_WRITE 0xf6d4u
 
+/*
+ * ppc64le: tokens of RTAS calls, the device tree's, for guests that do not
+ * read it.  H_RTAS: r4 = address of the argument block.
+ */
+#define MOTE_HCALL_RTAS 0xf000u
+enum mote_rtas {
+	MOTE_RTAS_FIRST = 0x2000,
+	MOTE_RTAS_POWER_OFF = MOTE_RTAS_FIRST,
+	MOTE_RTAS_SYSTEM_REBOOT,
+	MOTE_RTAS_GET_TIME_OF_DAY,
+	MOTE_RTAS_START_CPU,
+	MOTE_RTAS_STOP_SELF,
+	MOTE_RTAS_QUERY_CPU,
+	MOTE_RTAS_SET_XIVE, /* the last four: with an interrupt controller */
+	MOTE_RTAS_GET_XIVE,
+	MOTE_RTAS_INT_ON,
+	MOTE_RTAS_INT_OFF,
+	MOTE_RTAS_END,
+};
+
 #endif

@@ -33,6 +33,10 @@
 #define VCPU_RULES                                                             \
 	{"ioctl", {{0, NULL, "@vcpu"}, {1, NULL, "KVM_RUN"}}, ALL, USUAL, \
 	 "vcpu/run.c: run the guest; on this vCPU and no other"}, \
+	{"ioctl", {{0, NULL, "@vcpu"}, {1, NULL, "KVM_SET_REGS"}}, PPC, RARE, \
+	 "arch/ppc64le/kvm_papr.c: its registers at RTAS start-cpu"}, \
+	{"ioctl", {{0, NULL, "@vcpu"}, {1, NULL, "KVM_SET_ONE_REG"}}, PPC, RARE, \
+	 "arch/ppc64le/kvm_papr.c: its LPCR by H_SET_MODE"}, \
 	{"write", {{0, NULL, "@events"}, {2, NULL, "8"}}, ALL, USUAL, \
 	 "base/event.c: wake the VM thread"}, \
 	{"rt_sigtimedwait", {{3, NULL, "SIGSET_SIZE"}}, ALL, USUAL, \
@@ -62,6 +66,8 @@
 
 static const struct policy_rule vcpu_rules[] = {
 	VCPU_RULES
+	{"clock_gettime", {{0, NULL, "CLOCK_REALTIME"}}, PPC, RARE,
+	 "arch/common/rtas.c: get-time-of-day; where the vDSO can't tell"},
 };
 
 /*
@@ -237,7 +243,7 @@ static const struct policy_rule control_rules[] = {
 	 "snapshot: which registers exist"},
 	{"ioctl", {{1, NULL, "KVM_GET_VCPU_EVENTS"}}, X86 | ARM, RARE,
 	 "snapshot: pending exceptions and interrupts"},
-	{"ioctl", {{1, NULL, "KVM_GET_DEVICE_ATTR"}}, ARM, RARE,
+	{"ioctl", {{1, NULL, "KVM_GET_DEVICE_ATTR"}}, ARM | PPC, RARE,
 	 "snapshot: the interrupt controller"},
 	{"ioctl", {{1, NULL, "KVM_PPC_GET_HTAB_FD"}}, PPC, RARE,
 	 "snapshot: stream of the hash page table"},
@@ -273,6 +279,8 @@ static const struct policy_rule control_rules[] = {
 	 "rewind: started or halted"},
 	{"ioctl", {{1, NULL, "KVM_SET_VCPU_EVENTS"}}, X86 | ARM, RARE,
 	 "rewind: pending exceptions and interrupts"},
+	{"ioctl", {{1, NULL, "KVM_SET_DEVICE_ATTR"}}, PPC, RARE,
+	 "rewind: the sources of the interrupt controller"},
 	{"ioctl", {{1, NULL, "KVM_SET_REGS"}}, X86 | PPC, RARE,
 	 "rewind: general registers"},
 	{"ioctl", {{1, NULL, "KVM_SET_SREGS"}}, X86 | PPC, RARE,

@@ -26,6 +26,13 @@
  * load gets its value in the next KVM_RUN, also in one that ends at once
  * with EINTR), so registers are whole and a snapshot may be taken.
  *
+ * A vCPU that the guest has not started, or that stopped itself
+ * (arch_vcpu_stopped), waits in vcpu_obey too: as a running one, so that it
+ * can be parked, stopped and ended like the others.  Another vCPU's call
+ * starts it and has the VM thread kick it: the kick takes the lock after the
+ * state has changed, so either the wait is seen, and ended, or it has not
+ * begun and finds the new state.
+ *
  * Who waits for whom: the VM thread waits in vcpu_park_wait for the state
  * PARKED; the vCPU waits on the same condition for its request to go away.
  * Nobody holds a lock across KVM_RUN or a join.
@@ -38,6 +45,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
+#include "base/event.h"
 #include "base/kick.h"
 #include "vcpu/vcpu.h"
 
@@ -99,25 +107,40 @@ static void set_state(struct vcpu *v, enum vcpu_state state)
 	pthread_cond_broadcast(&v->cond);
 }
 
+/* Not started by the guest, which is not over either. */
+static bool sleeps(struct vcpu *v)
+{
+	return arch_vcpu_stopped(&v->arch) &&
+	       !atomic_load(&v->env->events->over);
+}
+
 bool vcpu_obey(struct vcpu *v)
 {
 	unsigned int req;
-	bool stop;
+	bool stop, park;
 
 	pthread_mutex_lock(&v->lock);
 	for (;;) {
 		req = atomic_load(&v->request);
 		/* An ended guest does not go on: its thread need not wait. */
 		stop = (req & VCPU_REQ_STOP) || (v->ended && !v->env->keep);
-		if (stop || (!(req & VCPU_REQ_PARK) && !v->ended))
+		park = (req & VCPU_REQ_PARK) || v->ended;
+		if (stop || (!park && !sleeps(v)))
 			break;
-		if (v->state == VCPU_RUNNING)
+		if (park && v->state == VCPU_RUNNING)
 			set_state(v, VCPU_PARKED);
+		else if (!park && v->state != VCPU_RUNNING)
+			set_state(v, VCPU_RUNNING);
 		pthread_cond_wait(&v->cond, &v->lock);
 	}
 	set_state(v, stop ? VCPU_DEAD : VCPU_RUNNING);
 	pthread_mutex_unlock(&v->lock);
 	return !stop;
+}
+
+void vcpu_kick(struct vcpu *v)
+{
+	kick(v, 0);
 }
 
 void vcpu_park_request(struct vcpu *v)

@@ -155,6 +155,14 @@ static void do_other(struct vcpu *v)
 		count(v, VCPU_EXIT_HCALL);
 		set_ended(v);
 		return;
+	case ARCH_EXIT_STOPPED:
+		count(v, VCPU_EXIT_HCALL);
+		v->stopping = true;
+		return;
+	case ARCH_EXIT_OTHERS:
+		count(v, VCPU_EXIT_HCALL);
+		event_post(v->env->events, EVENT_OTHERS);
+		return;
 	case ARCH_EXIT_UNKNOWN:
 		break;
 	}
@@ -236,9 +244,22 @@ static void hold(struct vcpu *v)
 }
 
 /*
- * Run until a kick (-EINTR), the guest's end (0) or an error.  KVM says
- * EAGAIN when a waiting vCPU was woken, and when the host lacks something
- * for a moment (a thread, memory): the first passes, the second may not.
+ * Let KVM complete the instruction of the last exit: where the guest is over
+ * and its state is to be saved or replaced, it would be missing, or be
+ * completed on the new state; so it would where a stopped vCPU starts anew.
+ */
+static void finish_exit(struct vcpu *v)
+{
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	kvm_run(v->fd);
+	vcpu_kick_taken(v);
+}
+
+/*
+ * Run until a kick (-EINTR), the guest's end or its vCPU's (0) or an error.
+ * KVM says EAGAIN when a waiting vCPU was woken, and when the host lacks
+ * something for a moment (a thread, memory): the first passes, the second may
+ * not.
  */
 static int run_guest(struct vcpu *v)
 {
@@ -257,7 +278,7 @@ static int run_guest(struct vcpu *v)
 		if (ret == 0) {
 			again = 0;
 			dispatch(v);
-			if (v->ended)
+			if (v->ended || v->stopping)
 				return 0;
 		} else if (ret != -EAGAIN || ++again > AGAIN_MAX) {
 			return ret;
@@ -265,18 +286,6 @@ static int run_guest(struct vcpu *v)
 			vcpu_sleep(v, AGAIN_MS);
 		}
 	}
-}
-
-/*
- * The guest is over, and its state is to be saved or replaced: let KVM
- * complete the instruction of the last exit, or it would be missing, or be
- * completed on the new state.
- */
-static void finish_exit(struct vcpu *v)
-{
-	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	kvm_run(v->fd);
-	vcpu_kick_taken(v);
 }
 
 /* Another vCPU's end, or a failure elsewhere: the guest runs no further. */
@@ -288,10 +297,24 @@ static bool is_over(struct vcpu *v)
 	return true;
 }
 
+static int enter_guest(struct vcpu *v)
+{
+	int ret;
+
+	if (is_over(v))
+		return 0;
+	ret = arch_vcpu_enter(&v->arch);
+	if (ret == 0)
+		return run_guest(v);
+	crash(v, "vCPU %u: its registers can't be set: %s", v->id,
+	      strerror(-ret));
+	return 0;
+}
+
 void vcpu_loop(struct vcpu *v)
 {
 	while (vcpu_obey(v)) {
-		int ret = is_over(v) ? 0 : run_guest(v);
+		int ret = enter_guest(v);
 
 		if (ret == -EINTR) {
 			count(v, VCPU_EXIT_KICK);
@@ -304,7 +327,9 @@ void vcpu_loop(struct vcpu *v)
 		} else if (ret < 0) {
 			crash(v, "vCPU %u: KVM_RUN: %s", v->id, strerror(-ret));
 		}
-		if (v->ended && (v->env->keep || v->env->finish))
+		if (v->stopping ||
+		    (v->ended && (v->env->keep || v->env->finish)))
 			finish_exit(v);
+		v->stopping = false;
 	}
 }

@@ -92,6 +92,7 @@ struct vcpu {
 
 	atomic_uint request; /* VCPU_REQ_* */
 	atomic_bool kicked;  /* a signal is on its way */
+	bool stopping;	     /* its own thread's: ARCH_EXIT_STOPPED */
 	atomic_ullong exits[VCPU_EXIT_KINDS];
 };
 
@@ -128,6 +129,12 @@ void vcpu_set_plugged(struct vcpu *v, bool plugged);
  */
 void vcpu_interrupt(struct vcpu *v);
 
+/*
+ * Any thread but a vCPU's: bring it past arch_vcpu_enter soon, out of the
+ * guest or out of its wait to be started.
+ */
+void vcpu_kick(struct vcpu *v);
+
 /* Wake a vCPU that sleeps in the guest's WAIT. */
 void vcpu_nudge(struct vcpu *v);
 
@@ -153,7 +160,10 @@ enum vcpu_request {
 	VCPU_REQ_STOP = 1 << 1,
 };
 
-/* Do what was asked; false: leave the loop.  Own thread, after a kick. */
+/*
+ * Do what was asked, and wait while the guest has not started this vCPU;
+ * false: leave the loop.  Own thread, after a kick.
+ */
 bool vcpu_obey(struct vcpu *v);
 
 /* Own thread: KVM_RUN gave EINTR; make the next kick count again. */

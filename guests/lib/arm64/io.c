@@ -34,3 +34,21 @@ void console_write(const struct mote_boot *boot, const char *s, size_t len)
 				 : "r"(s[i]), "r"(boot->console_base)
 				 : "memory");
 }
+
+static uint32_t pl011(const struct mote_boot *boot, uint64_t reg)
+{
+	uint32_t val;
+
+	__asm__ volatile("ldr %w0, [%1]"
+			 : "=r"(val)
+			 : "r"(boot->console_base + reg)
+			 : "memory");
+	return val;
+}
+
+int console_get(const struct mote_boot *boot)
+{
+	enum { DR = 0, FR = 0x18, FR_RXFE = 0x10 }; /* receiver empty */
+
+	return pl011(boot, FR) & FR_RXFE ? -1 : (int)(pl011(boot, DR) & 0xff);
+}

@@ -5,6 +5,7 @@
 #include "guest.h"
 #include "hcall.h"
 
+#define H_GET_TERM_CHAR 0x54
 #define H_PUT_TERM_CHAR 0x58
 #define H_BUSY		1
 
@@ -44,4 +45,24 @@ void console_write(const struct mote_boot *boot, const char *s, size_t len)
 		s += n;
 		len -= n;
 	}
+}
+
+/* One call brings up to 16 bytes; r4 is how many. */
+int console_get(const struct mote_boot *boot)
+{
+	static unsigned long got[3]; /* how many, and they */
+	static unsigned long at;
+	unsigned long byte;
+
+	if (at == got[0]) {
+		got[0] = boot->console_base;
+		at = 0;
+		if (hcall_both(H_GET_TERM_CHAR, got, 0) != 0 || got[0] > 16)
+			got[0] = 0;
+	}
+	if (at == got[0])
+		return -1;
+	byte = got[1 + at / 8] >> (56 - 8 * (at % 8));
+	at++;
+	return (int)(byte & 0xff);
 }

@@ -33,3 +33,23 @@ void console_write(const struct mote_boot *boot, const char *s, size_t len)
 			 : "d"((uint16_t)boot->console_base)
 			 : "memory");
 }
+
+static uint8_t in8(uint64_t port)
+{
+	uint8_t val;
+
+	__asm__ volatile("inb %w1, %0"
+			 : "=a"(val)
+			 : "d"((uint16_t)port)
+			 : "memory");
+	return val;
+}
+
+int console_get(const struct mote_boot *boot)
+{
+	enum { LSR = 5, LSR_DATA = 1 }; /* line status register */
+
+	if (!(in8(boot->console_base + LSR) & LSR_DATA))
+		return -1;
+	return in8(boot->console_base);
+}

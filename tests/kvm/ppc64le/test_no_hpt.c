@@ -25,7 +25,7 @@
 static void need_nested(void)
 {
 	struct mote_err err = {0};
-	uint32_t order = 18;
+	struct hpt hpt;
 	int kvm, vm, ret;
 
 	command_need_kvm();
@@ -33,7 +33,8 @@ static void need_nested(void)
 	cr_assert_geq(kvm, 0, "%s", err.msg);
 	vm = kvm_create_vm(kvm, KVM_VM_PPC_HV);
 	cr_assert_geq(vm, 0, "no VM of KVM-HV: %s", strerror(-vm));
-	ret = hpt_allocate(kvm, vm, &order, &err);
+	ret = hpt_init(&hpt, vm, 18, &err);
+	hpt_fini(&hpt);
 	fd_close(vm);
 	fd_close(kvm);
 	if (ret == 0)

@@ -143,7 +143,8 @@ void gic_fini(struct arch_vm *a)
 	a->gic_version = 0;
 }
 
-int arch_vm_ready(struct arch_vm *a, struct mote_err *err)
+int arch_vm_ready(struct arch_vm *a, struct memslot_table *slots,
+		  struct mote_err *err)
 {
 	int ret;
 

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * boot.c - memory map and device tree of a ppc64le guest.  A pure builder.
- *
- * Source: LoPAR 1.1, appendix B (device tree of a pseries guest).
+ * boot.c - memory map of a ppc64le guest, and its tables in RAM.
  */
 #include <errno.h>
 #include <stdint.h>
 
 #include "arch/arch.h"
-#include "arch/common/fdt.h"
+#include "arch/common/hpt_codec.h"
+#include "arch/ppc64le/boot.h"
 #include "arch/ppc64le/layout.h"
+#include "arch/ppc64le/tree.h"
 #include "base/err.h"
 #include "base/guest_abi.h"
+#include "base/map.h"
 #include "base/num.h"
 #include "config/config.h"
 #include "memory/guestmem.h"
 #include "memory/memslot.h"
 
-#define RAM_MAX	    (UINT64_C(1) << 46)
-#define TIMEBASE_HZ 512000000u /* architected since POWER6 */
+#define RAM_MAX (UINT64_C(1) << 46)
 
 uint64_t arch_image_base(void)
 {
@@ -53,73 +53,70 @@ const struct arch_device *arch_devices(enum vm_protocol protocol, size_t *count)
 		{"event", BUS_HCALL, MOTE_HCALL_READ, LAYOUT_EVENT_SIZE},
 	};
 
-	(void)protocol;
-	*count = ARRAY_SIZE(devices);
+	/* Linux knows of no event device. */
+	*count = protocol == PROTOCOL_LINUX ? 1 : ARRAY_SIZE(devices);
 	return devices;
-}
-
-static void put_cpus(struct fdt_writer *w, const struct vm_config *cfg,
-		     uint32_t hpt_order)
-{
-	const uint32_t pft[] = {0, hpt_order};
-
-	fdt_node_begin(w, "cpus");
-	fdt_put_u32(w, "#address-cells", 1);
-	fdt_put_u32(w, "#size-cells", 0);
-	for (uint32_t i = 0; i < cfg->vm.vcpus; i++) {
-		fdt_node_begin_at(w, "cpu", i);
-		fdt_put_string(w, "device_type", "cpu");
-		fdt_put_u32(w, "reg", i);
-		fdt_put_u32(w, "timebase-frequency", TIMEBASE_HZ);
-		if (hpt_order)
-			fdt_put_cells(w, "ibm,pft-size", pft, ARRAY_SIZE(pft));
-		fdt_node_end(w);
-	}
-	fdt_node_end(w);
 }
 
 int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
 		     const struct vm_config *cfg, bool user_mode, uint64_t *fdt,
 		     struct mote_err *err)
 {
-	const uint64_t ram[] = {0, cfg->vm.memory};
-	void *buf = guest_map_write(slots, LAYOUT_FDT, LAYOUT_FDT_SIZE);
-	struct fdt_writer w;
 	int ret;
 
 	(void)user_mode;
+	ret = boot_tree(a, slots, cfg,
+			&(struct boot_place){
+				.fdt = LAYOUT_FDT,
+				.rtas = LAYOUT_RTAS,
+			},
+			err);
+	if (ret == 0)
+		*fdt = LAYOUT_FDT;
+	return ret;
+}
+
+/*
+ * How far real mode reaches through the VRMA: KVM enters one page of ours
+ * into each group of the table at most.
+ */
+static uint64_t real_mode_area(const struct arch_vm *a, uint64_t memory)
+{
+	if (a->hpt.order == 0)
+		return memory; /* a radix tree: all of it */
+	return num_min(memory, (hpt_entries(a->hpt.order) / 8) *
+				       (uint64_t)host_page_size());
+}
+
+int boot_tree(const struct arch_vm *a, struct memslot_table *slots,
+	      const struct vm_config *cfg, const struct boot_place *at,
+	      struct mote_err *err)
+{
+	void *buf = guest_map_write(slots, at->fdt, LAYOUT_FDT_SIZE);
+	struct tree t = {
+		.vcpus = cfg->vm.vcpus,
+		.hpt_order = a->hpt.order,
+		.xics = a->xics_fd >= 0,
+		.memory = cfg->vm.memory,
+		.rma = real_mode_area(a, cfg->vm.memory),
+		.cmdline = cfg->vm.cmdline,
+		.rtas = at->rtas,
+		.rtas_size = LAYOUT_RTAS_SIZE,
+		.initrd = at->initrd,
+		.initrd_end = at->initrd_end,
+	};
+	int ret;
+
 	if (!buf)
 		return err_set(err, EFAULT,
-			       "device tree does not fit into "
-			       "RAM");
-	fdt_writer_init(&w, buf, LAYOUT_FDT_SIZE);
-	fdt_put_u32(&w, "#address-cells", 2);
-	fdt_put_u32(&w, "#size-cells", 2);
-	fdt_put_string(&w, "device_type", "chrp");
-	fdt_put_string(&w, "model", "mote");
-	fdt_put_string(&w, "compatible", "mote,pseries");
-	fdt_node_begin(&w, "chosen");
-	fdt_put_string(&w, "bootargs", cfg->vm.cmdline ? cfg->vm.cmdline : "");
-	fdt_node_end(&w);
-	fdt_node_begin_at(&w, "memory", 0);
-	fdt_put_string(&w, "device_type", "memory");
-	fdt_put_u64s(&w, "reg", ram, ARRAY_SIZE(ram));
-	fdt_node_end(&w);
-	put_cpus(&w, cfg, a->radix ? 0 : a->hpt.order);
-	fdt_node_begin(&w, "vdevice");
-	fdt_put_u32(&w, "#address-cells", 1);
-	fdt_put_u32(&w, "#size-cells", 0);
-	fdt_node_begin_at(&w, "vty", 0);
-	fdt_put_string(&w, "device_type", "serial");
-	fdt_put_string(&w, "compatible", "hvterm1");
-	fdt_put_u32(&w, "reg", 0);
-	fdt_node_end(&w);
-	fdt_node_end(&w);
-	ret = fdt_writer_finish(&w, err);
+			       "device tree does not fit into RAM");
+	ret = guest_write(slots, at->rtas, tree_rtas_code,
+			  sizeof(tree_rtas_code));
 	if (ret < 0)
-		return err_wrap(err, ret, "device tree");
-	*fdt = LAYOUT_FDT;
-	return 0;
+		return err_set(err, -ret, "RTAS does not fit into RAM");
+	tree_host(a, &t.host);
+	ret = tree_build(&t, buf, LAYOUT_FDT_SIZE, err);
+	return ret < 0 ? err_wrap(err, ret, "device tree") : 0;
 }
 
 /* --- Solo5 hvt: there is no such target on this architecture ---------------

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kvm_vcpu.c - ppc64le VMs and vCPUs through KVM-HV: an HPT guest, PAPR
- * mode, registers at entry, hypercalls that KVM leaves to us.
+ * mode, registers at entry.
  */
 #include <elf.h>
 #include <errno.h>
@@ -14,8 +14,8 @@
 #include "arch/arch.h"
 #include "arch/common/hpt_codec.h"
 #include "arch/ppc64le/hpt.h"
+#include "arch/ppc64le/papr.h"
 #include "base/err.h"
-#include "base/event.h"
 #include "base/fd.h"
 #include "base/map.h"
 #include "base/num.h"
@@ -27,11 +27,7 @@
 #define KVM_VM_PPC_PR 2
 #endif
 
-#define PATB_GR	   (UINT64_C(1) << 63)
-#define MSR_SF	   (UINT64_C(1) << 63)
-#define MSR_ME	   (UINT64_C(1) << 12)
-#define MSR_LE	   (UINT64_C(1) << 0)
-#define H_FUNCTION (-2)
+#define PATB_GR (UINT64_C(1) << 63)
 
 const char arch_name[] = "ppc64le";
 const uint16_t arch_elf_machine = EM_PPC64;
@@ -90,34 +86,37 @@ int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 {
 	int ret;
 
-	(void)saved;
-	*a = (struct arch_vm){.kvm_fd = kvm_fd,
-			      .vm_fd = -1,
-			      .radix = cfg->cpu.mmu == CPU_MMU_RADIX,
-			      .hpt = {.vm_fd = -1, .fd = -1}};
+	memset(a, 0, sizeof(*a));
+	a->kvm_fd = kvm_fd;
+	a->vm_fd = a->xics_fd = a->hpt.vm_fd = -1;
+	a->radix = cfg->cpu.mmu == CPU_MMU_RADIX;
 	ret = kvm_create_vm(kvm_fd, KVM_VM_PPC_HV);
 	if (ret < 0)
 		return no_hv(kvm_fd, -ret, err);
 	*vm_fd = a->vm_fd = ret;
 	if (a->radix)
-		return use_radix(a->vm_fd, err);
-	return hpt_init(&a->hpt, a->vm_fd,
-			cfg->cpu.hpt_order ? cfg->cpu.hpt_order
-					   : order_for(cfg->vm.memory),
-			err);
+		ret = use_radix(a->vm_fd, err);
+	else
+		ret = hpt_init(&a->hpt, a->vm_fd,
+			       cfg->cpu.hpt_order ? cfg->cpu.hpt_order
+						  : order_for(cfg->vm.memory),
+			       err);
+	return ret < 0 ? ret : xics_create(a, saved, err);
 }
 
 /* The table's reader holds the VM: it goes first. */
 void arch_vm_fini(struct arch_vm *a)
 {
 	hpt_fini(&a->hpt);
+	xics_fini(a);
 	a->vm_fd = -1;
 }
 
-int arch_vm_ready(struct arch_vm *a, struct mote_err *err)
+int arch_vm_ready(struct arch_vm *a, struct memslot_table *slots,
+		  struct mote_err *err)
 {
-	(void)a;
 	(void)err;
+	a->slots = slots;
 	return 0;
 }
 
@@ -128,15 +127,21 @@ int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd,
 
 	(void)run;
 	*v = (struct arch_vcpu){.vm = a, .fd = fd, .id = id};
+	if (id >= PPC_VCPUS_MAX)
+		return err_set(err, EINVAL, "vCPU %u: there are %d", id,
+			       PPC_VCPUS_MAX);
+	papr_vcpu_init(v);
 	ret = kvm_enable_cap(fd, KVM_CAP_PPC_PAPR, NULL);
 	if (ret < 0)
 		return err_set(err, -ret, "vCPU %u: KVM_CAP_PPC_PAPR: %s", id,
 			       strerror(-ret));
-	return 0;
+	return xics_connect(v, err);
 }
 
 void arch_vcpu_fini(struct arch_vcpu *v)
 {
+	if (v->vm && v->id < PPC_VCPUS_MAX)
+		v->vm->vcpu[v->id] = NULL;
 	v->fd = -1;
 }
 
@@ -147,13 +152,10 @@ int arch_vcpu_boot(struct arch_vcpu *v, const struct arch_boot *boot,
 	int ret;
 
 	if (v->id != 0)
-		return err_set(err, ENOTSUP,
-			       "vm.vcpus: more than one vCPU is "
-			       "not in this version yet on "
-			       "ppc64le");
+		return 0; /* RTAS start-cpu sets them */
 	memset(&regs, 0, sizeof(regs));
 	regs.pc = boot->entry;
-	regs.msr = MSR_SF | MSR_ME | MSR_LE;
+	regs.msr = PPC_MSR_ENTRY;
 	regs.gpr[3] = boot->boot_page;
 	ret = kvm_call(v->fd, KVM_SET_REGS, &regs);
 	if (ret < 0)
@@ -191,26 +193,6 @@ int arch_prstatus(struct arch_vcpu *v, const void *trap,
 	return -ENOTSUP; /* no contract here writes core files */
 }
 
-enum arch_exit arch_vcpu_exit(struct arch_vcpu *v, struct kvm_run *run,
-			      const struct bus *bus, struct event_queue *events,
-			      uint32_t *wait_ms)
-{
-	uint64_t args[BUS_HCALL_ARGS];
-	int64_t status = H_FUNCTION;
-
-	(void)v;
-	if (run->exit_reason != KVM_EXIT_PAPR_HCALL)
-		return ARCH_EXIT_UNKNOWN;
-	for (size_t i = 0; i < ARRAY_SIZE(args); i++)
-		args[i] = run->papr_hcall.args[i];
-	bus_hcall(bus, run->papr_hcall.nr, args, &status, wait_ms);
-	run->papr_hcall.ret = (uint64_t)status;
-	for (size_t i = 0; i < ARRAY_SIZE(args); i++)
-		run->papr_hcall.args[i] = args[i];
-	(void)events;
-	return ARCH_EXIT_DONE;
-}
-
 void arch_doctor(struct arch_vm *a, int vcpu_fd,
 		 void (*f)(const void *opaque, const char *name, bool ok,
 			   const char *detail, const char *cost),
@@ -226,6 +208,8 @@ void arch_doctor(struct arch_vm *a, int vcpu_fd,
 	/* The machine that was made is one. */
 	f(opaque, "hashed page tables", !a->radix, "", "cpu.mmu = hash");
 	f(opaque, "radix guests", radix, "", "cpu.mmu = radix");
+	f(opaque, "interrupt controller (XICS)", a->xics_fd >= 0, "",
+	  "guests have one processor's interrupts only");
 }
 
 void arch_cpu_model(char *buf, size_t len)

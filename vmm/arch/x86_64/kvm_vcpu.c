@@ -77,7 +77,8 @@ void arch_vm_fini(struct arch_vm *a)
 	a->cpuid = NULL;
 }
 
-int arch_vm_ready(struct arch_vm *a, struct mote_err *err)
+int arch_vm_ready(struct arch_vm *a, struct memslot_table *slots,
+		  struct mote_err *err)
 {
 	(void)a;
 	(void)err;
