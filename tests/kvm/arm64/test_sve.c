@@ -21,6 +21,8 @@
 	(KVM_REG_ARM64 | KVM_REG_SIZE_U128 | KVM_REG_ARM_CORE |                \
 	 KVM_REG_ARM_CORE_REG(fp_regs.vregs[0]))
 
+#define REG_APIAKEYLO ARM64_SYS_REG(3, 0, 2, 1, 0)
+
 static void init(struct vmtest *t, const char *args, bool sve)
 {
 	cleanup_fd int kvm = -1;
@@ -58,6 +60,44 @@ static bool in_state(const struct state *st, uint64_t wanted)
 			return true;
 	}
 	return false;
+}
+
+/* Nothing of KVM's list is left out; pointer authentication's keys are there.
+ */
+static void expect_whole_list(bool sve)
+{
+	struct kvm_reg_list head = {.n = 0};
+	cleanup_free struct kvm_reg_list *list = NULL;
+	struct state *st;
+	struct vmtest t;
+	int fd;
+
+	init(&t, "", sve);
+	vmtest_build(&t, "sve");
+	fd = t.vm->vcpu[0]->fd;
+	cr_assert_eq(kvm_call(fd, KVM_GET_REG_LIST, &head), -E2BIG);
+	list = calloc(1, sizeof(*list) + head.n * sizeof(list->reg[0]));
+	cr_assert_not_null(list);
+	list->n = head.n;
+	cr_assert_eq(kvm_call(fd, KVM_GET_REG_LIST, list), 0);
+	st = state_save(&t);
+	cr_expect_eq(st->regs, list->n);
+	for (uint64_t i = 0; i < list->n; i++)
+		cr_expect(in_state(st, list->reg[i]), "0x%llx",
+			  (unsigned long long)list->reg[i]);
+	cr_expect_eq(in_state(st, REG_APIAKEYLO), !sve);
+	state_release(st);
+	vmtest_fini(&t);
+}
+
+Test(arm64_sve, every_register_of_the_list_is_saved)
+{
+	expect_whole_list(true);
+}
+
+Test(arm64_pauth, every_register_of_the_list_is_saved)
+{
+	expect_whole_list(false);
 }
 
 Test(arm64_sve, the_state_has_the_slices_and_no_plain_vectors)
