@@ -7,11 +7,14 @@
 
 #include <errno.h>
 #include <linux/kvm.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/num.h"
+#include "cli/command.h"
 #include "kvm/arm64/clone.h"
 #include "kvm/arm64/state_edit.h"
 #include "kvm/kvm.h"
@@ -303,4 +306,45 @@ Test(arm64_pauth, pointers_are_signed_at_all)
 Test(arm64_pauth, a_host_without_refuses_the_snapshot_by_name)
 {
 	expect_refused(false, "pauth", "cpu.pauth");
+}
+
+/* As a user does it: in the jail, and the restore is told nothing of it. */
+static void by_command(const char *guest, const char *key, bool sve,
+		       const char *expected)
+{
+	cleanup_free char *out = command_path("out");
+	cleanup_free char *snap = command_path("snap");
+	cleanup_free char *elf = command_guest(guest);
+	char dir[160];
+	struct vmtest t;
+	pid_t pid;
+
+	init(&t, "", sve); /* skips where there is none */
+	vmtest_fini(&t);
+	snprintf(dir, sizeof(dir), "snapshot.dir=%s", snap);
+	pid = command_start(out, WORDS("run", "--kernel", elf, "--memory", "8M",
+				       "--set", key, "--set", dir, "--set",
+				       "snapshot.when=ready", "--set",
+				       "vm.stop_timeout=0"));
+	command_wait_for(out, "ready\n");
+	kill(pid, SIGTERM);
+	command_finish(pid);
+	cr_expect_eq(command_run(out, WORDS("compat", snap)), 0, "%s",
+		     command_text(out));
+	cr_expect_eq(command_run(out, WORDS("restore", snap)), 0, "%s",
+		     command_text(out));
+	cr_expect_not_null(strstr(command_text(out), expected), "%s",
+			   command_text(out));
+}
+
+Test(arm64_sve, mote_saves_and_restores_it, .init = command_setup,
+     .fini = command_teardown)
+{
+	by_command("sve", "cpu.sve=yes", true, "\n0 registers changed\n");
+}
+
+Test(arm64_pauth, mote_saves_and_restores_it, .init = command_setup,
+     .fini = command_teardown)
+{
+	by_command("pauth", "cpu.pauth=yes", false, "\n0 signs wrong\n");
 }
