@@ -233,8 +233,14 @@ static void xics(void)
 	while (guest_arg_u64("wait", 0) &&
 	       !(reg_read(boot_page, MOTE_REG_EVENTS) & MOTE_EVENT_NEWGEN))
 		reg_write(boot_page, MOTE_REG_WAIT, 10);
-	a = 0;
-	expect("H_XIRR", hcall(H_XIRR, &a, 0, 0, 0), 0);
+	/* It may take a moment: the sender is another part of the machine. */
+	for (int ms = 0; ms < PATIENCE; ms++) {
+		a = 0;
+		expect("H_XIRR", hcall(H_XIRR, &a, 0, 0, 0), 0);
+		if (a & 0xffffff)
+			break;
+		reg_write(boot_page, MOTE_REG_WAIT, 1);
+	}
 	expect("the IPI, from any priority", (long)a & 0xffffffff, 0xff000002);
 	block.cell[0] = rtas_cell(IRQ);
 	block.cell[1] = rtas_cell(0);

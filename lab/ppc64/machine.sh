@@ -59,6 +59,10 @@ machine_variant()
 	case $board in
 	powernv8 | powernv9) without="$without stage2/two_addresses*" ;;
 	esac
+	# That kernel (6.12, built here) uses no radix tables and offers none; its
+	# XICS takes an IPI and never shows it: not understood (README).
+	[ "$1" != powernv10-4k ] || without="$without stage2/two_addresses*
+		ppc64_xics/interrupts_between* ppc64_xics/a_pending*"
 	kernel_of=$1
 }
 

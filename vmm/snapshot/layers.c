@@ -69,7 +69,7 @@ static int keep(struct layers *l, uint32_t order, const struct hpt_stream *t,
 	if (!l->section)
 		return err_set(err, ENOMEM, "hashed page table");
 	memcpy(l->section, head, sizeof(head));
-	if (t->len) /* an empty stream has no buffer */
+	if (t->len)
 		memcpy(l->section + sizeof(head), t->buf, t->len);
 	l->len = sizeof(head) + t->len;
 	return 0;
@@ -80,7 +80,7 @@ int layers_read(struct snapshot *s, struct mote_err *err)
 	struct layers *l = &s->layers;
 	struct hpt_stream own = {0};
 	struct hpt_counts counts = {0};
-	struct hpt_section top;
+	struct hpt_section top = {0};
 	struct hpt_view view;
 	int ret;
 

@@ -9,6 +9,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <linux/kvm.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,6 +18,7 @@
 #include "arch/common/hpt_section.h"
 #include "arch/ppc64le/hpt.h"
 #include "base/fd.h"
+#include "base/map.h"
 #include "kvm/kvm.h"
 #include "kvm/vmtest.h"
 
@@ -38,6 +40,21 @@ static void build(struct vmtest *t, const char *args)
 {
 	vmtest_init(t, args);
 	t->cfg.cpu.hpt_order = ORDER;
+	vmtest_build(t, "hpt");
+}
+
+/*
+ * One whose guest runs: real mode takes a group of 128 bytes of the table for
+ * each page of the host.
+ */
+static void build_to_run(struct vmtest *t, const char *args)
+{
+	uint32_t order = host_page_size() == 4096 ? 19 : ORDER;
+	char text[128];
+
+	snprintf(text, sizeof(text), "order=%u %s", order, args);
+	vmtest_init(t, text);
+	t->cfg.cpu.hpt_order = order;
 	vmtest_build(t, "hpt");
 }
 
@@ -278,7 +295,7 @@ static uint64_t bolted(struct hpt *h)
 
 	cr_assert_eq(hpt_settle(h, &err), 0, "%s", err.msg);
 	cr_assert_eq(hpt_stream_check(h->now.buf, h->now.len,
-				      hpt_entries(ORDER), &counts, &err),
+				      hpt_entries(h->order), &counts, &err),
 		     0, "%s", err.msg);
 	return counts.bolted;
 }
@@ -287,7 +304,7 @@ Test(ppc64_traps, the_first_run_makes_the_entries_of_real_mode)
 {
 	struct vmtest t;
 
-	build(&t, "pages=1");
+	build_to_run(&t, "pages=1");
 	cr_assert_eq(bolted(&t.vm->arch.hpt), 0u);
 	cr_assert_eq(vm_start(t.vm, false, &t.err), 0, "%s", t.err.msg);
 	vmtest_wait_for(&t, "round 1\n");
@@ -304,7 +321,7 @@ static bool told(const struct hpt *h, uint64_t bits)
 	size_t pos = 0;
 
 	while (hpt_record_next(h->pass.buf, h->pass.len, &pos, false,
-			       hpt_entries(ORDER), &next, &rec, NULL) > 0)
+			       hpt_entries(h->order), &next, &rec, NULL) > 0)
 		for (uint32_t i = 0; i < rec.valid; i++) {
 			memcpy(&r, rec.entries + i * HPT_ENTRY_SIZE + 8, 8);
 			if (be64toh(r) & bits)
@@ -320,7 +337,7 @@ Test(ppc64_traps, use_of_an_entry_is_a_change_of_it)
 	struct hpt *h;
 	bool seen = false;
 
-	build(&t, "pages=64 step_ms=1 churn=8");
+	build_to_run(&t, "pages=64 step_ms=1 churn=8");
 	h = &t.vm->arch.hpt;
 	cr_assert_eq(vm_start(t.vm, false, &t.err), 0, "%s", t.err.msg);
 	vmtest_wait_for(&t, "round 2\n");
@@ -345,14 +362,14 @@ Test(ppc64_traps, an_entry_whose_page_the_host_took_reads_as_valid)
 	struct vmtest t;
 	struct hpt *h;
 
-	build(&t, "pages=64 step_ms=5");
+	build_to_run(&t, "pages=64 step_ms=5");
 	h = &t.vm->arch.hpt;
 	cr_assert_eq(vm_start(t.vm, false, &t.err), 0, "%s", t.err.msg);
 	vmtest_wait_for(&t, "round 2\n");
 	cr_assert_eq(vm_pause(t.vm, &t.err), 0);
 	cr_assert_eq(hpt_settle(h, &err), 0, "%s", err.msg);
 	cr_assert_eq(hpt_stream_check(h->now.buf, h->now.len,
-				      hpt_entries(ORDER), &a, &err),
+				      hpt_entries(h->order), &a, &err),
 		     0);
 	/* Its pages at 8 MiB: the guest writes them anew each round. */
 	cr_assert_eq(madvise((char *)t.vm->slots.slot[0].ram.addr + (8 << 20),
@@ -360,7 +377,7 @@ Test(ppc64_traps, an_entry_whose_page_the_host_took_reads_as_valid)
 		     0);
 	cr_assert_eq(hpt_settle(h, &err), 0, "%s", err.msg);
 	cr_assert_eq(hpt_stream_check(h->now.buf, h->now.len,
-				      hpt_entries(ORDER), &b, &err),
+				      hpt_entries(h->order), &b, &err),
 		     0);
 	cr_assert_eq(a.valid, b.valid);
 	cr_assert_eq(a.bolted, b.bolted);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "arch/ppc64le/papr.h"
+#include "base/map.h"
 #include "base/num.h"
 #include "kvm/kvm.h"
 #include "kvm/vmtest.h"
@@ -190,8 +191,14 @@ Test(ppc64_hptsmp, entries_come_and_go_beside_vcpus_that_compute,
 {
 	struct vmtest t;
 
-	vmtest_init(&t, "order=18 pages=64 rounds=5");
-	t.cfg.cpu.hpt_order = 18;
+	/* Real mode takes a group of the table for each page of the host. */
+	if (host_page_size() == 4096) {
+		vmtest_init(&t, "order=19 pages=64 rounds=5");
+		t.cfg.cpu.hpt_order = 19;
+	} else {
+		vmtest_init(&t, "order=18 pages=64 rounds=5");
+		t.cfg.cpu.hpt_order = 18;
+	}
 	t.cfg.vm.vcpus = 3;
 	vmtest_start(&t, "hptsmp");
 	vmtest_wait_end(&t);
