@@ -76,7 +76,7 @@ OCI_SRC := $(wildcard oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
 GUESTS := hello counter walk touch sum stale smp echo serve $(if $(filter x86_64 arm64,$(ARCH)),hostile) $(if $(filter x86_64,$(ARCH)),noop exits parse simd simdavx apic) \
-	$(if $(filter arm64,$(ARCH)),psci) $(if $(filter ppc64le,$(ARCH)),hpt hptsmp papr vsx)
+	$(if $(filter arm64,$(ARCH)),psci sve pauth gic) $(if $(filter ppc64le,$(ARCH)),hpt hptsmp papr vsx)
 HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo many)
 GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf) $(HVT_GUESTS:%=$(B)/guests/hvt-%.elf)
 
@@ -189,12 +189,14 @@ TEST_SRC := $(filter-out tests/cli/trip.c,$(wildcard $(TEST_DIRS:%=%/*.c)))
 FAKE_SRC := $(wildcard tests/fake/*.c) tests/base/stress.c tests/snapshot/golden.c
 TEST_INC := -Itests
 TEST_LIBS := -lcriterion
+# tests/kvm/kvm_hook.c stands between mote and KVM.
+TEST_LD := -Wl,--wrap=kvm_get_one_reg,--wrap=kvm_set_one_reg,--wrap=kvm_create_device,--wrap=kvm_check_extension,--wrap=kvm_run
 
 # Tests that force KVM errors link tests/fake/fake_kvm.c in place of
 # vmm/kvm/kvm.c, so they are a program of their own.
 $(B)/unit-tests: $(call obj,$(TEST_SRC) $(LAUNCH_SRC)) $(B)/libmote-int.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) -no-pie $(LDPATH) -o $@ $^ $(LIBS) $(TEST_LIBS)
+	$(Q)$(CC) $(CFLAGS) -no-pie $(TEST_LD) $(LDPATH) -o $@ $^ $(LIBS) $(TEST_LIBS)
 
 FAKE_TESTS := $(wildcard tests/fake/test/*.c)
 FAKE_BIN := $(if $(filter x86_64,$(ARCH)),$(B)/fake-tests)
@@ -221,7 +223,7 @@ LABVFIO_SRC :=
 $(LAB_B)/lab-tests: $(patsubst tests/%.c,$(B)/lab/tests/%.o,$(LAB_TEST_SRC)) $(call obj,$(LAUNCH_SRC)) $(B)/libmote-int.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(STATIC) $(LDPATH) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(CFLAGS) $(STATIC) $(TEST_LD) $(LDPATH) -o $@ $^ $(LIBS)
 
 .PHONY: deps test unit-test demo
 deps: ## install what is missing (Debian 12)

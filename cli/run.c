@@ -327,9 +327,9 @@ static struct mote_timeline *make_timeline(const struct request *r)
 static int take_shape(struct mote_config *cfg, struct mote_snapshot *snap,
 		      struct mote_err *err)
 {
-	static const char *const keys[] = {"vm.memory", "vm.vcpus",
-					   "vm.kernel", "vm.cmdline",
-					   "cpu.psci",	"cpu.hpt_order"};
+	static const char *const keys[] = {
+		"vm.memory", "vm.vcpus", "vm.kernel", "vm.cmdline",
+		"cpu.psci",  "cpu.sve",	 "cpu.pauth", "cpu.hpt_order"};
 	struct mote_config *saved = mote_config_new();
 	int ret = saved ? mote_snapshot_config(snap, saved, err)
 			: err_set(err, ENOMEM, "configuration");

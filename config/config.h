@@ -163,6 +163,8 @@ struct vm_config {
 	struct {
 		char *features;	    /* cpu_features_parse */
 		uint32_t psci;	    /* MAJOR << 16 | MINOR, or PSCI_* */
+		bool sve;	    /* arm64: scalable vectors */
+		bool pauth;	    /* arm64: pointer authentication */
 		uint32_t hpt_order; /* 0: chosen from the memory size */
 		enum cpu_mmu mmu;
 	} cpu;

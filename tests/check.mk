@@ -41,7 +41,7 @@ golden: $(B)/mote $(FAKE_BIN) guests ## new golden snapshots, for a new format; 
 run_obj = $(patsubst tests/%.c,$(B)/lab/tests/%.o,$(1) tests/runner/runner.c)
 $(B)/run-unit-tests: $(call run_obj,$(TEST_SRC)) $(call obj,$(LAUNCH_SRC)) $(B)/libmote-int.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) -no-pie $(LDPATH) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(CFLAGS) -no-pie $(TEST_LD) $(LDPATH) -o $@ $^ $(LIBS)
 
 $(B)/run-fake-tests: $(call run_obj,$(FAKE_TESTS) $(FAKE_SRC)) $(call obj,$(filter-out vmm/kvm/kvm.c,$(LIB_SRC)))
 	$(call say,LD,$@)

@@ -22,6 +22,7 @@ static const char *const wanted[] = {
 	"cpu.features",
 	"cpu.psci",
 	"cpu.sve",
+	"cpu.pauth",
 	"cpu.hpt_order",
 	"memory.shared",
 	"memory.lock",

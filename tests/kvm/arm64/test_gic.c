@@ -5,9 +5,12 @@
  */
 #include <criterion/criterion.h>
 
+#include <errno.h>
 #include <linux/kvm.h>
 
+#include "kvm/arm64/clone.h"
 #include "kvm/kvm.h"
+#include "kvm/kvm_hook.h"
 #include "kvm/vmtest.h"
 
 #define DIST	   KVM_DEV_ARM_VGIC_GRP_DIST_REGS
@@ -114,4 +117,37 @@ Test(arm64_gic, each_vcpu_has_its_own_part)
 	vmtest_fini(&b);
 	vmtest_fini(&a);
 	vmtest_remove(&s);
+}
+
+/* An SGI and an SPI that the guest held off until after the snapshot. */
+Test(arm64_gic, what_is_pending_and_not_taken_survives)
+{
+	struct vmtest a, b;
+
+	vmtest_init(&a, "");
+	vmtest_init(&b, "");
+	clone_run(&a, &b, "gic");
+	cr_expect_str_eq(b.out, "pending: 3 40\n");
+	vmtest_fini(&b);
+}
+
+static int no_gic(uint32_t type)
+{
+	return type == KVM_DEV_TYPE_ARM_VGIC_V3 ||
+			       type == KVM_DEV_TYPE_ARM_VGIC_V2
+		       ? -ENODEV
+		       : KVM_HOOK_PASS;
+}
+
+Test(arm64_gic, a_host_without_one_is_refused_by_name)
+{
+	struct vmtest t;
+
+	vmtest_init(&t, "");
+	kvm_hook.create_device = no_gic;
+	cr_assert_eq(build_vm(&t.vm, &t.opt, &t.err), -ENODEV);
+	cr_expect_not_null(strstr(t.err.msg, "neither GICv3 nor GICv2"), "%s",
+			   t.err.msg);
+	cr_expect_eq(err_exit_code(&t.err), ERR_CLASS_UNAVAILABLE);
+	vmtest_fini(&t);
 }

@@ -123,18 +123,6 @@ Test(arm64_psci, a_snapshot_keeps_the_version)
 	vmtest_remove(&s);
 }
 
-Test(arm64_psci, system_off_ends_the_guest_with_0)
-{
-	struct vmtest t;
-
-	vmtest_init(&t, "off=1 exit=9");
-	vmtest_start(&t, "psci");
-	vmtest_wait_end(&t);
-	cr_expect_eq(t.vm->end, VM_END_EXIT, "%s", t.vm->err.msg);
-	cr_expect_eq(t.vm->exit_code, 0);
-	vmtest_fini(&t);
-}
-
 static void expect_crash(const char *args, const char *address)
 {
 	struct vmtest t;

@@ -12,117 +12,13 @@
 
 #include "base/cleanup.h"
 #include "base/num.h"
+#include "kvm/arm64/state_edit.h"
 #include "kvm/kvm.h"
 #include "kvm/vmtest.h"
 #include "snapshot/stream.h"
 
 #define PSCI_0_2  2u
 #define TTBR0_EL1 ARM64_SYS_REG(3, 0, 2, 0, 0)
-#define NO_REG	  UINT64_MAX
-
-/* The sections of one vCPU, and its registers as they stand there. */
-struct state {
-	struct snap_writer w;
-	struct snap_reader r;
-	struct snap_section s; /* read up to the first register */
-	uint32_t regs;
-};
-
-static void finish(struct state *st)
-{
-	struct mote_err err;
-
-	cr_assert_eq(snap_writer_finish(&st->w, &err), 0);
-	cr_assert_eq(snap_reader_init(&st->r, st->w.buf, st->w.len, &err), 0,
-		     "%s", err.msg);
-	cr_assert_eq(snap_section_open(&st->r, "arm64-vcpu", 0, &st->s, &err),
-		     0);
-	st->regs = snap_get_u32(&st->s);
-}
-
-static struct state *save(struct vmtest *t)
-{
-	struct state *st = calloc(1, sizeof(*st));
-
-	cr_assert_not_null(st);
-	snap_writer_init(&st->w);
-	cr_assert_eq(arch_vcpu_save(&t->vm->vcpu[0]->arch, &st->w, &t->err), 0,
-		     "%s", t->err.msg);
-	finish(st);
-	return st;
-}
-
-static void release(struct state *st)
-{
-	snap_writer_fini(&st->w);
-	free(st);
-}
-
-static uint32_t size_of(uint64_t id)
-{
-	return 1u << ((id & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT);
-}
-
-/* A copy without one register and with another (NO_REG: none). */
-static struct state *edit(const struct state *from, uint64_t without,
-			  uint64_t with, uint64_t value)
-{
-	struct state *st = calloc(1, sizeof(*st));
-	struct snap_section s = from->s;
-	uint32_t n = from->regs;
-	bool added = with == NO_REG;
-
-	cr_assert_not_null(st);
-	snap_writer_init(&st->w);
-	snap_section_begin(&st->w, "arm64-vcpu", 0, 1, SNAP_REQUIRED);
-	snap_put_u32(&st->w, n - (without != NO_REG) + (with != NO_REG));
-	for (uint32_t i = 0; i < n; i++) {
-		uint64_t id = snap_get_u64(&s);
-		const void *p = snap_get_raw(&s, size_of(id));
-
-		if (!added && id > with) {
-			snap_put_u64(&st->w, with);
-			snap_put_u64(&st->w, value);
-			added = true;
-		}
-		if (id == without)
-			continue;
-		snap_put_u64(&st->w, id);
-		snap_put_bytes(&st->w, p, size_of(id));
-	}
-	if (!added) {
-		snap_put_u64(&st->w, with);
-		snap_put_u64(&st->w, value);
-	}
-	n = (uint32_t)snap_left(&s);
-	snap_put_bytes(&st->w, snap_get_raw(&s, n), n);
-	snap_section_end(&st->w);
-	finish(st);
-	return st;
-}
-
-/* The value of a register of up to 8 bytes in the state. */
-static uint64_t value_in(const struct state *st, uint64_t wanted)
-{
-	struct snap_section s = st->s;
-
-	for (uint32_t i = 0; i < st->regs; i++) {
-		uint64_t v = 0, id = snap_get_u64(&s);
-		const void *p = snap_get_raw(&s, size_of(id));
-
-		memcpy(&v, p, num_min(size_of(id), 8));
-		if (id == wanted)
-			return v;
-	}
-	cr_assert_fail("register 0x%llx is not in the state",
-		       (unsigned long long)wanted);
-	return 0;
-}
-
-static int load(struct vmtest *t, struct state *st)
-{
-	return arch_vcpu_load(&t->vm->vcpu[0]->arch, &st->r, &t->err);
-}
 
 static uint64_t get(const struct vmtest *t, uint64_t id)
 {
@@ -157,12 +53,12 @@ Test(arm64_state, holds_every_register_of_the_list)
 	list = calloc(1, sizeof(*list) + head.n * sizeof(list->reg[0]));
 	list->n = head.n;
 	cr_assert_eq(kvm_call(fd, KVM_GET_REG_LIST, list), 0);
-	st = save(&t);
+	st = state_save(&t);
 	cr_expect_eq(st->regs, list->n);
 	cr_expect_geq(st->regs, 200);
 	for (uint64_t i = 0; i < list->n; i++)
-		value_in(st, list->reg[i]);
-	release(st);
+		state_value(st, list->reg[i]);
+	state_release(st);
 	vmtest_fini(&t);
 }
 
@@ -173,15 +69,15 @@ Test(arm64_state, loads_what_it_saved)
 
 	build(&a);
 	set(&a, TTBR0_EL1, 0x40203000);
-	st = save(&a);
+	st = state_save(&a);
 	build(&b);
-	cr_assert_eq(load(&b, st), 0, "%s", b.err.msg);
+	cr_assert_eq(state_load(&b, st), 0, "%s", b.err.msg);
 	cr_expect_eq(get(&b, TTBR0_EL1), 0x40203000);
-	again = save(&b);
+	again = state_save(&b);
 	cr_assert_eq(again->w.len, st->w.len);
 	cr_expect_arr_eq(again->w.buf, st->w.buf, st->w.len);
-	release(again);
-	release(st);
+	state_release(again);
+	state_release(st);
 	vmtest_fini(&b);
 	vmtest_fini(&a);
 }
@@ -198,18 +94,18 @@ Test(arm64_state, timers_are_held_until_commit)
 	set(&a, KVM_REG_ARM_TIMER_CTL, enable);
 	cval = (1u << 30) + 1; /* over by now */
 	set(&a, KVM_REG_ARM_TIMER_CVAL, cval);
-	st = save(&a);
-	cnt = value_in(st, KVM_REG_ARM_TIMER_CNT);
+	st = state_save(&a);
+	cnt = state_value(st, KVM_REG_ARM_TIMER_CNT);
 
 	build(&b);
-	cr_assert_eq(load(&b, st), 0, "%s", b.err.msg);
+	cr_assert_eq(state_load(&b, st), 0, "%s", b.err.msg);
 	usleep(10000);
 	cr_expect_eq(get(&b, KVM_REG_ARM_TIMER_CTL) & enable, 0,
 		     "a parked vCPU's timer can fire");
-	again = save(&b);
+	again = state_save(&b);
 	cr_assert_eq(again->w.len, st->w.len);
 	cr_expect_arr_eq(again->w.buf, st->w.buf, st->w.len);
-	release(again);
+	state_release(again);
 
 	cr_assert_eq(arch_vcpu_commit(&b.vm->vcpu[0]->arch, &b.err), 0, "%s",
 		     b.err.msg);
@@ -217,7 +113,7 @@ Test(arm64_state, timers_are_held_until_commit)
 	cr_expect_eq(get(&b, KVM_REG_ARM_TIMER_CVAL), cval);
 	cr_expect_geq(get(&b, KVM_REG_ARM_TIMER_CNT), cnt);
 	cr_expect_lt(get(&b, KVM_REG_ARM_TIMER_CNT) - cnt, 1u << 30);
-	release(st);
+	state_release(st);
 	vmtest_fini(&b);
 	vmtest_fini(&a);
 }
@@ -228,13 +124,13 @@ Test(arm64_state, a_register_the_host_lacks_is_refused_by_name)
 	struct vmtest t;
 
 	build(&t);
-	st = save(&t);
-	bad = edit(st, NO_REG, KVM_REG_ARM_FW_REG(77), 1);
-	cr_expect_eq(load(&t, bad), -ENOTSUP);
+	st = state_save(&t);
+	bad = state_edit(st, NO_REG, KVM_REG_ARM_FW_REG(77), 1);
+	cr_expect_eq(state_load(&t, bad), -ENOTSUP);
 	cr_expect_not_null(strstr(t.err.msg, "firmware 77"), "%s", t.err.msg);
 	cr_expect_eq(err_exit_code(&t.err), ERR_CLASS_UNAVAILABLE);
-	release(bad);
-	release(st);
+	state_release(bad);
+	state_release(st);
 	vmtest_fini(&t);
 }
 
@@ -244,14 +140,14 @@ Test(arm64_state, a_value_the_host_refuses_is_named)
 	struct vmtest t;
 
 	build(&t);
-	st = save(&t);
-	bad = edit(st, KVM_REG_ARM_PSCI_VERSION, KVM_REG_ARM_PSCI_VERSION,
-		   0x30007);
-	cr_expect_lt(load(&t, bad), 0);
+	st = state_save(&t);
+	bad = state_edit(st, KVM_REG_ARM_PSCI_VERSION, KVM_REG_ARM_PSCI_VERSION,
+			 0x30007);
+	cr_expect_lt(state_load(&t, bad), 0);
 	cr_expect_not_null(strstr(t.err.msg, "PSCI_VERSION = 0x30007"), "%s",
 			   t.err.msg);
-	release(bad);
-	release(st);
+	state_release(bad);
+	state_release(st);
 	vmtest_fini(&t);
 }
 
@@ -262,13 +158,13 @@ Test(arm64_state, an_unknown_kind_of_register_is_an_error)
 	struct vmtest t;
 
 	build(&t);
-	st = save(&t);
-	bad = edit(st, NO_REG, id, 0);
-	cr_expect_eq(load(&t, bad), -EBADMSG);
+	st = state_save(&t);
+	bad = state_edit(st, NO_REG, id, 0);
+	cr_expect_eq(state_load(&t, bad), -EBADMSG);
 	cr_expect_not_null(strstr(t.err.msg, "0x6030000009990000"), "%s",
 			   t.err.msg);
-	release(bad);
-	release(st);
+	state_release(bad);
+	state_release(st);
 	vmtest_fini(&t);
 }
 
@@ -278,13 +174,13 @@ Test(arm64_state, without_a_psci_version_the_guest_keeps_0_2)
 	struct vmtest t;
 
 	build(&t);
-	st = save(&t);
+	st = state_save(&t);
 	cr_expect_neq(get(&t, KVM_REG_ARM_PSCI_VERSION), PSCI_0_2);
-	old = edit(st, KVM_REG_ARM_PSCI_VERSION, NO_REG, 0);
-	cr_assert_eq(load(&t, old), 0, "%s", t.err.msg);
+	old = state_edit(st, KVM_REG_ARM_PSCI_VERSION, NO_REG, 0);
+	cr_assert_eq(state_load(&t, old), 0, "%s", t.err.msg);
 	cr_expect_eq(get(&t, KVM_REG_ARM_PSCI_VERSION), PSCI_0_2);
-	release(old);
-	release(st);
+	state_release(old);
+	state_release(st);
 	vmtest_fini(&t);
 }
 
@@ -295,7 +191,7 @@ Test(arm64_state, a_cut_section_is_an_error)
 	struct vmtest t;
 
 	build(&t);
-	st = save(&t);
+	st = state_save(&t);
 	for (size_t len = 0; len < st->s.len; len += 97) {
 		struct state *cut = calloc(1, sizeof(*cut));
 
@@ -304,11 +200,11 @@ Test(arm64_state, a_cut_section_is_an_error)
 		snap_section_begin(&cut->w, "arm64-vcpu", 0, 1, SNAP_REQUIRED);
 		snap_put_bytes(&cut->w, st->s.data, len);
 		snap_section_end(&cut->w);
-		finish(cut);
-		cr_expect_lt(load(&t, cut), 0, "%zu bytes", len);
-		release(cut);
+		state_finish(cut);
+		cr_expect_lt(state_load(&t, cut), 0, "%zu bytes", len);
+		state_release(cut);
 	}
-	release(st);
+	state_release(st);
 	vmtest_fini(&t);
 }
 

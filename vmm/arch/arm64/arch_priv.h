@@ -5,11 +5,38 @@
 #ifndef VMM_ARCH_ARM64_ARCH_PRIV_H
 #define VMM_ARCH_ARM64_ARCH_PRIV_H
 
+#include <stdint.h>
+
+struct arch_vcpu;
 struct arch_vm;
 struct mote_err;
+struct snap_reader;
+struct vm_config;
 
 /* Create the interrupt controller, set its addresses (kvm_irq.c). */
 int gic_create(struct arch_vm *a, struct mote_err *err);
 void gic_fini(struct arch_vm *a); /* none: fine */
+
+/*
+ * What the vCPUs are initialised with (kvm_features.c): the snapshot's, or
+ * (saved NULL) what the configuration asks for.  A host that lacks some of it
+ * is told by name.
+ */
+int features_choose(struct arch_vm *a, const struct vm_config *cfg,
+		    const struct snap_reader *saved, struct mote_err *err);
+
+/* Right after init: vector lengths, then the end of the vCPU's shaping. */
+int features_finalize(struct arch_vcpu *v, struct mote_err *err);
+
+/*
+ * The PSCI version of a saved guest, MAJOR << 16 | MINOR (kvm_state.c): 0.2
+ * where the state has no register for it.  A state that makes no sense is
+ * told when it is loaded.
+ */
+uint32_t state_psci(const struct snap_reader *saved);
+
+/* Are the vector lengths of a vCPU's state those that it was made with? */
+int features_check_lengths(struct arch_vcpu *v, const void *saved,
+			   struct mote_err *err);
 
 #endif

@@ -11,6 +11,7 @@
 #define ARM64_VCPUS_MAX	 64
 #define ARM64_TIMERS_MAX 6 /* registers of the virtual and physical timer */
 #define ARM64_INIT_WORDS 7 /* of struct kvm_vcpu_init */
+#define ARM64_SVE_WORDS	 8 /* of the register of vector lengths */
 
 struct arch_vm {
 	int kvm_fd, vm_fd;
@@ -20,6 +21,8 @@ struct arch_vm {
 	uint32_t psci_wanted; /* cpu.psci of the configuration */
 	uint32_t psci;	      /* what the vCPUs have, MAJOR << 16 | MINOR */
 	uint32_t target, features[ARM64_INIT_WORDS]; /* for vCPU init */
+	/* With SVE: bit n is a length of (n + 1) * 128 bits; 0: not known. */
+	uint64_t sve_lengths[ARM64_SVE_WORDS];
 	uint32_t gic_version; /* 3, 2, or 0: none (and no descriptor) */
 	int gic_fd;
 	uint32_t vcpus;

@@ -11,6 +11,10 @@
  * The timers derive from the host's clock.  They are held as loaded and
  * reach KVM just before the first run: until then they are off in KVM, so
  * that none of them can fire while a clone is parked.
+ *
+ * With scalable vectors KVM lists Z, P and FFR and no more the plain vector
+ * registers; the lengths are among them, and were set before there was a list
+ * (kvm_features.c).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -20,13 +24,13 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "arch/arm64/arch_priv.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/num.h"
 #include "kvm/kvm.h"
 #include "snapshot/stream.h"
 
-#define SECTION_VM   "arm64-vm"
 #define SECTION_VCPU "arm64-vcpu"
 #define VERSION	     1
 #define REGS_MAX     8192u
@@ -119,6 +123,14 @@ static const char *reg_name(uint64_t id, char name[REG_NAME_MAX])
 		snprintf(name, REG_NAME_MAX, "firmware %u", low);
 	else if (family(id) == KVM_REG_ARM_FW_FEAT_BMAP)
 		snprintf(name, REG_NAME_MAX, "firmware features %u", low);
+	else if (id == KVM_REG_ARM64_SVE_VLS)
+		snprintf(name, REG_NAME_MAX, "SVE_VLS");
+	else if (family(id) == KVM_REG_ARM64_SVE)
+		snprintf(name, REG_NAME_MAX, "SVE %s%u slice %u",
+			 low < KVM_REG_ARM64_SVE_PREG_BASE  ? "Z"
+			 : low < KVM_REG_ARM64_SVE_FFR_BASE ? "P"
+							    : "FFR ",
+			 low >> 5 & 0x1f, low & 0x1f);
 	else if (family(id) == KVM_REG_ARM_DEMUX)
 		snprintf(name, REG_NAME_MAX, "CCSIDR_EL1 of CSSELR %u",
 			 low & 0xff);
@@ -286,6 +298,23 @@ static int parse_regs(struct arch_vcpu *v, struct snap_section *s,
 	return 0;
 }
 
+uint32_t state_psci(const struct snap_reader *saved)
+{
+	struct snap_section s;
+	uint32_t n = 0;
+
+	if (snap_section_find(saved, SECTION_VCPU, 0, &s))
+		n = snap_get_u32(&s);
+	for (; n > 0 && !s.error; n--) {
+		uint64_t id = snap_get_u64(&s);
+
+		if (id == KVM_REG_ARM_PSCI_VERSION)
+			return (uint32_t)snap_get_u64(&s);
+		snap_get_raw(&s, reg_size(id));
+	}
+	return PSCI_0_2;
+}
+
 static uint64_t low_bytes(const struct saved_reg *reg)
 {
 	uint64_t v = 0;
@@ -332,6 +361,9 @@ static int load_reg(struct arch_vcpu *v, const struct saved_reg *reg,
 
 	if (i >= 0)
 		return load_timer(v, reg, i, err);
+	if (reg->id == KVM_REG_ARM64_SVE_VLS &&
+	    v->vm->features[0] & 1u << KVM_ARM_VCPU_SVE)
+		return features_check_lengths(v, reg->value, err);
 	memcpy(value, reg->value, reg_size(reg->id));
 	ret = kvm_set_one_reg(v->fd, reg->id, value);
 	if (ret == -ENOENT && reg->id == KVM_REG_ARM_PSCI_VERSION &&
@@ -431,70 +463,5 @@ int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err)
 				       timer[i].name, strerror(-ret));
 	}
 	v->held = 0;
-	return 0;
-}
-
-/* --- the VM ----------------------------------------------------------------
- */
-
-/* How fast CNTVCT_EL0 counts, on every CPU of this host. */
-static uint64_t counter_hz(void)
-{
-	uint64_t hz;
-
-	__asm__("mrs %0, cntfrq_el0" : "=r"(hz));
-	return hz;
-}
-
-int arch_vm_save(struct arch_vm *a, bool diff, struct snap_writer *w,
-		 struct mote_err *err)
-{
-	(void)diff;
-	(void)err;
-	snap_section_begin(w, SECTION_VM, 0, VERSION, SNAP_REQUIRED);
-	snap_put_u32(w, a->ipa_bits);
-	snap_put_u64(w, counter_hz());
-	snap_section_end(w);
-	return 0;
-}
-
-int arch_vm_load(struct arch_vm *a, struct snap_reader *r, struct mote_err *err)
-{
-	struct snap_section s;
-	uint32_t ipa_bits;
-	uint64_t hz;
-	int ret = snap_section_open(r, SECTION_VM, 0, &s, err);
-
-	if (ret == 0)
-		ret = snap_section_version(&s, VERSION, err);
-	if (ret < 0)
-		return ret;
-	ipa_bits = snap_get_u32(&s);
-	hz = snap_get_u64(&s);
-	ret = snap_section_close(&s, err);
-	if (ret < 0)
-		return ret;
-	if (ipa_bits > a->ipa_limit)
-		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
-				     "address size: %u bits in the snapshot, "
-				     "KVM on this host has %u",
-				     ipa_bits, a->ipa_limit);
-	if (hz != counter_hz())
-		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
-				     "counter frequency (CNTFRQ_EL0): %" PRIu64
-				     " Hz in the snapshot, this host has "
-				     "%" PRIu64 ": the guest's clock would go "
-				     "wrong",
-				     hz, counter_hz());
-	/* This VM's own is what its RAM needs; kept for a save without run. */
-	a->ipa_bits = ipa_bits;
-	return 0;
-}
-
-/* The offset of the VM's counter goes with its vCPUs. */
-int arch_vm_commit(struct arch_vm *a, struct mote_err *err)
-{
-	(void)a;
-	(void)err;
 	return 0;
 }

@@ -96,7 +96,6 @@ static int read_target(struct arch_vm *a, struct mote_err *err)
 				     strerror(-ret));
 	a->target = init.target;
 	memcpy(a->features, init.features, sizeof(a->features));
-	a->features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
 	return 0;
 }
 
@@ -107,13 +106,14 @@ int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 	unsigned long type = 0;
 	int ret;
 
-	(void)saved;
 	memset(a, 0, sizeof(*a));
 	a->kvm_fd = kvm_fd;
 	a->hvt = cfg->vm.protocol == PROTOCOL_HVT;
 	a->psci_wanted = cfg->cpu.psci;
 	if (a->psci_wanted == PSCI_DEFAULT)
 		a->psci_wanted = PSCI_PINNED;
+	if (saved)
+		a->psci_wanted = state_psci(saved);
 	ret = choose_ipa(a, cfg->vm.memory, &type, err);
 	if (ret < 0)
 		return ret;
@@ -128,6 +128,8 @@ int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 	 */
 	kvm_enable_cap(a->vm_fd, KVM_CAP_ARM_NISV_TO_USER, NULL);
 	ret = read_target(a, err);
+	if (ret == 0)
+		ret = features_choose(a, cfg, saved, err);
 	/* Its RAM lies where the controller would be. */
 	if (ret == 0 && !a->hvt)
 		ret = gic_create(a, err);
@@ -164,8 +166,8 @@ static int set_psci(struct arch_vcpu *v, struct mote_err *err)
 	if (ret == -ENOENT) {
 		if (wanted != PSCI_0_2 && wanted != PSCI_HOST)
 			return psci_refused(wanted, ENOENT,
-					    "has no register for the version "
-					    "and so only 0.2, not",
+					    "lacks register PSCI_VERSION and "
+					    "so has only 0.2, not",
 					    err);
 		value = PSCI_0_2;
 		ret = 0;
@@ -197,6 +199,9 @@ int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd,
 	if (ret < 0)
 		return err_set(err, -ret, "vCPU %u: KVM_ARM_VCPU_INIT: %s", id,
 			       strerror(-ret));
+	ret = features_finalize(v, err);
+	if (ret < 0)
+		return ret;
 	ret = kvm_get_one_reg(fd, REG_MPIDR, &mpidr);
 	if (ret < 0)
 		return err_set(err, -ret, "vCPU %u: MPIDR_EL1: %s", id,
@@ -361,6 +366,14 @@ void arch_doctor(struct arch_vm *a, int vcpu_fd,
 	  "no guest runs");
 	snprintf(text, sizeof(text), "%u bits", a->ipa_limit);
 	f(opaque, "guest addresses", true, text, "");
+	f(opaque, "scalable vectors (SVE)",
+	  kvm_check_extension(a->vm_fd, KVM_CAP_ARM_SVE) > 0, "",
+	  "no cpu.sve, no snapshots with it");
+	f(opaque, "pointer authentication",
+	  kvm_check_extension(a->vm_fd, KVM_CAP_ARM_PTRAUTH_ADDRESS) > 0 &&
+		  kvm_check_extension(a->vm_fd, KVM_CAP_ARM_PTRAUTH_GENERIC) >
+			  0,
+	  "", "no cpu.pauth, no snapshots with it");
 }
 
 void arch_cpu_model(char *buf, size_t len)

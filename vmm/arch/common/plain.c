@@ -1,20 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * plain.c - what arm64 and ppc64le need not do, and x86_64 does: to ask KVM
- * for what a snapshot needs before there is a vCPU, and to bring a vCPU's
- * state back with fewer calls than a load.  The Makefile leaves it out there.
+ * plain.c - what arm64 and ppc64le need not do, and x86_64 does: to bring a
+ * vCPU's state back with fewer calls than a load.  The Makefile leaves it out
+ * there.
  */
 #include "arch/arch.h"
-
-/* Which registers there are, only a vCPU of this host tells. */
-int arch_host_check(int kvm_fd, const struct snap_section *s,
-		    struct mote_err *err)
-{
-	(void)kvm_fd;
-	(void)s;
-	(void)err;
-	return 0;
-}
 
 /* Loading it once more is all there is to it. */
 int arch_vcpu_remember(struct arch_vcpu *v, const struct memslot_table *slots,
