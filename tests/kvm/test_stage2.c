@@ -327,9 +327,9 @@ static bool wait_merged(struct under *u, long before)
 }
 
 Test(stage2, pages_that_the_kernel_merges_and_parts_are_never_stale,
-     .timeout = 300)
+     .timeout = 900)
 {
-	long before, merged = 0, rounds = stress_count(3, 200);
+	long before, merged = 0, rounds = stress_count(3, 40);
 	char was[32];
 	struct under u;
 
