@@ -22,11 +22,13 @@
 #include "base/kick.h"
 #include "base/num.h"
 #include "kvm/kvm.h"
+#include "memory/ring.h"
 
 #define FDS_MAX	  1024
 #define SLOTS_MAX 32
 #define RUN_SIZE  12288u
 #define IO_DATA	  4096u
+#define RING_AT	  (64 * host_page_size()) /* KVM_DIRTY_LOG_PAGE_OFFSET */
 #define MSRS_MAX  8
 #define BLOB_MAX  4096u
 
@@ -65,6 +67,7 @@ static struct {
 	unsigned int nth;
 	long cap; /* of fake_kvm_set_cap; -1: none */
 	int cap_value;
+	bool manual; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 was enabled */
 	const struct fake_exit *script, *repeat;
 	size_t script_count, script_at;
 	struct fake_slot slot[SLOTS_MAX];
@@ -77,6 +80,7 @@ void fake_kvm_reset(void)
 	fake.calls = fake.runs = fake.nth = 0;
 	fake.next_request = fake.failed = 0;
 	fake.cap = -1;
+	fake.manual = false;
 	fake.script = fake.repeat = NULL;
 	fake.script_count = fake.script_at = 0;
 	memset(fake.slot, 0, sizeof(fake.slot));
@@ -320,10 +324,13 @@ void fake_kvm_set_cap(long cap, int value)
 
 int kvm_enable_cap(int fd, uint32_t cap, const uint64_t args[4])
 {
+	int ret = gate(KVM_ENABLE_CAP);
+
 	(void)fd;
-	(void)cap;
 	(void)args;
-	return gate(KVM_ENABLE_CAP);
+	if (ret == 0 && cap == KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2)
+		fake.manual = true;
+	return ret;
 }
 
 int kvm_create_vm(int kvm_fd, unsigned long type)
@@ -341,7 +348,7 @@ int kvm_create_vcpu(int vm_fd, uint32_t id)
 
 	(void)vm_fd;
 	(void)id;
-	return ret < 0 ? ret : new_object(RUN_SIZE);
+	return ret < 0 ? ret : new_object(RING_AT + RING_BYTES);
 }
 
 int kvm_vcpu_mmap_size(int kvm_fd)
@@ -379,8 +386,33 @@ int kvm_get_dirty_log(int vm_fd, uint32_t slot, uint64_t *bitmap)
 	if (!(fake.slot[slot].flags & KVM_MEM_LOG_DIRTY_PAGES))
 		return -ENOENT;
 	bitmap[0] |= fake.slot[slot].dirty;
-	fake.slot[slot].dirty = 0;
+	if (!fake.manual)
+		fake.slot[slot].dirty = 0;
 	return 0;
+}
+
+int kvm_clear_dirty_log(int vm_fd, uint32_t slot, uint64_t first,
+			uint32_t pages, const uint64_t *bitmap)
+{
+	int ret = gate(KVM_CLEAR_DIRTY_LOG);
+
+	(void)vm_fd;
+	if (ret < 0)
+		return ret;
+	if (first % 64 != 0 ||
+	    (pages % 64 != 0 &&
+	     first + pages != fake.slot[slot].size / host_page_size()))
+		return -EINVAL;
+	if (first == 0)
+		fake.slot[slot].dirty &= ~bitmap[0];
+	fake.slot[slot].clears++;
+	return 0;
+}
+
+int kvm_reset_dirty_rings(int vm_fd)
+{
+	(void)vm_fd;
+	return gate(KVM_RESET_DIRTY_RINGS);
 }
 
 int kvm_unblock_in_run(int vcpu_fd, int sig)

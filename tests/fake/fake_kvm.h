@@ -64,6 +64,7 @@ struct fake_slot {
 	uint32_t flags;
 	uint64_t gpa, size;
 	uint64_t dirty; /* the first 64 pages of the log; a read clears it */
+	unsigned int clears; /* ... or these do: KVM_CLEAR_DIRTY_LOG */
 };
 struct fake_slot *fake_kvm_slot(uint32_t slot);
 
