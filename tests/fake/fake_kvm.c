@@ -30,6 +30,7 @@
 #define IO_DATA	  4096u
 #define RING_AT	  (64 * host_page_size()) /* KVM_DIRTY_LOG_PAGE_OFFSET */
 #define MSRS_MAX  8
+#define CAPS_MAX  4
 #define BLOB_MAX  4096u
 
 /* Registers are remembered by the pair of requests that moves them. */
@@ -65,21 +66,23 @@ static struct {
 	unsigned long next_request, failed;
 	int next_code, nth_code;
 	unsigned int nth;
-	long cap; /* of fake_kvm_set_cap; -1: none */
-	int cap_value;
+	struct {
+		long cap; /* of fake_kvm_set_cap; 0: none */
+		int value;
+	} cap[CAPS_MAX];
 	bool manual; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 was enabled */
 	const struct fake_exit *script, *repeat;
 	size_t script_count, script_at;
 	struct fake_slot slot[SLOTS_MAX];
 	struct object *object[FDS_MAX]; /* by descriptor */
-} fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .cap = -1};
+} fake = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 void fake_kvm_reset(void)
 {
 	pthread_mutex_lock(&fake.lock);
 	fake.calls = fake.runs = fake.nth = 0;
 	fake.next_request = fake.failed = 0;
-	fake.cap = -1;
+	memset(fake.cap, 0, sizeof(fake.cap));
 	fake.manual = false;
 	fake.script = fake.repeat = NULL;
 	fake.script_count = fake.script_at = 0;
@@ -313,13 +316,20 @@ int kvm_check_extension(int fd, long cap)
 	(void)fd;
 	if (gate(KVM_CHECK_EXTENSION) < 0)
 		return 0;
-	return cap == fake.cap ? fake.cap_value : cap == KVM_CAP_XCRS;
+	for (int i = 0; i < CAPS_MAX; i++)
+		if (cap && cap == fake.cap[i].cap)
+			return fake.cap[i].value;
+	return cap == KVM_CAP_XCRS;
 }
 
 void fake_kvm_set_cap(long cap, int value)
 {
-	fake.cap = cap;
-	fake.cap_value = value;
+	int i = 0;
+
+	while (i < CAPS_MAX - 1 && fake.cap[i].cap && fake.cap[i].cap != cap)
+		i++;
+	fake.cap[i].cap = cap;
+	fake.cap[i].value = value;
 }
 
 int kvm_enable_cap(int fd, uint32_t cap, const uint64_t args[4])
