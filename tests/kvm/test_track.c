@@ -34,7 +34,7 @@
 #define FROM	(UINT64_C(8) << 20)
 #define MEMORY	(UINT64_C(24) << 20)
 #define STEPS	((MEMORY - FROM) / STEP)
-#define ORDERS	200
+#define ORDERS	100
 #define AT_ONCE 400 /* pages of one order: the box is a page */
 #define TIMEOUT 300
 
