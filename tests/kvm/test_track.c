@@ -23,13 +23,6 @@
 #include "memory/ring.h"
 #include "snapshot/rewind.h"
 
-#ifndef KVM_CAP_DIRTY_LOG_RING_ACQ_REL
-#define KVM_CAP_DIRTY_LOG_RING_ACQ_REL 223
-#endif
-#ifndef KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP
-#define KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP 225
-#endif
-
 #define STEP	4096u /* guests/touch */
 #define FROM	(UINT64_C(8) << 20)
 #define MEMORY	(UINT64_C(24) << 20)

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,20 +12,6 @@
 #include "base/num.h"
 #include "kvm/kvm.h"
 #include "memory/memslot.h"
-
-/* Newer than Debian 12's headers. */
-#ifndef KVM_CAP_DIRTY_LOG_RING_ACQ_REL
-#define KVM_CAP_DIRTY_LOG_RING_ACQ_REL 223
-#endif
-#ifndef KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP
-#define KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP 225
-#endif
-
-/*
- * KVM_DIRTY_LOG_PAGE_OFFSET wherever there are rings.  Debian 12's headers
- * say 0 on arm64: mmap(2) works there, and shows something else.
- */
-#define RING_PAGE 64u
 
 int ring_enable(struct memslot_table *t, struct mote_err *err)
 {

@@ -13,6 +13,7 @@
 #ifndef VMM_MEMORY_RING_H
 #define VMM_MEMORY_RING_H
 
+#include <linux/kvm.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,6 +21,20 @@
 
 struct memslot_table;
 struct mote_err;
+
+/* Newer than Debian 12's headers. */
+#ifndef KVM_CAP_DIRTY_LOG_RING_ACQ_REL
+#define KVM_CAP_DIRTY_LOG_RING_ACQ_REL 223
+#endif
+#ifndef KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP
+#define KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP 225
+#endif
+
+/*
+ * KVM_DIRTY_LOG_PAGE_OFFSET wherever there are rings.  Debian 12's headers
+ * say 0 on arm64: mmap(2) works there, and shows something else.
+ */
+#define RING_PAGE 64u
 
 #define RING_VCPUS_MAX 64
 

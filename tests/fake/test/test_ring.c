@@ -17,12 +17,6 @@
 #include "memory/guestmem.h"
 #include "memory/ring.h"
 
-#ifndef KVM_CAP_DIRTY_LOG_RING_ACQ_REL
-#define KVM_CAP_DIRTY_LOG_RING_ACQ_REL 223
-#endif
-#ifndef KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP
-#define KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP 225
-#endif
 #define ENTRIES (RING_BYTES / sizeof(struct kvm_dirty_gfn))
 #define WORDS	(FAKEVM_MEMORY / 4096 / 64 + 1)
 
