@@ -80,9 +80,9 @@ static const struct choice mmus[] = {
 
 static const struct choice trackings[] = {
 	{"auto", DIRTY_AUTO, ANY, false},
-	{"private", DIRTY_PRIVATE, ANY, true},
-	{"bitmap", DIRTY_BITMAP, ANY, true},
-	{"ring", DIRTY_RING, ANY, true},
+	{"private", DIRTY_PRIVATE, ANY, false},
+	{"bitmap", DIRTY_BITMAP, ANY, false},
+	{"ring", DIRTY_RING, X86 | ARM, false},
 	{"wp", DIRTY_WP, ANY, true},
 	{0},
 };

@@ -17,6 +17,7 @@
 #include "config/config.h"
 #include "kvm/kvm.h"
 #include "memory/guestmem.h"
+#include "memory/ring.h"
 #include "vm.h"
 
 static int open_kvm(struct vm *vm, int fd, struct mote_err *err)
@@ -158,8 +159,12 @@ static int build_vcpus(struct vm *vm, struct mote_err *err)
 		struct vcpu *v;
 		int ret = vcpu_create(&v, &vm->env, i, err);
 
-		if (ret < 0)
+		if (ret == 0)
+			ret = ring_add(&vm->slots, v->fd, err);
+		if (ret < 0) {
+			vcpu_put(&v);
 			return ret;
+		}
 		/* Published only when it is whole. */
 		pthread_mutex_lock(&vm->table_lock);
 		vm->vcpu[vm->vcpus++] = v;
@@ -270,7 +275,9 @@ static int build_parts(struct vm *vm, const struct build_options *opt,
 	memslot_init(&vm->slots, vm->vm_fd);
 	vm->env.kvm_fd = vm->kvm_fd;
 	vm->env.vm_fd = vm->vm_fd;
-	ret = build_memory(vm, opt, err);
+	ret = track_choose(&vm->track, vm->cfg->memory.dirty_tracking, err);
+	if (ret == 0)
+		ret = build_memory(vm, opt, err);
 	timeline_mark(vm->timeline, "memory slots");
 	if (ret == 0)
 		ret = build_vcpus(vm, err);

@@ -14,14 +14,8 @@
 #include "base/kick.h"
 #include "kvm/kvm.h"
 #include "memory/guestmem.h"
+#include "memory/ring.h"
 
-/* Newer than Debian 12's headers. */
-#ifndef KVM_CAP_DIRTY_LOG_RING_ACQ_REL
-#define KVM_CAP_DIRTY_LOG_RING_ACQ_REL 223
-#endif
-#ifndef KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP
-#define KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP 225
-#endif
 #define RUN_MAX_S 20 /* emulated hosts are slow */
 
 void machine_fini(struct machine *m)

@@ -30,12 +30,7 @@
 #include "doctor_machine.h"
 #include "kvm/kvm.h"
 #include "memory/guestmem.h"
-
-/* Newer than Debian 12's headers, or (arm64) left out of them. */
-#ifndef KVM_CAP_DIRTY_LOG_RING_ACQ_REL
-#define KVM_CAP_DIRTY_LOG_RING_ACQ_REL 223
-#endif
-#define RING_PAGE 64u /* KVM_DIRTY_LOG_PAGE_OFFSET, where there is a ring */
+#include "memory/ring.h"
 
 #define BLOCK 0x10000u /* what the guest counts in */
 

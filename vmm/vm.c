@@ -19,6 +19,7 @@
 #include "devices/event.h"
 #include "devices/hvt.h"
 #include "memory/guestmem.h"
+#include "memory/ring.h"
 #include "memory/sigbus.h"
 
 #define PARTIAL_LINE_MS 2 /* how long a line without its end may wait */
@@ -502,6 +503,9 @@ void vm_dispatch(struct vm *vm)
 		vm->ready = true;
 	}
 	dispatch_due(vm, events);
+	/* A vCPU whose ring stays full would wait for ever. */
+	if ((events & EVENT_RING) && ring_collect(&vm->slots, &vm->err) < 0)
+		event_end(&vm->events, EVENT_CRASH, 0);
 	if (vm->state != VM_ENDED && (events & EVENT_EXIT))
 		set_ended(vm, VM_END_EXIT);
 	else if (vm->state != VM_ENDED && (events & EVENT_RESET))
@@ -525,6 +529,7 @@ void vm_destroy(struct vm *vm)
 	free(vm->hot_rest);
 	for (uint32_t i = 0; i < vm->devices; i++)
 		device_destroy(vm->device[i]);
+	ring_fini(&vm->slots);
 	fd_clear(&vm->vm_fd); /* the machine goes with its last vCPU */
 	pthread_mutex_lock(&vm->table_lock);
 	for (uint32_t i = 0; i < vm->vcpus; i++)

@@ -46,6 +46,10 @@ machine_variant()
 		;;
 	*) return 1 ;;
 	esac
+	case $1 in
+	linux-6.12 | 16k) ;;
+	*) without="$without vm_ring" ;; # Linux 6.1 has no dirty rings here
+	esac
 	if [ "$1" != neoverse-n1 ] && [ "$list" = tests ]; then
 		list=tests-kvm
 		limit=90

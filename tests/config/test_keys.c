@@ -295,7 +295,6 @@ Test(keys, words_of_later_are_refused_by_name)
 		"vm.protocol=pvh",
 		"vm.protocol=multiboot",
 		"memory.dirty_tracking=wp",
-		"memory.dirty_tracking=ring",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(later); i++) {

@@ -22,12 +22,15 @@
 #include "base/kick.h"
 #include "base/num.h"
 #include "kvm/kvm.h"
+#include "memory/ring.h"
 
 #define FDS_MAX	  1024
 #define SLOTS_MAX 32
 #define RUN_SIZE  12288u
 #define IO_DATA	  4096u
+#define RING_AT	  (64 * host_page_size()) /* KVM_DIRTY_LOG_PAGE_OFFSET */
 #define MSRS_MAX  8
+#define CAPS_MAX  4
 #define BLOB_MAX  4096u
 
 /* Registers are remembered by the pair of requests that moves them. */
@@ -63,20 +66,24 @@ static struct {
 	unsigned long next_request, failed;
 	int next_code, nth_code;
 	unsigned int nth;
-	long cap; /* of fake_kvm_set_cap; -1: none */
-	int cap_value;
+	struct {
+		long cap; /* of fake_kvm_set_cap; 0: none */
+		int value;
+	} cap[CAPS_MAX];
+	bool manual; /* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 was enabled */
 	const struct fake_exit *script, *repeat;
 	size_t script_count, script_at;
 	struct fake_slot slot[SLOTS_MAX];
 	struct object *object[FDS_MAX]; /* by descriptor */
-} fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .cap = -1};
+} fake = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 void fake_kvm_reset(void)
 {
 	pthread_mutex_lock(&fake.lock);
 	fake.calls = fake.runs = fake.nth = 0;
 	fake.next_request = fake.failed = 0;
-	fake.cap = -1;
+	memset(fake.cap, 0, sizeof(fake.cap));
+	fake.manual = false;
 	fake.script = fake.repeat = NULL;
 	fake.script_count = fake.script_at = 0;
 	memset(fake.slot, 0, sizeof(fake.slot));
@@ -309,21 +316,31 @@ int kvm_check_extension(int fd, long cap)
 	(void)fd;
 	if (gate(KVM_CHECK_EXTENSION) < 0)
 		return 0;
-	return cap == fake.cap ? fake.cap_value : cap == KVM_CAP_XCRS;
+	for (int i = 0; i < CAPS_MAX; i++)
+		if (cap && cap == fake.cap[i].cap)
+			return fake.cap[i].value;
+	return cap == KVM_CAP_XCRS;
 }
 
 void fake_kvm_set_cap(long cap, int value)
 {
-	fake.cap = cap;
-	fake.cap_value = value;
+	int i = 0;
+
+	while (i < CAPS_MAX - 1 && fake.cap[i].cap && fake.cap[i].cap != cap)
+		i++;
+	fake.cap[i].cap = cap;
+	fake.cap[i].value = value;
 }
 
 int kvm_enable_cap(int fd, uint32_t cap, const uint64_t args[4])
 {
+	int ret = gate(KVM_ENABLE_CAP);
+
 	(void)fd;
-	(void)cap;
 	(void)args;
-	return gate(KVM_ENABLE_CAP);
+	if (ret == 0 && cap == KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2)
+		fake.manual = true;
+	return ret;
 }
 
 int kvm_create_vm(int kvm_fd, unsigned long type)
@@ -341,7 +358,7 @@ int kvm_create_vcpu(int vm_fd, uint32_t id)
 
 	(void)vm_fd;
 	(void)id;
-	return ret < 0 ? ret : new_object(RUN_SIZE);
+	return ret < 0 ? ret : new_object(RING_AT + RING_BYTES);
 }
 
 int kvm_vcpu_mmap_size(int kvm_fd)
@@ -379,8 +396,33 @@ int kvm_get_dirty_log(int vm_fd, uint32_t slot, uint64_t *bitmap)
 	if (!(fake.slot[slot].flags & KVM_MEM_LOG_DIRTY_PAGES))
 		return -ENOENT;
 	bitmap[0] |= fake.slot[slot].dirty;
-	fake.slot[slot].dirty = 0;
+	if (!fake.manual)
+		fake.slot[slot].dirty = 0;
 	return 0;
+}
+
+int kvm_clear_dirty_log(int vm_fd, uint32_t slot, uint64_t first,
+			uint32_t pages, const uint64_t *bitmap)
+{
+	int ret = gate(KVM_CLEAR_DIRTY_LOG);
+
+	(void)vm_fd;
+	if (ret < 0)
+		return ret;
+	if (first % 64 != 0 ||
+	    (pages % 64 != 0 &&
+	     first + pages != fake.slot[slot].size / host_page_size()))
+		return -EINVAL;
+	if (first == 0)
+		fake.slot[slot].dirty &= ~bitmap[0];
+	fake.slot[slot].clears++;
+	return 0;
+}
+
+int kvm_reset_dirty_rings(int vm_fd)
+{
+	(void)vm_fd;
+	return gate(KVM_RESET_DIRTY_RINGS);
 }
 
 int kvm_unblock_in_run(int vcpu_fd, int sig)

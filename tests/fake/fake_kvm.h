@@ -29,7 +29,7 @@ void fake_kvm_fail_next(unsigned long request, int code);
  */
 void fake_kvm_fail_nth(unsigned int n, int code);
 
-/* KVM_CHECK_EXTENSION answers value for this capability; one at a time. */
+/* KVM_CHECK_EXTENSION answers value for this capability; four of them. */
 void fake_kvm_set_cap(long cap, int value);
 
 /* Calls since the reset, without KVM_RUN; and how often KVM_RUN came. */
@@ -64,6 +64,7 @@ struct fake_slot {
 	uint32_t flags;
 	uint64_t gpa, size;
 	uint64_t dirty; /* the first 64 pages of the log; a read clears it */
+	unsigned int clears; /* ... or these do: KVM_CLEAR_DIRTY_LOG */
 };
 struct fake_slot *fake_kvm_slot(uint32_t slot);
 

@@ -352,6 +352,7 @@ Test(vm_paged, its_first_snapshot_is_a_full_one_then_diffs_are)
 
 	save_counter(&s, 1);
 	init(&t, VERIFY_LAZY);
+	t.cfg.memory.dirty_tracking = DIRTY_AUTO; /* others begin a log here */
 	vmtest_load(&t, &s);
 	f = tmpfile();
 	cr_assert_not_null(f);

@@ -14,6 +14,7 @@
 #include "arch/common/elf.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/num.h"
 #include "base/timeline.h"
 
 /* Emulated machines are slow; a test that waits longer hangs. */
@@ -21,12 +22,24 @@
 
 static const char *const file_names[] = {"manifest", "state", "memory"};
 
+static enum dirty_tracking dirty_tracking(void)
+{
+	static const char *const name[] = {"auto", "private", "bitmap", "ring"};
+	const char *want = getenv("VMTEST_DIRTY");
+
+	for (unsigned int i = 0; want && i < ARRAY_SIZE(name); i++)
+		if (!strcmp(want, name[i]))
+			return (enum dirty_tracking)i;
+	return DIRTY_AUTO;
+}
+
 void vmtest_init(struct vmtest *t, const char *args)
 {
 	memset(t, 0, sizeof(*t));
 	cr_assert_eq(config_init(&t->cfg), 0);
 	t->cfg.vm.memory = VMTEST_MEMORY;
 	t->cfg.vm.vcpus = 1;
+	t->cfg.memory.dirty_tracking = dirty_tracking();
 	free(t->cfg.vm.cmdline);
 	t->cfg.vm.cmdline = strdup(args);
 	cr_assert_eq(pipe2(t->pipe, O_CLOEXEC), 0);

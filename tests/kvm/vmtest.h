@@ -4,7 +4,8 @@
  *
  * White box: build.h, vm.h and snapshot.h are called as mote.c does.  What
  * fails here fails the test; a host without /dev/kvm or without the guest
- * image skips it.  Guests are looked for in $MOTE_GUESTS (build/guests).
+ * image skips it.  Guests are looked for in $MOTE_GUESTS (build/guests);
+ * $VMTEST_DIRTY is memory.dirty_tracking of every machine that does not say.
  */
 #ifndef TESTS_KVM_VMTEST_H
 #define TESTS_KVM_VMTEST_H

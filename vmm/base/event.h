@@ -24,6 +24,7 @@ enum event_bits {
 	EVENT_LINE = 1 << 6,	/* ... and holds a whole line, or much */
 	EVENT_TRIGGER = 1 << 7, /* the moment of trigger.h has come */
 	EVENT_OTHERS = 1 << 8,	/* vCPUs shall pass by arch_vcpu_enter */
+	EVENT_RING = 1 << 9,	/* a dirty ring is full: its vCPU waits */
 };
 
 struct event_queue {

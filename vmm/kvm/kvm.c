@@ -110,6 +110,24 @@ int kvm_get_dirty_log(int vm_fd, uint32_t slot, uint64_t *bitmap)
 	return kvm_call(vm_fd, KVM_GET_DIRTY_LOG, &log);
 }
 
+int kvm_clear_dirty_log(int vm_fd, uint32_t slot, uint64_t first,
+			uint32_t pages, const uint64_t *bitmap)
+{
+	struct kvm_clear_dirty_log clear = {
+		.slot = slot,
+		.num_pages = pages,
+		.first_page = first,
+		.dirty_bitmap = (uint64_t *)bitmap,
+	};
+
+	return kvm_call(vm_fd, KVM_CLEAR_DIRTY_LOG, &clear);
+}
+
+int kvm_reset_dirty_rings(int vm_fd)
+{
+	return kvm_call_value(vm_fd, KVM_RESET_DIRTY_RINGS, 0);
+}
+
 int kvm_run(int vcpu_fd)
 {
 	return ioctl(vcpu_fd, KVM_RUN, 0UL) < 0 ? -errno : 0;

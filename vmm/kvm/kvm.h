@@ -39,8 +39,17 @@ int kvm_vcpu_mmap_size(int kvm_fd);
 int kvm_set_memory(int vm_fd, uint32_t slot, uint32_t flags, uint64_t gpa,
 		   uint64_t size, void *hva);
 
-/* One bit a page, in 64-bit words; reading clears KVM's log. */
+/*
+ * One bit a page, in 64-bit words; reading clears KVM's log, unless
+ * KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 leaves that to clear: of pages from first
+ * on, a multiple of 64 of them or up to the slot's end, those with a bit.
+ */
 int kvm_get_dirty_log(int vm_fd, uint32_t slot, uint64_t *bitmap);
+int kvm_clear_dirty_log(int vm_fd, uint32_t slot, uint64_t first,
+			uint32_t pages, const uint64_t *bitmap);
+
+/* Entries of dirty rings that were taken are KVM's again; how many. */
+int kvm_reset_dirty_rings(int vm_fd);
 
 /* Not restarted: -EINTR is the answer to a kick. */
 int kvm_run(int vcpu_fd);

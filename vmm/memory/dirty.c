@@ -9,8 +9,13 @@
 #include "base/bitmap.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/num.h"
 #include "kvm/kvm.h"
 #include "memory/memslot.h"
+#include "memory/ring.h"
+
+/* What KVM_CLEAR_DIRTY_LOG does under its lock at a time, 256 MiB of 4 KiB. */
+#define CLEAR_PAGES 65536u
 
 static uint64_t slot_pages(const struct memslot *s)
 {
@@ -32,15 +37,50 @@ static void take_own(struct memslot *s, uint64_t *bits)
 static int kvm_log_start(void *opaque, struct mote_err *err)
 {
 	struct memslot_table *slots = opaque;
+	int ret = ring_collect(slots, err); /* what is left of the last time */
 
 	for (int i = 0; i < MEMSLOT_MAX; i++)
 		take_own(&slots->slot[i], NULL);
-	return memslot_log_dirty(slots, true, err);
+	return ret < 0 ? ret : memslot_log_dirty(slots, true, err);
 }
 
 static int kvm_log_stop(void *opaque, struct mote_err *err)
 {
 	return memslot_log_dirty(opaque, false, err);
+}
+
+/*
+ * Forget what was read, and nothing else: from here on these pages count
+ * again, so they are copied only after it.  A log that begins with every
+ * page set (KVM_DIRTY_LOG_INITIALLY_SET) is not asked for.
+ */
+static int clear_log(const struct memslot_table *slots, int slot,
+		     uint64_t pages, const uint64_t *bitmap)
+{
+	int ret = 0;
+
+	for (uint64_t at = 0; ret == 0 && at < pages; at += CLEAR_PAGES) {
+		uint64_t n = num_min(CLEAR_PAGES, pages - at);
+
+		if (bitmap_next(bitmap, at, at + n) < at + n)
+			ret = kvm_clear_dirty_log(slots->vm_fd, (uint32_t)slot,
+						  at, (uint32_t)n,
+						  bitmap + at / 64);
+	}
+	return ret;
+}
+
+static int read_log(const struct memslot_table *slots, int slot, uint64_t pages,
+		    uint64_t *bitmap, struct mote_err *err)
+{
+	int ret = kvm_get_dirty_log(slots->vm_fd, (uint32_t)slot, bitmap);
+
+	if (ret < 0)
+		return err_set(err, -ret, "slot %d: KVM_GET_DIRTY_LOG", slot);
+	ret = slots->clears ? clear_log(slots, slot, pages, bitmap) : 0;
+	if (ret < 0)
+		return err_set(err, -ret, "slot %d: KVM_CLEAR_DIRTY_LOG", slot);
+	return 0;
 }
 
 static int kvm_log_harvest(void *opaque, int slot, uint64_t gpa, uint64_t pages,
@@ -51,12 +91,18 @@ static int kvm_log_harvest(void *opaque, int slot, uint64_t gpa, uint64_t pages,
 	int ret;
 
 	(void)gpa;
-	(void)pages;
 	*class = DIRTY_WRITTEN;
-	ret = kvm_get_dirty_log(slots->vm_fd, (uint32_t)slot, bitmap);
+	ret = ring_collect(slots, err);
+	if (ret == 0 && slots->rings && slots->rings->stray)
+		ret = err_set(err, EIO,
+			      "the dirty ring named a page that is no RAM");
+	/* With rings it has what KVM itself wrote, or there is none. */
+	if (ret == 0 && (!slots->rings || slots->rings->bitmap))
+		ret = read_log(slots, slot, pages, bitmap, err);
 	if (ret < 0)
-		return err_set(err, -ret, "slot %d: KVM_GET_DIRTY_LOG", slot);
-	take_own(&slots->slot[slot], bitmap); /* KVM does not see them */
+		return ret;
+	/* KVM does not see them; and what was in the rings. */
+	take_own(&slots->slot[slot], bitmap);
 	return 0;
 }
 
@@ -171,9 +217,10 @@ static int harvest_slot(struct dirty_tracker *t, int slot, uint64_t at,
 		memset(bits, 0, bitmap_words(pages) * sizeof(*bits));
 		ret = s->harvest(s->opaque, slot, m->gpa, pages, bits, &class,
 				 err);
+		/* Also what was found, and cleared, before a failure. */
+		merge(t->map[class], at, bits, pages);
 		if (ret < 0)
 			return err_wrap(err, ret, "%s", s->name);
-		merge(t->map[class], at, bits, pages);
 		if (also)
 			merge(also, at, bits, pages);
 	}

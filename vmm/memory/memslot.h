@@ -15,6 +15,7 @@
 #include "base/map.h"
 
 struct mote_err;
+struct ring_set;
 
 #define MEMSLOT_MAX   16
 #define MEMSLOT_ALIGN (UINT64_C(2) << 20) /* so that huge pages fit */
@@ -41,6 +42,8 @@ struct memslot_table {
 	bool shared;	/* of memslot_add: a memfd that others can map */
 	bool lock;	/* keep the pages of every slot in memory */
 	uint32_t flags; /* KVM_MEM_* of every slot */
+	bool clears;	/* KVM's log keeps what was read until it is told */
+	struct ring_set *rings; /* dirty rings (ring.h), or NULL */
 	struct memslot slot[MEMSLOT_MAX];
 	struct memslot_readonly readonly[MEMSLOT_READONLY_MAX];
 	int readonlys;

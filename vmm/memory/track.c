@@ -2,6 +2,7 @@
 #include "memory/track.h"
 
 #include <errno.h>
+#include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,14 +11,45 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/map.h"
+#include "kvm/kvm.h"
 #include "memory/diverge.h"
 #include "memory/memslot.h"
+#include "memory/ring.h"
 
 void track_init(struct track *t, struct memslot_table *slots)
 {
 	memset(t, 0, sizeof(*t));
 	t->slots = slots;
 	t->pagemap_fd = -1;
+}
+
+static bool by_log(const struct track *t)
+{
+	return t->how == DIRTY_BITMAP || t->how == DIRTY_RING;
+}
+
+/* Where KVM can't, reading its log clears it: that is right as well. */
+static int clear_by_hand(struct memslot_table *slots, struct mote_err *err)
+{
+	const uint64_t args[4] = {KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE};
+	uint32_t cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2;
+	int ret = 0;
+
+	slots->clears = kvm_check_extension(slots->vm_fd, cap) &
+			KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
+	if (slots->clears)
+		ret = kvm_enable_cap(slots->vm_fd, cap, args);
+	return ret < 0 ? err_set(err, -ret, "memory.dirty_tracking: bitmap: %s",
+				 strerror(-ret))
+		       : 0;
+}
+
+int track_choose(struct track *t, enum dirty_tracking how, struct mote_err *err)
+{
+	t->how = how;
+	if (how == DIRTY_BITMAP)
+		return clear_by_hand(t->slots, err);
+	return how == DIRTY_RING ? ring_enable(t->slots, err) : 0;
 }
 
 void track_fini(struct track *t)
@@ -33,15 +65,6 @@ void track_file(struct track *t, int pagemap_fd)
 	t->mode = TRACK_FILE;
 	t->mapped = true;
 	t->pagemap_fd = pagemap_fd;
-}
-
-void track_rebase(struct track *t)
-{
-	if (t->logging)
-		dirty_stop(&t->log, NULL);
-	t->logging = false;
-	t->mapped = true;
-	t->mode = TRACK_FILE;
 }
 
 uint64_t track_pages(const struct track *t)
@@ -133,6 +156,32 @@ static int start_log(struct track *t, struct mote_err *err)
 	return ret;
 }
 
+int track_loaded(struct track *t, struct mote_err *err)
+{
+	int ret;
+
+	if (!by_log(t))
+		return 0;
+	ret = t->logging ? dirty_harvest(&t->log, err) : start_log(t, err);
+	if (ret == 0)
+		dirty_reset(&t->log);
+	t->mode = ret < 0 ? TRACK_NONE : TRACK_LOG;
+	return ret;
+}
+
+void track_rebase(struct track *t)
+{
+	t->mapped = true;
+	if (by_log(t)) {
+		track_loaded(t, NULL);
+		return;
+	}
+	if (t->logging)
+		dirty_stop(&t->log, NULL);
+	t->logging = false;
+	t->mode = TRACK_FILE;
+}
+
 int64_t track_count(struct track *t)
 {
 	cleanup_free uint64_t *bits = NULL;
@@ -157,14 +206,23 @@ int track_mark(struct track *t, uint64_t *bits, struct mote_err *err)
 
 	t->marked = true;
 	if (bits && t->mode == TRACK_NONE)
-		return err_set(err, EINVAL,
-			       "what changed since then was not tracked");
+		return err_set(
+			err, EINVAL,
+			"what changed since then was not tracked%s",
+			t->how == DIRTY_PRIVATE
+				? ": memory.dirty_tracking=private knows "
+				  "it of the snapshot that memory is "
+				  "mapped from, and of no other"
+				: "");
 	/*
 	 * The log first: what a guest that runs changes while the page map is
 	 * read is in the one if not in the other.  Also harvested for nobody:
 	 * the kernel's log begins anew here.
 	 */
-	ret = t->logging ? dirty_harvest(&t->log, err) : start_log(t, err);
+	if (t->logging)
+		ret = dirty_harvest(&t->log, err);
+	else if (t->how != DIRTY_PRIVATE)
+		ret = start_log(t, err);
 	if (ret == 0 && bits && t->mode == TRACK_LOG)
 		dirty_union(&t->log, bits);
 	if (ret == 0 && bits && t->mode == TRACK_FILE)

@@ -5,8 +5,10 @@
  *
  * Two ways.  RAM that is a private mapping of the reference's file needs
  * none of KVM: a page that left the file has changed (diverge.h).  From the
- * first save on the dirty log says it (dirty.h).  Threads: the VM thread;
- * vCPUs parked but for track_count, track_mark and track_again.
+ * first save on the dirty log says it (dirty.h).  Told to, it is the one or
+ * the other alone: private has no log, and bitmap and ring begin it as soon as
+ * there is a reference.  Threads: the VM thread; vCPUs parked but for
+ * track_count, track_mark and track_again.
  */
 #ifndef VMM_MEMORY_TRACK_H
 #define VMM_MEMORY_TRACK_H
@@ -14,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "config/config.h"
 #include "memory/dirty.h"
 
 enum track_mode {
@@ -24,6 +27,7 @@ enum track_mode {
 
 struct track {
 	struct memslot_table *slots;
+	enum dirty_tracking how; /* memory.dirty_tracking */
 	enum track_mode mode;
 	int pagemap_fd; /* owned; -1: opened when it is needed */
 	bool mapped;	/* RAM is a private mapping of a file, whatever mode */
@@ -34,6 +38,16 @@ struct track {
 
 void track_init(struct track *t, struct memslot_table *slots);
 void track_fini(struct track *t);
+
+/*
+ * memory.dirty_tracking; before the first slot and the first vCPU.  -ENOTSUP:
+ * this host has no such thing.
+ */
+int track_choose(struct track *t, enum dirty_tracking how,
+		 struct mote_err *err);
+
+/* RAM is what the reference has; vCPUs have not run since. */
+int track_loaded(struct track *t, struct mote_err *err);
 
 /* RAM was mapped from its reference; pagemap_fd (or -1) is taken over. */
 void track_file(struct track *t, int pagemap_fd);

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "memory/memslot.h"
+#include "memory/ring.h"
 #include "snapshot/manifest.h"
 
 #define VERSION	 2
@@ -205,6 +206,8 @@ int diff_add(struct diff_out *d, const uint64_t *bits, struct mote_err *err)
 		const uint8_t *ram = memslot_page(d->slots, i, &max);
 
 		ret = put_some(d, bits, ram, i, max, &n, err);
+		if (ret == 0)
+			ret = ring_collect(d->slots, err);
 		if (ret < 0)
 			return ret;
 	}

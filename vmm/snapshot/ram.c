@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "memory/memslot.h"
+#include "memory/ring.h"
 
 #define SECTION "ram"
 #define VERSION 1
@@ -203,10 +204,13 @@ int ram_write_all(const struct memslot_table *slots, int fd, uint64_t *written,
 		const struct map *ram = &slots->slot[i].ram;
 
 		for (uint64_t at = 0; ret == 0 && at < ram->size;
-		     at += RAM_CHUNK)
+		     at += RAM_CHUNK) {
 			ret = write_chunk(&f, (char *)ram->addr + at, off + at,
 					  num_min(RAM_CHUNK, ram->size - at),
 					  host_page_size(), err);
+			if (ret == 0) /* or the guest would wait for us */
+				ret = ring_collect(slots, err);
+		}
 		off += ram->size;
 	}
 	*written += f.written;
@@ -233,6 +237,9 @@ int ram_write_pages(const struct memslot_table *slots, const uint64_t *bits,
 					     "write of the memory file: %s",
 					     strerror(-ret));
 		*written += n * page;
+		ret = ring_collect(slots, err);
+		if (ret < 0)
+			return ret;
 	}
 	return 0;
 }

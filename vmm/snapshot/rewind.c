@@ -31,7 +31,7 @@ static int refuse(struct vm *vm, struct mote_err *err)
 {
 	const struct vm_config *c = vm->cfg;
 
-	if (vm->track.mode != TRACK_FILE)
+	if (!vm->track.mapped)
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
 				     "rewind: restore.memory: a machine that "
 				     "can be rewound has its memory mapped "

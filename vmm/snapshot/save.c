@@ -389,8 +389,11 @@ static int save_moment(struct job *j, struct mote_err *err)
 
 	if (ret == 0)
 		ret = save_state(j, err);
-	if (ret == 0 && shares_file(j))
+	/* Without a log that could be followed all of it is found now. */
+	if (ret == 0 && (shares_file(j) || (j->bits && !follows(j)))) {
+		free(j->bits);
 		ret = find_changed(vm, j->opt, &j->bits, err);
+	}
 	if (ret == 0)
 		ret = follows(j) ? again_memory(j, &pages, err)
 				 : begin_memory(j, err);

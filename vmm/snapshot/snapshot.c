@@ -140,8 +140,8 @@ void snapshot_note_reference(struct vm *vm, const struct snapshot *s)
 }
 
 /* Its next diff is to the snapshot that it came from. */
-static void note_origin(struct vm *vm, const struct snapshot *s,
-			const struct build_options *opt)
+static int note_origin(struct vm *vm, const struct snapshot *s,
+		       const struct build_options *opt, struct mote_err *err)
 {
 	int pagemap = -1;
 
@@ -156,6 +156,7 @@ static void note_origin(struct vm *vm, const struct snapshot *s,
 		vm->track.pagemap_fd = pagemap; /* to record what is touched */
 	}
 	vm->loaded = true;
+	return track_loaded(&vm->track, err);
 }
 
 /* A userfaultfd into opt, where one is wanted; one opened here is *own. */
@@ -234,6 +235,10 @@ int snapshot_load(struct snapshot *s, const struct build_options *options,
 		return ret;
 	timeline_mark(opt.timeline, "state loaded");
 	(*out)->restored = plan.memory;
-	note_origin(*out, s, &opt);
-	return 0;
+	ret = note_origin(*out, s, &opt, err);
+	if (ret < 0) {
+		vm_destroy(*out);
+		*out = NULL;
+	}
+	return ret;
 }

@@ -17,6 +17,7 @@
 #include "vcpu/vcpu.h"
 
 #define PACE_MS	  5
+#define RING_MS	  1
 #define AGAIN_MAX 2000 /* in a row */
 #define AGAIN_MS  1
 
@@ -209,6 +210,15 @@ static void dispatch(struct vcpu *v)
 		break;
 	case KVM_EXIT_SYSTEM_EVENT:
 		do_system_event(v);
+		break;
+	case KVM_EXIT_DIRTY_RING_FULL:
+		/*
+		 * Not in the guest again before the VM thread has emptied it:
+		 * KVM says so each time.  A park need not wait for that.
+		 */
+		count(v, VCPU_EXIT_OTHER);
+		event_post(v->env->events, EVENT_RING);
+		vcpu_hold(v, RING_MS);
 		break;
 	default:
 		do_other(v);
