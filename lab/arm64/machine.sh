@@ -16,7 +16,7 @@ limit=180
 
 variants="neoverse-n1 cortex-a72"
 [ "${set_name:-}" != full ] ||
-	variants="neoverse-n1 cortex-a72 max gicv2 linux-6.12 16k"
+	variants="neoverse-n1 cortex-a72 max gicv2 linux-6.12 linux-sid 16k"
 
 machine_variant()
 {
@@ -25,6 +25,8 @@ machine_variant()
 	without=
 	case $1 in
 	neoverse-n1 | linux-6.12) ;;
+	# Other answers of the firmware than those of 6.1: refused by name.
+	linux-sid) without="golden_runs golden_compat" ;;
 	# The snapshots in tests/golden are of a neoverse-n1, with its answers
 	# about the workarounds for Spectre: refused by name elsewhere.
 	cortex-a72) cpu=cortex-a72 without=golden_runs ;;
@@ -33,7 +35,7 @@ machine_variant()
 	# A golden snapshot's ID registers tell of a GICv3.
 	gicv2)
 		board=virt,virtualization=on,gic-version=2
-		without="golden_runs arm64_gic/each_vcpu_has_its_own_part"
+		without="golden_runs golden_compat arm64_gic/each_vcpu_has_its_own_part"
 		;;
 	# Snapshots of another page size are refused by name, and parts of a
 	# page of the host cannot be kept from being written (docs/SOLO5.md).
@@ -70,6 +72,10 @@ machine_fetch()
 	case $kernel_of in
 	linux-6.12)
 		root=$(fetch kernel-arm64-6.12 -s bookworm-backports arm64 \
+			linux-image-cloud-arm64)
+		;;
+	linux-sid)
+		root=$(fetch kernel-arm64-sid -s sid arm64 \
 			linux-image-cloud-arm64)
 		;;
 	16k)

@@ -11,6 +11,7 @@ struct arch_vcpu;
 struct arch_vm;
 struct mote_err;
 struct snap_reader;
+struct snap_section;
 struct vm_config;
 
 /* Create the interrupt controller, set its addresses (kvm_irq.c). */
@@ -34,6 +35,15 @@ int features_finalize(struct arch_vcpu *v, struct mote_err *err);
  * told when it is loaded.
  */
 uint32_t state_psci(const struct snap_reader *saved);
+
+/*
+ * Is a vCPU's section of a processor like this host's?  KVM has no other to
+ * offer, and says so only to a vCPU; this needs none.
+ */
+int state_check_cpu(const struct snap_section *s, struct mote_err *err);
+
+/* MIDR_EL1, 0: the kernel does not tell (kvm_vcpu.c). */
+uint64_t host_midr(void);
 
 /* Are the vector lengths of a vCPU's state those that it was made with? */
 int features_check_lengths(struct arch_vcpu *v, const void *saved,

@@ -126,7 +126,9 @@ int arch_host_check(int kvm_fd, const struct snap_section *of,
 	struct snap_section s = *of;
 	struct vm_state st;
 
-	if (strcmp(s.name, SECTION) != 0 || s.version > VERSION)
+	if (strcmp(s.name, SECTION) != 0)
+		return state_check_cpu(of, err);
+	if (s.version > VERSION)
 		return 0; /* it is refused when it is loaded */
 	get_state(&s, &st);
 	return s.error ? 0 : check_state(kvm_fd, &st, err);

@@ -37,6 +37,7 @@
 #define REG_SIZE_MAX 256u
 #define REG_NAME_MAX 48
 #define PSCI_0_2     2u
+#define REG_MIDR     ARM64_SYS_REG(3, 0, 0, 0, 0)
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 	       "register bytes go into the file as KVM gives them");
@@ -134,7 +135,7 @@ static const char *reg_name(uint64_t id, char name[REG_NAME_MAX])
 	else if (family(id) == KVM_REG_ARM_DEMUX)
 		snprintf(name, REG_NAME_MAX, "CCSIDR_EL1 of CSSELR %u",
 			 low & 0xff);
-	else if (id == ARM64_SYS_REG(3, 0, 0, 0, 0))
+	else if (id == REG_MIDR)
 		snprintf(name, REG_NAME_MAX, "MIDR_EL1");
 	else if (family(id) == KVM_REG_ARM64_SYSREG)
 		snprintf(name, REG_NAME_MAX, "S%u_%u_C%u_C%u_%u",
@@ -298,21 +299,41 @@ static int parse_regs(struct arch_vcpu *v, struct snap_section *s,
 	return 0;
 }
 
+/* A register of 64 bits of a vCPU's section from its start, or other. */
+static uint64_t find_reg(struct snap_section s, uint64_t wanted, uint64_t other)
+{
+	for (uint32_t n = snap_get_u32(&s); n > 0 && !s.error; n--) {
+		uint64_t id = snap_get_u64(&s);
+
+		if (id == wanted)
+			return snap_get_u64(&s);
+		snap_get_raw(&s, reg_size(id));
+	}
+	return other;
+}
+
 uint32_t state_psci(const struct snap_reader *saved)
 {
 	struct snap_section s;
-	uint32_t n = 0;
 
-	if (snap_section_find(saved, SECTION_VCPU, 0, &s))
-		n = snap_get_u32(&s);
-	for (; n > 0 && !s.error; n--) {
-		uint64_t id = snap_get_u64(&s);
+	if (!snap_section_find(saved, SECTION_VCPU, 0, &s))
+		return PSCI_0_2;
+	return (uint32_t)find_reg(s, KVM_REG_ARM_PSCI_VERSION, PSCI_0_2);
+}
 
-		if (id == KVM_REG_ARM_PSCI_VERSION)
-			return (uint32_t)snap_get_u64(&s);
-		snap_get_raw(&s, reg_size(id));
-	}
-	return PSCI_0_2;
+int state_check_cpu(const struct snap_section *s, struct mote_err *err)
+{
+	uint64_t host = host_midr(), saved;
+
+	if (strcmp(s->name, SECTION_VCPU) != 0 || host == 0)
+		return 0;
+	saved = find_reg(*s, REG_MIDR, host);
+	if (saved == host)
+		return 0;
+	return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+			     "processor: the snapshot is of MIDR_EL1 "
+			     "0x%" PRIx64 ", this host is 0x%" PRIx64,
+			     saved, host);
 }
 
 static uint64_t low_bytes(const struct saved_reg *reg)

@@ -376,13 +376,20 @@ void arch_doctor(struct arch_vm *a, int vcpu_fd,
 	  "", "no cpu.pauth, no snapshots with it");
 }
 
-void arch_cpu_model(char *buf, size_t len)
+uint64_t host_midr(void)
 {
 	uint64_t midr = 0;
 
 	/* The kernel answers for EL0 where it says so. */
 	if (getauxval(AT_HWCAP) & HWCAP_CPUID)
 		__asm__("mrs %0, midr_el1" : "=r"(midr));
+	return midr;
+}
+
+void arch_cpu_model(char *buf, size_t len)
+{
+	uint64_t midr = host_midr();
+
 	snprintf(buf, len, "implementer 0x%02x part 0x%03x r%up%u",
 		 (unsigned int)(midr >> 24) & 0xff,
 		 (unsigned int)(midr >> 4) & 0xfff,

@@ -313,12 +313,31 @@ int arch_vm_commit(struct arch_vm *a, struct mote_err *err)
 	return 0;
 }
 
-/* Which registers there are, only a vCPU of this host tells. */
-int arch_host_check(int kvm_fd, const struct snap_section *s,
+/* The kernel answers for programs, too. */
+static uint32_t host_pvr(void)
+{
+	unsigned long pvr;
+
+	__asm__("mfspr %0, 287" : "=r"(pvr));
+	return (uint32_t)pvr;
+}
+
+/* KVM-HV has no other processor to offer; the rest only a vCPU tells. */
+int arch_host_check(int kvm_fd, const struct snap_section *of,
 		    struct mote_err *err)
 {
+	struct snap_section s = *of;
+	uint32_t pvr;
+
 	(void)kvm_fd;
-	(void)s;
-	(void)err;
-	return 0;
+	if (strcmp(s.name, SECTION_VCPU) != 0)
+		return 0;
+	snap_get_raw(&s, sizeof(((union general *)0)->word));
+	pvr = snap_get_u32(&s);
+	if (s.error || pvr == host_pvr())
+		return 0; /* what makes no sense is told when it is loaded */
+	return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+			     "processor version: 0x%x in the snapshot, this "
+			     "host is 0x%x",
+			     pvr, host_pvr());
 }
