@@ -99,14 +99,27 @@ cat >"$tmp/apt/apt.conf" <<-END
 apt-get -c "$tmp/apt/apt.conf" -qq update >&2 ||
 	echo "fetch-deb: not all sources of $arch could be read; going on" >&2
 
+# The kernel of the day behind a metapackage.  Newer ones take two steps:
+# linux-image-arm64, linux-image-VERSION, then linux-binary- and
+# linux-modules-VERSION.
+follow()
+{
+	next=$(apt-cache -c "$tmp/apt/apt.conf" depends "$1" 2>/dev/null |
+		sed -n 's/^ *Depends: \(linux-\(image\|binary\|modules\)-[0-9].*\)/\1/p')
+	echo "${next:-$1}"
+}
+
 for pkg; do
-	real=$(apt-cache -c "$tmp/apt/apt.conf" depends "$pkg" 2>/dev/null |
-		sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
-	(cd "$tmp/apt/cache" &&
-		apt-get -c "$tmp/apt/apt.conf" -qq download "${real:-$pkg}" >&2) || {
-		echo "fetch-deb: cannot fetch ${real:-$pkg} for $arch" >&2
-		exit 1
-	}
+	for step in $(follow "$pkg"); do
+		for real in $(follow "$step"); do
+			(cd "$tmp/apt/cache" &&
+				apt-get -c "$tmp/apt/apt.conf" -qq download \
+					"$real" >&2) || {
+				echo "fetch-deb: cannot fetch $real for $arch" >&2
+				exit 1
+			}
+		done
+	done
 done
 
 for deb in "$tmp"/apt/cache/*.deb; do

@@ -6,8 +6,10 @@
 # The standard set boots neoverse-n1 (the host kernel runs in EL2, VHE) with
 # the whole list and cortex-a72 (it runs in EL1, nVHE) with tests-kvm.  The
 # full set runs everything on both, and on max (SVE, pointer authentication;
-# LAB_VARIANT=max make lab-arm64 runs the short list there), gicv2 (a host without GICv3), linux-6.12 (Debian's kernel of backports, with
-# a dirty ring) and 16k (a kernel with pages of 16 KiB, built here).
+# LAB_VARIANT=max make lab-arm64 runs the short list there), gicv2 (a host
+# without GICv3), linux-6.12 (Debian's kernel of backports, with a dirty ring),
+# linux-sid (Debian's newest: PSCI 1.2 and 1.3) and 16k (a kernel with pages of
+# 16 KiB, built here).
 
 ARCH=arm64
 CROSS_COMPILE=aarch64-linux-gnu-
@@ -84,7 +86,8 @@ machine_fetch()
 		;;
 	*) root=$tools ;;
 	esac
-	kernel=$(ls "$root"/boot/vmlinuz-*)
+	kernel=$(find "$root/boot" "$root/usr/lib/modules" -name "vmlinuz*" \
+		2>/dev/null | head -n 1)
 }
 
 machine_run()
