@@ -167,3 +167,29 @@ Test(cli_mote, a_diff_of_a_guest_that_runs_is_restored, .init = command_setup,
 	snprintf(both, sizeof(both), "%s", command_text(again));
 	cr_assert_geq(count_up(both), 9, "%s", both);
 }
+
+Test(cli_mote, doctor_says_what_guests_can_have, .init = command_setup,
+     .fini = command_teardown)
+{
+	char *out = command_path("out");
+
+	command_need_kvm();
+	cr_assert_eq(command_run(out, WORDS("doctor")), 0, "%s",
+		     command_text(out));
+	cr_expect_not_null(strstr(command_text(out), "ok   virtual machine"),
+			   "%s", command_text(out));
+#ifdef __aarch64__
+	/* Newer kernels know 1.2 and 1.3, too. */
+	cr_expect_not_null(
+		strstr(command_text(out), "ok   PSCI versions: 0.2 1.0 1.1"),
+		"%s", command_text(out));
+	cr_expect_not_null(strstr(command_text(out), "GICv"), "%s",
+			   command_text(out));
+#endif
+#ifdef __powerpc64__
+	cr_expect_not_null(strstr(command_text(out), "ok   hashed page tables"),
+			   "%s", command_text(out));
+	cr_expect_not_null(strstr(command_text(out), "radix guests"), "%s",
+			   command_text(out));
+#endif
+}
