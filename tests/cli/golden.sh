@@ -28,6 +28,20 @@ for s in tests/golden/*/*/; do
 	has "$name is refused by name" "architecture: the snapshot is of ${name%%/*}" "$tmp/err"
 done
 
+# --- what a snapshot of another architecture says of itself -------------------------
+"$mote" inspect tests/golden/arm64/counter-1 >"$tmp/said"
+has "inspect: the PSCI version of an arm64 guest" "PSCI = 1.0" "$tmp/said"
+"$mote" inspect --json tests/golden/arm64/counter-1 >"$tmp/said"
+has "as JSON" '"psci":"1.0"}' "$tmp/said"
+"$mote" inspect tests/golden/ppc64le/counter-2 >"$tmp/said"
+has "inspect: the page table of a POWER guest" \
+	"hashed page table = order 18, 16384 entries, 128 valid, 128 bolted" "$tmp/said"
+"$mote" inspect --json tests/golden/ppc64le/counter-2 >"$tmp/said"
+has "as JSON" '"hpt":{"order":18,"entries":16384,"valid":128,"bolted":128,"changed":null}' "$tmp/said"
+"$mote" compat tests/golden/ppc64le/counter-2 >"$tmp/said" 2>&1
+check "compat: it is not for this host" 69 $?
+has "by name" "ppc64le" "$tmp/said"
+
 if ! kvm_usable; then
 	echo "skip what a new snapshot holds: no usable /dev/kvm"
 	exit "$failed"
