@@ -328,8 +328,9 @@ static int take_shape(struct mote_config *cfg, struct mote_snapshot *snap,
 		      struct mote_err *err)
 {
 	static const char *const keys[] = {
-		"vm.memory", "vm.vcpus", "vm.kernel", "vm.cmdline",
-		"cpu.psci",  "cpu.sve",	 "cpu.pauth", "cpu.hpt_order"};
+		"vm.protocol",	 "vm.memory", "vm.vcpus", "vm.kernel",
+		"vm.cmdline",	 "cpu.psci",  "cpu.sve",  "cpu.pauth",
+		"cpu.hpt_order", "cpu.mmu"};
 	struct mote_config *saved = mote_config_new();
 	int ret = saved ? mote_snapshot_config(snap, saved, err)
 			: err_set(err, ENOMEM, "configuration");

@@ -55,6 +55,7 @@ static void forget(char **s)
 
 static void forget_files(struct vm_config *c)
 {
+	forget(&c->vm.initrd); /* it is in RAM */
 	forget(&c->vm.core);
 	forget(&c->console.path);
 	forget(&c->snapshot.dir);
@@ -300,6 +301,9 @@ static void check_vm(struct faults *f, const struct vm_config *c)
 	if (c->vm.initrd != NULL && c->vm.protocol != PROTOCOL_LINUX)
 		fault(f, 0, "vm.initrd",
 		      "set, expected protocol=linux beside it");
+	if (c->cpu.hpt_order != 0 && c->cpu.mmu == CPU_MMU_RADIX)
+		fault(f, 0, "cpu.hpt_order",
+		      "set, expected mmu=hash beside it");
 	if (c->vm.max_vcpus == 0 || c->vm.max_vcpus == c->vm.vcpus)
 		return;
 	if (c->vm.max_vcpus < c->vm.vcpus)

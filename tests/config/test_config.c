@@ -493,3 +493,30 @@ Test(config, what_belongs_to_a_run_is_forgotten)
 	free(now);
 	free(was);
 }
+
+/* The initrd is in the RAM that is saved. */
+Test(config, the_initrds_path_is_forgotten)
+{
+	AUTO_PARSED a = parse("[vm]\nkernel = k\n");
+
+	cr_assert_eq(config_set(&a.c, "test", "vm.protocol=linux", PPC, NULL),
+		     0);
+	cr_assert_eq(config_set(&a.c, "test", "vm.initrd=/i", PPC, NULL), 0);
+	cr_assert_eq(config_check(&a.c, "t.ini", PPC, &a.e), 0);
+	cr_assert_eq(config_forget_run(&a.c), 0);
+	cr_assert_null(a.c.vm.initrd);
+	cr_assert_eq(a.c.vm.protocol, PROTOCOL_LINUX);
+}
+
+Test(config, a_radix_guest_has_no_hashed_table_to_size)
+{
+	AUTO_PARSED a = parse("[vm]\nkernel = k\n");
+
+	cr_assert_eq(config_set(&a.c, "test", "cpu.hpt_order=24", PPC, NULL),
+		     0);
+	cr_assert_eq(config_check(&a.c, "t.ini", PPC, &a.e), 0);
+	cr_assert_eq(config_set(&a.c, "test", "cpu.mmu=radix", PPC, NULL), 0);
+	cr_assert_eq(config_check(&a.c, "t.ini", PPC, &a.e), -EINVAL);
+	cr_assert_str_eq(a.e.msg[0], "t.ini: cpu.hpt_order: set, expected "
+				     "mmu=hash beside it");
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_hpt.c - any bytes as a stream of page table records, in both byte
- * orders and for tables of any order.
+ * orders and for tables of any order, and as a snapshot's section.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 
 #include "arch/common/hpt_section.h"
 #include "base/err.h"
+#include "snapshot/stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -101,6 +102,30 @@ static void two_streams(const uint8_t *buf, size_t len)
 		(struct hpt_view){buf + 2 + half, len - 2 - half}, 16);
 }
 
+static void section(const uint8_t *buf, size_t len)
+{
+	struct snap_section s = {.name = HPT_SECTION, .data = buf, .len = len};
+	struct mote_err err = {0};
+	struct hpt_section out;
+	int ret;
+
+	for (s.version = 1; s.version <= HPT_SECTION_VERSION; s.version++) {
+		err.msg[0] = 0;
+		s.pos = 0;
+		s.error = 0;
+		ret = hpt_section_read(&s, &out, &err);
+		require((ret < 0) == (err.msg[0] != 0),
+			"result and message differ");
+		require(ret < 0 ||
+				(out.stream.buf >= buf &&
+				 out.stream.buf + out.stream.len <= buf + len),
+			"a stream past the section");
+		require(ret < 0 || out.counts.valid + out.counts.invalid <=
+					   hpt_entries(out.order),
+			"more than the table holds");
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct mote_err err = {0};
@@ -122,6 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(ret < 0 || counts.valid + counts.invalid <= entries,
 		"more than the table holds");
 	two_streams(copy, size - 1);
+	section(copy, size - 1);
 	free(copy);
 	return 0;
 }

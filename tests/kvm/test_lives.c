@@ -230,3 +230,42 @@ Test(stress_life, kvm_has_forgotten_the_machines, .timeout = LONG_TIMEOUT)
 	cr_expect_eq(kvm_count(), 0, "none after many lives");
 	mote_config_free(cfg);
 }
+
+/* Only POWER's hashed guests have such a table, and only a still one is read:
+ * records are header and entries, so never fewer bytes than a header. */
+Test(lives, the_page_table_is_read_where_there_is_one)
+{
+	struct mote_vm_options opt = MOTE_VM_OPTIONS_INIT;
+	struct mote_config *cfg = configure(&guests[0]);
+	struct mote_err err = {0};
+	struct mote_status st;
+	struct mote_vm *vm;
+	void *stream;
+	size_t len = 1;
+
+	opt.config = cfg;
+	cr_assert_eq(mote_vm_create(&opt, &vm, &err), 0, "%s", err.msg);
+	cr_assert_eq(mote_vm_start(vm, false, &err), 0, "%s", err.msg);
+	do
+		turn(vm, &st);
+	while (!st.ready);
+	cr_expect_eq(mote_hpt_read(vm, 0, false, &stream, &len, &err), -EBUSY);
+	cr_expect_str_eq(err.msg, "the VM is running: pause it first");
+	cr_expect_null(stream);
+	cr_expect_eq(len, 0);
+	cr_assert_eq(mote_vm_pause(vm, &err), 0, "%s", err.msg);
+	err.msg[0] = 0;
+#if defined(__powerpc64__)
+	cr_assert_eq(mote_hpt_read(vm, 0, false, &stream, &len, &err), 0, "%s",
+		     err.msg);
+	cr_expect_geq(len, 8);
+	free(stream);
+#else
+	cr_expect_eq(mote_hpt_read(vm, 0, false, &stream, &len, &err),
+		     -ENOTSUP);
+	cr_expect_not_null(strstr(err.msg, "has no hashed page tables"));
+	cr_expect_null(stream);
+#endif
+	mote_vm_destroy(vm);
+	mote_config_free(cfg);
+}

@@ -327,18 +327,39 @@ static bool wait_merged(struct under *u, long before)
 	return false;
 }
 
+/* KSM's own settings are the host's: they are as they were afterwards. */
+static const char *const ksm_keys[] = {KSM "pages_to_scan",
+				       KSM "sleep_millisecs", KSM "run"};
+static char ksm_was[ARRAY_SIZE(ksm_keys)][32];
+
+static void ksm_restore(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ksm_keys); i++)
+		if (ksm_was[i][0])
+			write_text(ksm_keys[i], ksm_was[i]);
+}
+
+static bool ksm_start(void)
+{
+	static const char *const fast[] = {"5000", "1", "1"};
+	bool ok = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ksm_keys); i++) {
+		snprintf(ksm_was[i], sizeof(ksm_was[i]), "%ld",
+			 read_number(ksm_keys[i]));
+		ok &= write_text(ksm_keys[i], fast[i]);
+	}
+	return ok;
+}
+
 Test(stage2, pages_that_the_kernel_merges_and_parts_are_never_stale,
-     .timeout = 900)
+     .timeout = 900, .fini = ksm_restore)
 {
 	long before, merged = 0, rounds = stress_count(3, 40);
-	char was[32];
 	struct under u;
 
-	snprintf(was, sizeof(was), "%ld", read_number(KSM "run"));
-	if (!write_text(KSM "run", "1"))
+	if (!ksm_start())
 		cr_skip_test("KSM can't be switched on: %s", strerror(errno));
-	write_text(KSM "pages_to_scan", "5000");
-	write_text(KSM "sleep_millisecs", "1");
 	under_build(&u);
 	begin(&u);
 	for (long i = 0; i < rounds; i++) {
@@ -352,7 +373,6 @@ Test(stage2, pages_that_the_kernel_merges_and_parts_are_never_stale,
 		publish(&u);
 		wait_round(&u);
 	}
-	write_text(KSM "run", was);
 	fprintf(stderr, "stage 2: merged in %ld of %ld rounds\n", merged,
 		rounds);
 	cr_expect_gt(merged, 0);

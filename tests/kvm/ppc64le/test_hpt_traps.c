@@ -144,7 +144,7 @@ Test(ppc64_traps, two_readers_take_each_others_changes)
 /* A new reader's first pass is of everything, marked or not. */
 Test(ppc64_traps, marks_are_kept_only_while_a_reader_is_open)
 {
-	struct record r;
+	struct record r = {0};
 	struct vmtest t;
 	int in, out;
 

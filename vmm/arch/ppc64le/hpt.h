@@ -26,7 +26,7 @@ struct snap_writer;
 struct hpt {
 	int vm_fd;	/* borrowed; -1: no table (radix) */
 	uint32_t order; /* as KVM allocated it; never changes */
-	bool used;	/* entries were written, or the guest ran */
+	bool used;	/* entries were written: it is not an empty one */
 	int fd;		/* the reader, while there is a buf */
 	uint8_t *buf;	/* of READ_SIZE bytes; NULL: not open */
 	/* The pass that is going on. */
