@@ -72,6 +72,11 @@ static void forget_files(struct vm_config *c)
 		forget(&c->net[i].tap);
 		c->net[i].fd = -1;
 	}
+	for (uint32_t i = 0; i < c->passthrough_count; i++) {
+		forget(&c->passthrough[i].pci);
+		forget(&c->passthrough[i].cdev);
+		c->passthrough[i].fd = -1;
+	}
 }
 
 int config_forget_run(struct vm_config *c)
@@ -292,6 +297,55 @@ static void check_net(struct faults *f, const struct vm_config *c, uint32_t i)
 			      c->net[k].name);
 }
 
+static bool same_device(const struct passthrough_config *a,
+			const struct passthrough_config *b)
+{
+	return (a->pci != NULL && b->pci != NULL &&
+		strcmp(a->pci, b->pci) == 0) ||
+	       (a->cdev != NULL && b->cdev != NULL &&
+		strcmp(a->cdev, b->cdev) == 0) ||
+	       (a->fd >= 0 && a->fd == b->fd);
+}
+
+/* A device may write any page of RAM, so all of it is pinned. */
+static void check_passthrough(struct faults *f, const struct vm_config *c,
+			      uint32_t i)
+{
+	const struct passthrough_config *p = &c->passthrough[i];
+	int ways = (p->pci != NULL) + (p->cdev != NULL) + (p->fd >= 0);
+	char what[SECTION_MAX + 24];
+
+	snprintf(what, sizeof(what), "passthrough.%.*s.pci", SECTION_NAME_MAX,
+		 p->name);
+	if (ways == 0)
+		fault(f, 0, what, "not set, expected pci, cdev or fd");
+	else if (ways > 1)
+		fault(f, 0, what, "expected one of pci, cdev and fd");
+	for (uint32_t k = 0; k < i; k++)
+		if (same_device(p, &c->passthrough[k]))
+			fault(f, 0, what, "the device of [passthrough.%s] too",
+			      c->passthrough[k].name);
+	if (i > 0)
+		return;
+	if (c->restore.memory == RESTORE_COW ||
+	    c->restore.memory == RESTORE_UFFD)
+		fault(f, 0, "restore.memory",
+		      "found %s, expected copy with [passthrough.%s]: devices "
+		      "pin all of RAM",
+		      c->restore.memory == RESTORE_COW ? "cow" : "uffd",
+		      p->name);
+	if (c->restore.record)
+		fault(f, 0, "restore.record",
+		      "found yes, expected no with [passthrough.%s]: devices "
+		      "pin all of RAM",
+		      p->name);
+	if (c->restore.verify == VERIFY_LAZY)
+		fault(f, 0, "restore.verify",
+		      "found lazy, expected another with [passthrough.%s]: "
+		      "devices pin all of RAM",
+		      p->name);
+}
+
 static void check_vm(struct faults *f, const struct vm_config *c)
 {
 	if (c->vm.kernel == NULL && c->restore.from == NULL)
@@ -422,6 +476,8 @@ int config_check(const struct vm_config *c, const char *name, unsigned int arch,
 		check_disk(&f, c, i);
 	for (uint32_t i = 0; i < c->net_count; i++)
 		check_net(&f, c, i);
+	for (uint32_t i = 0; i < c->passthrough_count; i++)
+		check_passthrough(&f, c, i);
 	if (c->snapshot.when != SNAPSHOT_NEVER && c->snapshot.dir == NULL)
 		fault(&f, 0, "snapshot.dir",
 		      "not set, expected with snapshot.when");

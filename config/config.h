@@ -143,6 +143,30 @@ struct net_config {
 	uint32_t mtu; /* bytes; 0: the tap's */
 };
 
+#define CONFIG_PASSTHROUGHS_MAX 8
+
+/* What a snapshot does with a device that can't save its state. */
+enum passthrough_snapshot {
+	PASSTHROUGH_REFUSE,
+	PASSTHROUGH_WITHOUT_DEVICE, /* of a guest that is ready */
+};
+
+/* What a diff does where a device may have written any page. */
+enum passthrough_diff {
+	PASSTHROUGH_DIFF_REFUSE,
+	PASSTHROUGH_DIFF_FULL,
+};
+
+/* A device of the host; one of pci, cdev and fd says which. */
+struct passthrough_config {
+	char *name;
+	char *pci;  /* DDDD:BB:DD.F */
+	char *cdev; /* /dev/vfio/devices/vfioN */
+	int fd;	    /* of such a node, open; -1: none */
+	enum passthrough_snapshot snapshot;
+	enum passthrough_diff diff;
+};
+
 /*
  * Strings are owned by the struct (NULL when unset); paths are absolute or
  * as found beside the INI file.  Numbers are bytes and milliseconds.
@@ -182,6 +206,8 @@ struct vm_config {
 	uint32_t disk_count;
 	struct net_config *net;
 	uint32_t net_count;
+	struct passthrough_config *passthrough;
+	uint32_t passthrough_count;
 	struct {
 		char *dir;
 		enum snapshot_when when;

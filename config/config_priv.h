@@ -40,6 +40,7 @@ enum key_kind {
 	KEY_ACCOUNT, /* char *, user or group, name or number */
 	KEY_PATH,    /* char * */
 	KEY_IFNAME,  /* char *, of a network interface; empty unsets it */
+	KEY_PCI,     /* char *, DDDD:BB:DD.F in hexadecimal */
 	KEY_SIZE,    /* uint64_t */
 	KEY_SIZE32,  /* uint32_t, a power of two */
 	KEY_TIME,    /* uint64_t, ms */

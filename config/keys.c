@@ -23,6 +23,9 @@
 #define IN_DISK(field)                                                         \
 	.family = &disks, .off = offsetof(struct disk_config, field)
 #define IN_NET(field) .family = &nets, .off = offsetof(struct net_config, field)
+#define IN_PASSTHROUGH(field)                                                  \
+	.family = &passthroughs,                                               \
+	.off = offsetof(struct passthrough_config, field)
 
 /* section, key, type, unit, range, default, architectures, help */
 #define INFO(sec, name, ty, un, ra, de, ar, when, text)                        \
@@ -60,6 +63,13 @@ static const struct family nets = {
 	.count = offsetof(struct vm_config, net_count),
 	.size = sizeof(struct net_config),
 	.max = CONFIG_NETS_MAX,
+};
+
+static const struct family passthroughs = {
+	.list = offsetof(struct vm_config, passthrough),
+	.count = offsetof(struct vm_config, passthrough_count),
+	.size = sizeof(struct passthrough_config),
+	.max = CONFIG_PASSTHROUGHS_MAX,
 };
 
 static const struct choice protocols[] = {
@@ -113,6 +123,18 @@ static const struct choice consoles[] = {
 	{"file", CONSOLE_FILE, ANY, false},
 	{"socket", CONSOLE_SOCKET, ANY, false},
 	{"null", CONSOLE_NULL, ANY, false},
+	{0},
+};
+
+static const struct choice passthrough_snapshots[] = {
+	{"refuse", PASSTHROUGH_REFUSE, ANY, false},
+	{"without-device", PASSTHROUGH_WITHOUT_DEVICE, ANY, false},
+	{0},
+};
+
+static const struct choice passthrough_diffs[] = {
+	{"refuse", PASSTHROUGH_DIFF_REFUSE, ANY, false},
+	{"full", PASSTHROUGH_DIFF_FULL, ANY, false},
 	{0},
 };
 
@@ -295,16 +317,22 @@ static const struct key keys[] = {
 	LATER("balloon", "reporting", YESNO, "", "", "yes", ANY,
 	      "give the guest's free pages back to the host"),
 
-	LATER("passthrough.NAME", "pci", "PCI address", "", "", "", ANY,
-	      "device by its address"),
-	LATER("passthrough.NAME", "cdev", "path", "", "", "", ANY,
-	      "device by its VFIO node"),
-	LATER("passthrough.NAME", "fd", "number", "", "", "", ANY,
-	      "descriptor of an open VFIO device"),
-	LATER("passthrough.NAME", "snapshot", "refuse|without-device", "", "",
-	      "refuse", ANY, "what a snapshot does with the device"),
-	LATER("passthrough.NAME", "diff", "refuse|full", "", "", "refuse", ANY,
-	      "what a diff does with pages that the device may write"),
+	KEY("passthrough.NAME", "pci", "PCI address", "", "DDDD:BB:DD.F", "",
+	    X86, "device of the host, bound to vfio-pci", .kind = KEY_PCI,
+	    IN_PASSTHROUGH(pci)),
+	KEY("passthrough.NAME", "cdev", "path", "", "", "", X86,
+	    "device by its VFIO node", .kind = KEY_PATH, IN_PASSTHROUGH(cdev)),
+	KEY("passthrough.NAME", "fd", "number", "", "0 to 2147483647", "", X86,
+	    "descriptor of such a node, open", .kind = KEY_FD,
+	    IN_PASSTHROUGH(fd)),
+	KEY("passthrough.NAME", "snapshot", "refuse|without-device", "", "",
+	    "refuse", X86, "what a snapshot does with a device that can't save "
+	    "its state", .kind = KEY_CHOICE, IN_PASSTHROUGH(snapshot),
+	    .choices = passthrough_snapshots),
+	KEY("passthrough.NAME", "diff", "refuse|full", "", "", "refuse", X86,
+	    "what a diff does where the device may have written any page",
+	    .kind = KEY_CHOICE, IN_PASSTHROUGH(diff),
+	    .choices = passthrough_diffs),
 
 	KEY("snapshot", "dir", "path", "", "", "", ANY,
 	    "directory that the snapshot becomes", .kind = KEY_PATH,

@@ -12,7 +12,8 @@
 #include "config/config_priv.h"
 
 _Static_assert(offsetof(struct disk_config, name) == 0 &&
-		       offsetof(struct net_config, name) == 0,
+		       offsetof(struct net_config, name) == 0 &&
+		       offsetof(struct passthrough_config, name) == 0,
 	       "an element begins with its name");
 
 static void **list_of(const struct vm_config *c, const struct family *family)

@@ -58,6 +58,8 @@ static const char *kind_text(const struct key *k)
 		return "a path";
 	case KEY_IFNAME:
 		return "the name of an interface";
+	case KEY_PCI:
+		return "a PCI address such as 0000:00:05.0";
 	case KEY_FD:
 		return "the number of a descriptor";
 	case KEY_MAC:
@@ -288,6 +290,21 @@ static bool is_interface(const char *s, size_t max)
 	return true;
 }
 
+/* As sysfs names it: %04x:%02x:%02x.%d. */
+static bool is_pci_address(const char *s)
+{
+	static const char form[] = "xxxx:xx:xx.7";
+
+	if (strlen(s) != sizeof(form) - 1)
+		return false;
+	for (size_t i = 0; form[i] != '\0'; i++)
+		if (form[i] == 'x'   ? strchr("0123456789abcdef", s[i]) == NULL
+		    : form[i] == '7' ? s[i] < '0' || s[i] > '7'
+				     : s[i] != form[i])
+			return false;
+	return true;
+}
+
 static int check_string(const struct key *k, const char *text, struct why *why)
 {
 	struct cpu_features features;
@@ -299,6 +316,8 @@ static int check_string(const struct key *k, const char *text, struct why *why)
 	if (k->kind == KEY_ACCOUNT && !is_account(text, k->max))
 		return value_unexpected(why, k, text);
 	if (k->kind == KEY_IFNAME && !is_interface(text, k->max))
+		return value_unexpected(why, k, text);
+	if (k->kind == KEY_PCI && !is_pci_address(text))
 		return value_unexpected(why, k, text);
 	if (k->kind == KEY_CPU && cpu_features_parse(text, &features) < 0)
 		return value_unexpected(why, k, text);
@@ -356,6 +375,7 @@ int value_set(void *at, const struct key *k, const char *text, const char *dir,
 	case KEY_ACCOUNT:
 	case KEY_PATH:
 	case KEY_IFNAME:
+	case KEY_PCI:
 	case KEY_CPU:
 	case KEY_READY:
 		return set_string(at, k, text, dir, why);
@@ -456,6 +476,7 @@ const char *value_text(const void *at, const struct key *k, char *buf,
 	case KEY_ACCOUNT:
 	case KEY_PATH:
 	case KEY_IFNAME:
+	case KEY_PCI:
 	case KEY_CPU:
 	case KEY_READY:
 		return *(char *const *)p;
@@ -494,6 +515,7 @@ char **value_string(void *at, const struct key *k)
 	case KEY_ACCOUNT:
 	case KEY_PATH:
 	case KEY_IFNAME:
+	case KEY_PCI:
 	case KEY_CPU:
 	case KEY_READY:
 		return field(at, k);

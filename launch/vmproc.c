@@ -84,12 +84,23 @@ static void log_jail(struct vmproc *p)
 	launch_log_warn(&p->log, line);
 }
 
-/* What [memory] lock takes; 0 without it. */
-static uint64_t lock_bytes(const struct mote_config *cfg)
+static int passed_through(const struct launch_fds *f)
 {
-	return launch_is(cfg, "memory.lock", "yes")
-		       ? launch_number(cfg, "vm.memory", 0)
-		       : 0;
+	int n = 0;
+
+	for (int i = 0; i < f->device_count; i++)
+		n += !strncmp(f->devices[i].section, "passthrough.", 12);
+	return n;
+}
+
+/* What [memory] lock takes, and what devices pin: both count. */
+static uint64_t lock_bytes(const struct mote_config *cfg,
+			   const struct launch_fds *f)
+{
+	uint64_t memory = launch_number(cfg, "vm.memory", 0);
+
+	return (launch_is(cfg, "memory.lock", "yes") ? memory : 0) +
+	       (passed_through(f) ? memory : 0);
 }
 
 /*
@@ -127,7 +138,9 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 		.gid = f->gid,
 		.keep_fds = keep,
 		.keep_count = ARRAY_SIZE(keep),
-		.lock_bytes = lock_bytes(cfg),
+		.lock_bytes = lock_bytes(cfg, f),
+		.more_fds = (unsigned int)passed_through(f) *
+			    MOTE_DEVICE_FDS,
 	};
 	int extra[ARRAY_SIZE(keep) + MOTE_SNAPSHOT_FDS_MAX + 2 + KEEP_DEVICES];
 	struct mote_jail_options j = jail;
@@ -709,7 +722,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 				   .fd = fds->hotset,
 				   .log = log_above,
 				   .opaque = &p};
-	allow_lock(lock_bytes(opt->cfg));
+	allow_lock(lock_bytes(opt->cfg, fds));
 	if (opt->snapshot) /* for diffs, and to count changed pages */
 		p.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (opt->snapshot)

@@ -15,6 +15,7 @@
 #include "base/num.h"
 #include "base/timeline.h"
 #include "config/config.h"
+#include "devices/vfio/passthrough.h"
 #include "kvm/kvm.h"
 #include "memory/guestmem.h"
 #include "memory/ring.h"
@@ -204,6 +205,59 @@ static int build_devices(struct vm *vm, struct mote_err *err)
 	return 0;
 }
 
+static int find_section(const void *opaque, const char *section)
+{
+	const struct build_options *opt = opaque;
+
+	for (int i = 0; i < opt->fd_count; i++)
+		if (!strcmp(opt->fds[i].section, section))
+			return opt->fds[i].fd;
+	return -1;
+}
+
+/* [passthrough.NAME] */
+static int build_passthrough(struct vm *vm, const struct build_options *opt,
+			     struct mote_err *err)
+{
+	const struct arch_pci *pci = arch_pci();
+	struct device_config cfg = {.space = BUS_MMIO, .size = MIB};
+	int ret;
+
+	if (vm->cfg->passthrough_count == 0)
+		return 0;
+	if (!pci || vm->cfg->vm.protocol != PROTOCOL_MOTE)
+		return err_set_class(err, ENOTSUP, ERR_CLASS_DATA,
+				     "passthrough.%s: only guests of protocol "
+				     "mote on x86_64 in this version",
+				     vm->cfg->passthrough[0].name);
+	if (opt->rewind)
+		return err_set_class(err, ENOTSUP, ERR_CLASS_DATA,
+				     "passthrough.%s: a device can't go back "
+				     "to a snapshot: no rewind, no pool",
+				     vm->cfg->passthrough[0].name);
+	cfg.base = pci->ecam;
+	ret = device_create(&vm->device[vm->devices], "pci", 0, &cfg, &vm->bus,
+			    err);
+	if (ret < 0)
+		return ret;
+	ret = passthrough_create(
+		&vm->passthrough,
+		&(struct passthrough_options){
+			.cfg = vm->cfg,
+			.arch = pci,
+			.slots = &vm->slots,
+			.bus = &vm->bus,
+			.root = vm->device[vm->devices++],
+			.find = find_section,
+			.opaque = opt,
+		},
+		err);
+	if (ret == 0)
+		vm->device_fds = passthrough_fds(vm->passthrough);
+	timeline_mark(vm->timeline, "devices passed through");
+	return ret;
+}
+
 /* A section that no device of the guest would stand for is a mistake. */
 static int check_sections(const struct vm_config *c, struct mote_err *err)
 {
@@ -284,6 +338,8 @@ static int build_parts(struct vm *vm, const struct build_options *opt,
 	timeline_mark(vm->timeline, "vCPUs created");
 	if (ret == 0)
 		ret = build_devices(vm, err);
+	if (ret == 0)
+		ret = build_passthrough(vm, opt, err);
 	return ret;
 }
 
@@ -300,7 +356,7 @@ int build_vm(struct vm **out, const struct build_options *opt,
 	vm->log = opt->log;
 	vm->timeline = opt->timeline;
 	vm->kvm_fd = vm->vm_fd = -1;
-	vm->events.fd = -1;
+	vm->events.fd = vm->device_fds = -1;
 	vm->dispatch_again_ms = -1;
 	for (int i = 0; i < MEMSLOT_MAX; i++)
 		vm->watched[i] = -1;
@@ -368,6 +424,7 @@ static int write_boot_page(struct vm *vm, uint64_t fdt, struct mote_err *err)
 		.vcpus = vm->vcpus,
 		.generation = arch_generation_page(),
 		.fdt = fdt,
+		.pci = vm->passthrough ? arch_pci()->ecam : 0,
 	};
 	int ret;
 

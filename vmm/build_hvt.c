@@ -166,7 +166,7 @@ int build_hvt_attach(struct vm *vm, const struct build_options *opt,
 			      ? attach_disk(vm, opt, i, mft->e[i].name, err)
 			      : attach_net(vm, opt, i, mft->e[i].name, err);
 	if (ret == 0)
-		ret = hvt_seal(vm->hvt, &vm->hvt_fds, err);
+		ret = hvt_seal(vm->hvt, &vm->device_fds, err);
 	if (ret < 0)
 		return ret;
 	vm->env.strict = true;

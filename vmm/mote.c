@@ -23,6 +23,7 @@
 #include "config/config.h"
 #include "core.h"
 #include "devices/hostdev.h"
+#include "devices/vfio/open.h"
 #include "doctor.h"
 #include "memory/guestmem.h"
 #include "memory/sigbus.h"
@@ -398,9 +399,12 @@ static int enter_filter(void *opaque, int vcpu_fd)
 	const struct mote_vm *mv = opaque;
 	const struct vm *vm = mv->vm;
 
-	return load_filter(mv, vm->hvt ? SANDBOX_VCPU_HVT : SANDBOX_VCPU,
+	return load_filter(mv,
+			   vm->hvt	     ? SANDBOX_VCPU_HVT
+			   : vm->passthrough ? SANDBOX_VCPU_PCI
+					     : SANDBOX_VCPU,
 			   (int[SANDBOX_FDS]){vcpu_fd, vm->events.fd,
-					      vm->hvt ? vm->hvt_fds : -1, -1});
+					      vm->device_fds, -1});
 }
 
 static int enter_pager_filter(void *opaque, int uffd, int events_fd)
@@ -941,6 +945,26 @@ bool mote_doctor(void (*say)(void *opaque, const struct mote_finding *f),
 /* --- devices -----------------------------------------------------------------
  */
 
+/* Devices of the host, then what all of them need. */
+static int open_passthrough(const struct vm_config *c, size_t i,
+			    struct mote_device_fd *out, struct mote_err *err)
+{
+	const char *more;
+
+	if (i < c->passthrough_count) {
+		snprintf(out->section, sizeof(out->section), "passthrough.%s",
+			 c->passthrough[i].name);
+		out->fd = vfio_open_device(&c->passthrough[i], err);
+		return out->fd < 0 ? out->fd : 1;
+	}
+	more = vfio_open_more(c, (unsigned int)(i - c->passthrough_count));
+	if (!more)
+		return 0;
+	snprintf(out->section, sizeof(out->section), "%s", more);
+	out->fd = vfio_open_container(more, err);
+	return out->fd < 0 ? out->fd : 1;
+}
+
 int mote_device_open(const struct mote_config *cfg, size_t i,
 		     struct mote_device_fd *out, struct mote_err *err)
 {
@@ -950,7 +974,8 @@ int mote_device_open(const struct mote_config *cfg, size_t i,
 
 	*out = (struct mote_device_fd){.fd = -1};
 	if (!disk && i >= (size_t)c->disk_count + c->net_count)
-		return 0;
+		return open_passthrough(c, i - c->disk_count - c->net_count,
+					out, err);
 	snprintf(out->section, sizeof(out->section), "%s.%s",
 		 disk ? "disk" : "net",
 		 disk ? c->disk[i].name : c->net[i - c->disk_count].name);
@@ -1000,6 +1025,7 @@ int mote_jail_enter(const struct mote_jail_options *opt, unsigned int *layers,
 		.keep_fds = opt->keep_fds,
 		.keep_count = opt->keep_count,
 		.lock_bytes = opt->lock_bytes,
+		.more_fds = opt->more_fds,
 	};
 	int ret = jail_enter(&j, &report, err);
 

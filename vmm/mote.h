@@ -592,6 +592,9 @@ MOTE_API bool mote_doctor_uapi(void (*say)(void *opaque,
 
 /* --- jail (whole process; only in a process made for one VM) -------------- */
 
+/* What a device of [passthrough.NAME] takes: interrupts, an aligned block. */
+#define MOTE_DEVICE_FDS 144
+
 struct mote_jail_options {
 	size_t size;	   /* sizeof(struct mote_jail_options) */
 	bool require;	   /* what can't be applied is an error */
@@ -599,7 +602,9 @@ struct mote_jail_options {
 	uint32_t uid, gid; /* become these when root; else ignored */
 	const int *keep_fds; /* everything else from 3 on is closed */
 	int keep_count;
-	uint64_t lock_bytes; /* how much memory may be locked later */
+	uint64_t lock_bytes; /* how much memory may be locked or pinned later */
+	/* Descriptors to come: MOTE_DEVICE_FDS for each [passthrough.NAME]. */
+	unsigned int more_fds;
 };
 
 /* What mote_jail_enter applied, one bit a layer. */

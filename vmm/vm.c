@@ -18,6 +18,7 @@
 #include "base/timeline.h"
 #include "devices/event.h"
 #include "devices/hvt.h"
+#include "devices/vfio/passthrough.h"
 #include "memory/guestmem.h"
 #include "memory/ring.h"
 #include "memory/sigbus.h"
@@ -529,6 +530,7 @@ void vm_destroy(struct vm *vm)
 	free(vm->hot_rest);
 	for (uint32_t i = 0; i < vm->devices; i++)
 		device_destroy(vm->device[i]);
+	passthrough_destroy(vm->passthrough);
 	ring_fini(&vm->slots);
 	fd_clear(&vm->vm_fd); /* the machine goes with its last vCPU */
 	pthread_mutex_lock(&vm->table_lock);

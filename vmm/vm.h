@@ -27,6 +27,7 @@
 #include "memory/track.h"
 #include "vcpu/vcpu.h"
 
+struct passthrough;
 struct timeline;
 struct vm_config;
 
@@ -112,7 +113,8 @@ struct vm {
 	uint32_t devices;
 	struct device *event_device; /* of the mote contract, or NULL */
 	struct device *hvt;	     /* of the Solo5 contract, or NULL */
-	int hvt_fds;		     /* first number of its descriptors */
+	struct passthrough *passthrough; /* devices of the host, or NULL */
+	int device_fds; /* a block that vCPU threads use (fd_gather), or -1 */
 
 	enum vm_state state;
 	enum vm_end end;

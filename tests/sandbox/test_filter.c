@@ -52,7 +52,7 @@ static void load(enum sandbox_role role, enum sandbox_mode mode, int vcpu,
 	const int fd[SANDBOX_FDS] = {
 		[SANDBOX_FD_VCPU] = vcpu,
 		[SANDBOX_FD_EVENTS] = events,
-		[SANDBOX_FD_HVT] = -1,
+		[SANDBOX_FD_BLOCK] = -1,
 		[SANDBOX_FD_UFFD] = -1,
 	};
 

@@ -270,3 +270,39 @@ ssize_t fd_recv_msg(int sock, void *buf, size_t len, int *fds, int max_fds,
 	take_fds(&msg, fds, max_fds, nfds);
 	return n;
 }
+
+/* Copies of *fd[0..n) at base, base + 1, ...; false: not all are free. */
+static bool place(int **fd, int *to, int n, int base)
+{
+	for (int i = 0; i < n; i++) {
+		to[i] = fcntl(*fd[i], F_DUPFD_CLOEXEC, base + i);
+		if (to[i] == base + i)
+			continue;
+		if (to[i] >= 0)
+			fd_close(to[i]);
+		while (i-- > 0)
+			fd_close(to[i]);
+		return false;
+	}
+	return true;
+}
+
+int fd_gather(int **fd, int n, int *base, struct mote_err *err)
+{
+	long limit = sysconf(_SC_OPEN_MAX);
+	int to[FD_BLOCK];
+
+	for (*base = FD_BLOCK; n > FD_BLOCK || !place(fd, to, n, *base);
+	     *base += FD_BLOCK)
+		if (n > FD_BLOCK || *base + FD_BLOCK + n > limit)
+			return err_set_class(err, EMFILE, ERR_CLASS_UNAVAILABLE,
+					     "descriptors: the limit of %ld "
+					     "leaves no block of %d for the "
+					     "guest's devices",
+					     limit, n);
+	for (int i = 0; i < n; i++) {
+		fd_close(*fd[i]);
+		*fd[i] = to[i];
+	}
+	return 0;
+}

@@ -32,6 +32,14 @@ int fd_pwrite_full(int fd, const void *buf, size_t len, uint64_t off);
 int fd_pwritev_full(int fd, struct iovec *iov, int n, uint64_t off);
 
 /*
+ * Move n descriptors (at most FD_BLOCK) to the first numbers of a block of
+ * FD_BLOCK aligned ones that none of them is in, so that a filter can tell
+ * them from others by a mask.  *base: the first.  -EMFILE: nothing moved.
+ */
+#define FD_BLOCK 64
+int fd_gather(int **fd, int n, int *base, struct mote_err *err);
+
+/*
  * Open path for reading (or writing too) and insist on a regular file:
  * a directory, fifo, device or socket is refused by name.  O_CLOEXEC.
  * dirfd as in openat(2).  Returns the descriptor or -errno.

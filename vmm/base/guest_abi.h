@@ -50,6 +50,7 @@ struct mote_boot {
 	/* The bits of MOTE_REG_EVENTS, to poll without an exit. */
 	uint32_t events;
 	uint32_t reserved;
+	uint64_t pci; /* gpa of PCI configuration space, bus 0; 0: none */
 };
 
 /* The generation page: new at every boot and for every clone. */

@@ -160,49 +160,18 @@ int hvt_attach_net(struct device *dev, uint32_t index, int fd,
 	return take_fd(h, index, fd, err);
 }
 
-/* Copies of from[0..n) at base, base + 1, ...; false: not all are free. */
-static bool place(const int *from, int *to, int n, int base)
-{
-	for (int i = 0; i < n; i++) {
-		to[i] = fcntl(from[i], F_DUPFD_CLOEXEC, base + i);
-		if (to[i] == base + i)
-			continue;
-		if (to[i] >= 0)
-			fd_close(to[i]);
-		while (i-- > 0)
-			fd_close(to[i]);
-		return false;
-	}
-	return true;
-}
-
 int hvt_seal(struct device *dev, int *base, struct mote_err *err)
 {
 	struct hvt *h = dev->priv;
-	int from[HVT_FD_BLOCK], to[HVT_FD_BLOCK], *slot[HVT_FD_BLOCK];
-	long limit = sysconf(_SC_OPEN_MAX);
-	int n = 0;
+	int *slot[SOLO5_MFT_MAX + 1], n = 0, ret;
 
 	slot[n++] = &h->kick_fd;
 	for (int i = 0; i < SOLO5_MFT_MAX; i++)
 		if (h->fd[i] >= 0)
 			slot[n++] = &h->fd[i];
-	for (int i = 0; i < n; i++)
-		from[i] = *slot[i];
-	*base = HVT_FD_BLOCK;
-	while (!place(from, to, n, *base)) {
-		*base += HVT_FD_BLOCK;
-		if (*base + n > limit)
-			return err_set_class(err, EMFILE, ERR_CLASS_UNAVAILABLE,
-					     "descriptors: the limit of %ld "
-					     "leaves no block of %d for the "
-					     "guest's devices",
-					     limit, n);
-	}
-	for (int i = 0; i < n; i++) {
-		fd_close(from[i]);
-		*slot[i] = to[i];
-	}
+	ret = fd_gather(slot, n, base, err);
+	if (ret < 0)
+		return ret;
 	h->polls = 0;
 	h->poll[h->polls++] =
 		(struct pollfd){.fd = h->kick_fd, .events = POLLIN};

@@ -25,7 +25,6 @@ struct device;
 struct mote_err;
 
 /* Descriptors lie in one block of so many numbers, for the seccomp filter. */
-#define HVT_FD_BLOCK 64
 
 /* What the guest declares; copied.  Before its devices are attached. */
 void hvt_set_manifest(struct device *dev, const struct solo5_mft *mft);
@@ -43,7 +42,7 @@ int hvt_attach_net(struct device *dev, uint32_t index, int fd,
 		   const uint8_t mac[6], uint16_t mtu, struct mote_err *err);
 
 /*
- * All are attached: move the descriptors into one block of HVT_FD_BLOCK
+ * All are attached: move the descriptors into one block of FD_BLOCK
  * numbers, *base being its first.
  */
 int hvt_seal(struct device *dev, int *base, struct mote_err *err);

@@ -15,6 +15,7 @@ const struct device_ops *device_find(const char *model)
 {
 	static const struct device_ops *const all[] = {
 		&event_device_ops, &serial_ops, &pl011_ops, &hvc_ops, &hvt_ops,
+		&pci_root_ops,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)

@@ -25,8 +25,8 @@ static int known_now(uint32_t k, const int fd[SANDBOX_FDS])
 		return fd[SANDBOX_FD_VCPU];
 	case POLICY_AT_EVENTS:
 		return fd[SANDBOX_FD_EVENTS];
-	case POLICY_AT_HVT:
-		return fd[SANDBOX_FD_HVT];
+	case POLICY_AT_BLOCK:
+		return fd[SANDBOX_FD_BLOCK];
 	case POLICY_AT_UFFD:
 		return fd[SANDBOX_FD_UFFD];
 	case POLICY_AT_PID:

@@ -9,6 +9,7 @@
 #include <linux/futex.h>
 #include <linux/kvm.h>
 #include <linux/userfaultfd.h>
+#include <linux/vfio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -33,7 +34,7 @@ void gen_consts(void)
 	CONST(CLOCK_MONOTONIC);
 	CONST(CLOCK_REALTIME);
 	CONST(RUSAGE_SELF);
-	NAMED("FD_BLOCK", ~63);	 /* HVT_FD_BLOCK numbers, aligned */
+	NAMED("FD_BLOCK", ~63);	 /* FD_BLOCK numbers, aligned */
 	NAMED("SIGSET_SIZE", 8); /* the kernel's, not sizeof(sigset_t) */
 
 	NAMED("FUTEX_NO_CLOCK", ~FUTEX_CLOCK_REALTIME);
@@ -54,6 +55,14 @@ void gen_consts(void)
 	CONST(MSG_CMSG_CLOEXEC);
 	CONST(MSG_NOSIGNAL);
 	NAMED("MSG_NOT_MORE", ~MSG_MORE);
+
+	CONST(VFIO_DEVICE_SET_IRQS);
+	CONST(VFIO_DEVICE_RESET);
+	CONST(VFIO_DEVICE_FEATURE);
+	CONST(VFIO_IOMMU_DIRTY_PAGES);
+	CONST(VFIO_IOMMU_UNMAP_DMA);
+	CONST(KVM_SET_GSI_ROUTING);
+	CONST(KVM_IRQFD);
 
 	CONST(KVM_RUN);
 	CONST(KVM_CHECK_EXTENSION);

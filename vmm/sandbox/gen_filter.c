@@ -46,7 +46,7 @@ static const struct {
 } placeholder[] = {
 	{"@vcpu", POLICY_AT_VCPU}, {"@events", POLICY_AT_EVENTS},
 	{"@pid", POLICY_AT_PID},   {"@kick", POLICY_AT_KICK},
-	{"@hvt", POLICY_AT_HVT},   {"@uffd", POLICY_AT_UFFD},
+	{"@block", POLICY_AT_BLOCK},   {"@uffd", POLICY_AT_UFFD},
 };
 
 #define PLACEHOLDERS (sizeof(placeholder) / sizeof(placeholder[0]))

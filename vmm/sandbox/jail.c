@@ -121,7 +121,7 @@ static int set_limits(const struct jail_options *opt, unsigned int top,
 
 	if (ret == 0)
 		ret = set_limit(RLIMIT_NOFILE, "descriptors",
-				top + FDS_TO_BUILD +
+				top + FDS_TO_BUILD + opt->more_fds +
 					(opt->keep_count > FEW_FDS
 						 ? FDS_OF_DEVICES
 						 : 0),

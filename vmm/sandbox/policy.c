@@ -76,18 +76,37 @@ static const struct policy_rule vcpu_rules[] = {
  */
 static const struct policy_rule vcpu_hvt_rules[] = {
 	VCPU_RULES
-	{"pread64", {{0, "FD_BLOCK", "@hvt"}}, ALL, USUAL,
+	{"pread64", {{0, "FD_BLOCK", "@block"}}, ALL, USUAL,
 	 "devices/hvt.c: block_read"},
-	{"pwrite64", {{0, "FD_BLOCK", "@hvt"}}, ALL, USUAL,
+	{"pwrite64", {{0, "FD_BLOCK", "@block"}}, ALL, USUAL,
 	 "devices/hvt.c: block_write"},
-	{"read", {{0, "FD_BLOCK", "@hvt"}}, ALL, USUAL,
+	{"read", {{0, "FD_BLOCK", "@block"}}, ALL, USUAL,
 	 "devices/hvt.c: net_read; vcpu/park.c: take the kick"},
-	{"write", {{0, "FD_BLOCK", "@hvt"}}, ALL, USUAL,
+	{"write", {{0, "FD_BLOCK", "@block"}}, ALL, USUAL,
 	 "devices/hvt.c: net_write"},
 	{"ppoll", ANY, ALL, USUAL,
 	 "devices/hvt.c: poll, on descriptors of memory no guest can write"},
 	{"clock_gettime", {{0, NULL, "CLOCK_REALTIME"}}, ALL, RARE,
 	 "devices/hvt.c: walltime; where the vDSO can't tell"},
+};
+
+/*
+ * A guest with passed-through devices: what their interrupts and command
+ * registers ask for, and accesses to what is not memory, on descriptors of
+ * one block: the devices' and a copy of the VM's.
+ */
+static const struct policy_rule vcpu_pci_rules[] = {
+	VCPU_RULES
+	{"pread64", {{0, "FD_BLOCK", "@block"}}, X86, RARE,
+	 "devices/vfio/bars.c: what can't be mapped of a device"},
+	{"pwrite64", {{0, "FD_BLOCK", "@block"}}, X86, USUAL,
+	 "devices/vfio: the same; the device's command register"},
+	{"ioctl", {{0, "FD_BLOCK", "@block"}, {1, NULL, "VFIO_DEVICE_SET_IRQS"}}, X86, USUAL,
+	 "devices/vfio/function.c: the guest switches its interrupts"},
+	{"ioctl", {{0, "FD_BLOCK", "@block"}, {1, NULL, "KVM_SET_GSI_ROUTING"}}, X86, USUAL,
+	 "devices/irqroute.c: where they go"},
+	{"ioctl", {{0, "FD_BLOCK", "@block"}, {1, NULL, "KVM_IRQFD"}}, X86, USUAL,
+	 "devices/irqroute.c: KVM listens to them"},
 };
 
 /*
@@ -268,6 +287,20 @@ static const struct policy_rule control_rules[] = {
 	{"ioctl", {{1, NULL, "KVM_GET_CLOCK"}}, X86, RARE,
 	 "snapshot: the paravirtual clock"},
 
+	/* passed-through devices: still, saved, closed */
+	{"ioctl", {{1, NULL, "VFIO_DEVICE_SET_IRQS"}}, X86, RARE,
+	 "devices/vfio/function.c: no interrupts after the end"},
+	{"ioctl", {{1, NULL, "VFIO_DEVICE_RESET"}}, X86, RARE,
+	 "devices/vfio/function.c: no DMA after the end"},
+	{"ioctl", {{1, NULL, "VFIO_DEVICE_FEATURE"}}, X86, RARE,
+	 "devices/vfio: the device's state; what it wrote"},
+	{"ioctl", {{1, NULL, "VFIO_IOMMU_DIRTY_PAGES"}}, X86, RARE,
+	 "devices/vfio: pages that devices wrote"},
+	{"ioctl", {{1, NULL, "VFIO_IOMMU_UNMAP_DMA"}}, X86, RARE,
+	 "devices/vfio: RAM is no longer theirs"},
+	{"ioctl", {{1, NULL, "KVM_IRQFD"}}, X86, RARE,
+	 "devices/irqroute.c: interrupts off"},
+
 	/* KVM: what is held as loaded until the first run (arch_*_commit) */
 	{"ioctl", {{1, NULL, "KVM_SET_CLOCK"}}, X86, RARE,
 	 "commit: the paravirtual clock goes on from here"},
@@ -360,6 +393,7 @@ const struct policy *policy_of(enum sandbox_role role)
 	static const struct policy policies[SANDBOX_ROLES] = {
 		[SANDBOX_VCPU] = POLICY("vcpu", vcpu_rules),
 		[SANDBOX_VCPU_HVT] = POLICY("vcpu_hvt", vcpu_hvt_rules),
+		[SANDBOX_VCPU_PCI] = POLICY("vcpu_pci", vcpu_pci_rules),
 		[SANDBOX_PAGER] = POLICY("pager", pager_rules),
 		[SANDBOX_CONTROL] = POLICY("control", control_rules),
 	};

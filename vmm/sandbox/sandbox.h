@@ -19,6 +19,7 @@ struct mote_err;
 enum sandbox_role {
 	SANDBOX_VCPU,	  /* runs KVM_RUN on its own descriptor, no more */
 	SANDBOX_VCPU_HVT, /* that, and the I/O of a Solo5 guest's calls */
+	SANDBOX_VCPU_PCI, /* or the slow paths of passed-through devices */
 	SANDBOX_PAGER,	  /* fills RAM that is touched, from a snapshot */
 	SANDBOX_CONTROL,  /* the VM thread: console, control, snapshot */
 	SANDBOX_ROLES,
@@ -35,7 +36,7 @@ enum sandbox_mode {
 enum sandbox_fd {
 	SANDBOX_FD_VCPU,   /* this vCPU */
 	SANDBOX_FD_EVENTS, /* the VM's eventfd */
-	SANDBOX_FD_HVT,	   /* the first of a block of 64 for hvt devices */
+	SANDBOX_FD_BLOCK,  /* the first of a block for devices: fd_gather */
 	SANDBOX_FD_UFFD,   /* the pager's userfaultfd */
 	SANDBOX_FDS,
 };
@@ -64,7 +65,8 @@ struct jail_options {
 	uint32_t uid, gid; /* to become when root */
 	const int *keep_fds;
 	int keep_count;
-	uint64_t lock_bytes; /* how much memory may be locked later */
+	uint64_t lock_bytes; /* how much memory may be locked or pinned later */
+	unsigned int more_fds; /* to be made, beside what every VM has */
 };
 
 #define JAIL_MISSING_MAX 512

@@ -41,12 +41,19 @@ static void plan_verify(struct restore_plan *p, const struct mote_err *refused)
 	}
 }
 
-static void plan_memory(struct restore_plan *p, bool wanted,
+static void plan_memory(struct restore_plan *p, const struct vm_config *cfg,
 			const struct mote_err *refused)
 {
+	bool wanted = restore_wants_uffd(cfg);
+
 	p->memory_why = CONFIGURED;
 	if (p->memory != RESTORE_AUTO)
 		return;
+	if (cfg->passthrough_count) {
+		p->memory = RESTORE_COPY;
+		p->memory_why = "devices pin all of it";
+		return;
+	}
 	p->memory = RESTORE_COW;
 	p->memory_why = "mapping is the fastest way";
 	if (!wanted)
@@ -103,7 +110,7 @@ int restore_plan(const struct vm_config *cfg, const struct mote_err *refused,
 			*err = *refused;
 		return err_wrap(err, -refused->code, "restore.memory");
 	}
-	plan_memory(plan, restore_wants_uffd(cfg), refused);
+	plan_memory(plan, cfg, refused);
 	plan_verify(plan, refused);
 	plan_hotset(plan, cfg, rewind);
 	return 0;

@@ -22,6 +22,7 @@
 #include "base/fd.h"
 #include "base/timeline.h"
 #include "config/config.h"
+#include "devices/vfio/passthrough.h"
 #include "snapshot/hot.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/snapshot_priv.h"
@@ -456,13 +457,31 @@ static int save_live(struct job *j, struct mote_err *err)
 	return ret;
 }
 
+/* Devices write RAM past every log of ours: all of it is read in the pause. */
+static int save_pinned(struct job *j, struct mote_err *err)
+{
+	struct vm *vm = j->vm;
+	uint64_t since;
+	int ret = vm_pause(vm, err);
+
+	if (ret == 0)
+		ret = save_still(j, err);
+	since = vm->snapshots.paused_at;
+	if (vm->state == VM_PAUSED && vm_resume(vm, ret < 0 ? NULL : err) < 0)
+		return ret < 0 ? ret : -EIO;
+	j->now.pause_ns = (int64_t)(timeline_now() - since);
+	return ret;
+}
+
 static int save(struct job *j, struct mote_err *err)
 {
 	bool live = j->vm->state == VM_RUNNING;
 	int ret = vm_memory_lost(j->vm, err), bad;
 
 	if (ret == 0)
-		ret = live ? save_live(j, err) : save_still(j, err);
+		ret = !live		   ? save_still(j, err)
+		      : j->vm->passthrough ? save_pinned(j, err)
+					   : save_live(j, err);
 	bad = vm_memory_lost(j->vm, err);
 	if (bad < 0) /* it also ends the guest, which ends this */
 		ret = bad;
@@ -480,14 +499,39 @@ static int save(struct job *j, struct mote_err *err)
 	return ret;
 }
 
+/* What it may be with devices of the host; a diff may become a full one. */
+static int check_passthrough(struct vm *vm, struct snapshot_options *opt,
+			     struct mote_err *err)
+{
+	bool full = false;
+	int ret;
+
+	if (opt->fork)
+		return err_set_class(err, ENOTSUP, ERR_CLASS_DATA,
+				     "passthrough.%s: a device can't be in two "
+				     "machines: no fork",
+				     vm->cfg->passthrough[0].name);
+	ret = passthrough_check(vm->passthrough, vm->ready, opt->diff, &full,
+				err);
+	if (ret == 0 && full) {
+		log_warn(&vm->log, "snapshot: a full one instead of the diff: "
+				   "devices may have written any page");
+		opt->diff = false;
+	}
+	return ret;
+}
+
 int snapshot_save_live(struct vm *vm, const struct snapshot_files *files,
 		       const struct snapshot_options *opt, struct mote_err *err)
 {
 	struct vm_snapshots *s = &vm->snapshots;
 	uint64_t began = timeline_now();
+	struct snapshot_options own = *opt;
 	struct job j;
-	int ret = job_init(&j, vm, files, opt, err);
+	int ret = job_init(&j, vm, files, &own, err);
 
+	if (ret == 0 && vm->passthrough)
+		ret = check_passthrough(vm, &own, err);
 	if (ret == 0)
 		ret = save(&j, err);
 	if (ret == 0) {

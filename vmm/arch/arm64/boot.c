@@ -27,6 +27,11 @@
 #define IRQ_LEVEL     4 /* active high */
 #define MPIDR_AFF_LOW 0xffffffu
 
+const struct arch_pci *arch_pci(void)
+{
+	return NULL;
+}
+
 uint64_t arch_image_base(void)
 {
 	return LAYOUT_IMAGE_BASE;

@@ -20,6 +20,11 @@
 
 #define RAM_MAX (UINT64_C(1) << 46)
 
+const struct arch_pci *arch_pci(void)
+{
+	return NULL;
+}
+
 uint64_t arch_image_base(void)
 {
 	return LAYOUT_IMAGE_BASE;

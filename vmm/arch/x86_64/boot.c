@@ -20,7 +20,23 @@
 #define PTE_P  (UINT64_C(1) << 0)
 #define PTE_RW (UINT64_C(1) << 1)
 #define PTE_US (UINT64_C(1) << 2)
+#define PTE_PCD (UINT64_C(1) << 4)
 #define PTE_PS (UINT64_C(1) << 7)
+
+const struct arch_pci *arch_pci(void)
+{
+	static const struct arch_pci pci = {
+		.ecam = LAYOUT_PCI_ECAM,
+		.mmio = LAYOUT_PCI_MMIO,
+		.mmio_size = LAYOUT_PCI_MMIO_SIZE,
+		.high = LAYOUT_PCI_HIGH,
+		.high_size = LAYOUT_PCI_HIGH_SIZE,
+		.ports = LAYOUT_PCI_PORTS,
+		.ports_size = LAYOUT_PCI_PORTS_SIZE,
+	};
+
+	return &pci;
+}
 
 uint64_t arch_image_base(void)
 {
@@ -79,9 +95,9 @@ const struct arch_device *arch_devices(enum vm_protocol protocol, size_t *count)
 	return devices;
 }
 
-/* Map one GiB as far as the RAM reaches; its page directory's number is g. */
+/* Map one GiB as far as the range reaches; its page directory's number is g. */
 static int map_gib(struct memslot_table *slots, uint64_t g, uint64_t from,
-		   uint64_t to)
+		   uint64_t to, uint64_t flags)
 {
 	uint64_t gib = g * GIB;
 	uint64_t *pd;
@@ -93,36 +109,50 @@ static int map_gib(struct memslot_table *slots, uint64_t g, uint64_t from,
 		uint64_t at = gib + i * 2 * MIB;
 
 		if (at + 2 * MIB > from && at < to)
-			pd[i] = at | PTE_P | PTE_RW | PTE_US | PTE_PS;
+			pd[i] = at | PTE_P | PTE_RW | PTE_US | PTE_PS | flags;
 	}
 	return 0;
 }
 
-static int build_identity_map(struct memslot_table *slots)
+/* Those below LAYOUT_MAPPED_GIB. */
+static int map_range(struct memslot_table *slots, uint64_t from, uint64_t to,
+		     uint64_t flags)
 {
-	uint64_t *pml4 = guest_map_write(slots, LAYOUT_PML4, 4096);
 	uint64_t *pdpt = guest_map_write(slots, LAYOUT_PDPT, 4096);
-	const uint64_t link = PTE_P | PTE_RW | PTE_US;
 
-	if (!pml4 || !pdpt)
+	if (!pdpt)
 		return -EFAULT;
-	pml4[0] = LAYOUT_PDPT | link;
-	for (int i = 0; i < MEMSLOT_MAX; i++) {
-		const struct memslot *s = &slots->slot[i];
-		uint64_t from = s->gpa, to = s->gpa + s->ram.size;
+	for (uint64_t g = from / GIB; g < LAYOUT_MAPPED_GIB && g * GIB < to;
+	     g++) {
+		int ret = map_gib(slots, g, from, to, flags);
 
-		if (!s->ram.addr)
-			continue;
-		for (uint64_t g = from / GIB;
-		     g < LAYOUT_MAPPED_GIB && g * GIB < to; g++) {
-			int ret = map_gib(slots, g, from, to);
-
-			if (ret < 0)
-				return ret;
-			pdpt[g] = (LAYOUT_PD + g * 4096) | link;
-		}
+		if (ret < 0)
+			return ret;
+		pdpt[g] = (LAYOUT_PD + g * 4096) | PTE_P | PTE_RW | PTE_US;
 	}
 	return 0;
+}
+
+/* All RAM, and where there is a PCI bus its windows below 4 GiB. */
+static int build_identity_map(struct memslot_table *slots, bool pci)
+{
+	uint64_t *pml4 = guest_map_write(slots, LAYOUT_PML4, 4096);
+	int ret = 0;
+
+	if (!pml4)
+		return -EFAULT;
+	pml4[0] = LAYOUT_PDPT | PTE_P | PTE_RW | PTE_US;
+	for (int i = 0; ret == 0 && i < MEMSLOT_MAX; i++) {
+		const struct memslot *s = &slots->slot[i];
+
+		if (s->ram.addr)
+			ret = map_range(slots, s->gpa, s->gpa + s->ram.size,
+					0);
+	}
+	if (ret == 0 && pci)
+		ret = map_range(slots, LAYOUT_PCI_MMIO, LAYOUT_PCI_ECAM + MIB,
+				PTE_PCD);
+	return ret;
 }
 
 /* Flat segments for both rings; the selectors stand in layout.h. */
@@ -168,10 +198,9 @@ int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
 	int ret = build_gdt(slots);
 
 	(void)a;
-	(void)cfg;
 	*fdt = 0;
 	if (ret == 0)
-		ret = build_identity_map(slots);
+		ret = build_identity_map(slots, cfg->passthrough_count > 0);
 	if (ret == 0 && user_mode)
 		ret = keep_tables(slots);
 	if (ret < 0)

@@ -9,10 +9,13 @@
  *   0x0000_9000  PML4, then one PDPT, then a page directory per GiB, then
  *                (ring 3) the page table of the first 2 MiB
  *   0x0010_0000  images load here and above
- *   0xc000_0000  hole: RAM goes on at 4 GiB
+ *   0xc000_0000  hole: RAM goes on at 4 GiB; 32-bit BARs
+ *   0xe000_0000  PCI configuration space, bus 0
  *   0xfee0_0000  local APIC (in the kernel)
  *
- * I/O ports: 0x3f8-0x3ff 8250, 0x6d0-0x6ef event device.
+ * 64-bit BARs that do not fit there: from 1 TiB on, or above RAM.
+ *
+ * I/O ports: 0x3f8-0x3ff 8250, 0x6d0-0x6ef event device, 0x1000-0xefff BARs.
  *
  * Under the hvt contract RAM goes on from 0 without a hole, below 1 MiB:
  *
@@ -39,6 +42,13 @@
 #define LAYOUT_IMAGE_BASE    0x100000ull
 #define LAYOUT_HOLE	     0xc0000000ull
 #define LAYOUT_HOLE_END	     0x100000000ull
+#define LAYOUT_PCI_MMIO	     LAYOUT_HOLE
+#define LAYOUT_PCI_MMIO_SIZE 0x20000000ull
+#define LAYOUT_PCI_ECAM	     0xe0000000ull
+#define LAYOUT_PCI_HIGH	     0x10000000000ull
+#define LAYOUT_PCI_HIGH_SIZE 0x10000000000ull
+#define LAYOUT_PCI_PORTS     0x1000ull
+#define LAYOUT_PCI_PORTS_SIZE 0xe000ull
 #define LAYOUT_HVT_PML4	     0x2000ull
 #define LAYOUT_HVT_PDPT	     0x3000ull
 #define LAYOUT_HVT_PD	     0x4000ull /* one for each of four GiB */

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_passthrough.c - mote run with QEMU's edu device as the guest's own:
+ * jailed, by its BAR, DMA and MSI; what is refused, and what is left behind.
+ */
+#include <criterion/criterion.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/stress.h"
+#include "cli/command.h"
+
+#define PCI_DIR "/sys/bus/pci/devices"
+
+static char address[32], out_path[PATH_MAX];
+
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)!write(fd, text, strlen(text));
+	close(fd);
+}
+
+static bool has(const char *dev, const char *attr, const char *want)
+{
+	char path[PATH_MAX], text[32] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), PCI_DIR "/%s/%s", dev, attr);
+	f = fopen(path, "r");
+	if (!f)
+		return false;
+	(void)!fgets(text, sizeof(text), f);
+	fclose(f);
+	return !strncmp(text, want, strlen(want));
+}
+
+static void bind_to(const char *driver)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), PCI_DIR "/%s/driver/unbind", address);
+	put(path, address);
+	snprintf(path, sizeof(path), PCI_DIR "/%s/driver_override", address);
+	put(path, driver);
+	if (driver[0] != '\n')
+		put("/sys/bus/pci/drivers_probe", address);
+}
+
+static bool in_group(void)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), PCI_DIR "/%s/iommu_group", address);
+	return access(path, F_OK) == 0;
+}
+
+static void setup(void)
+{
+	DIR *d = opendir(PCI_DIR);
+	struct dirent *e;
+
+	command_setup();
+	address[0] = 0;
+	while (d && (e = readdir(d)))
+		if (has(e->d_name, "vendor", "0x1234") &&
+		    has(e->d_name, "device", "0x11e8"))
+			snprintf(address, sizeof(address), "%.31s", e->d_name);
+	if (d)
+		closedir(d);
+	if (!address[0] || !in_group())
+		cr_skip_test("no edu device with an IOMMU group on this host");
+	bind_to("vfio-pci");
+	snprintf(out_path, sizeof(out_path), "%s", command_path("out"));
+}
+
+TestSuite(vfio_passthrough, .init = setup, .fini = command_teardown,
+	  .timeout = 300);
+
+/* An INI file with the device; more: lines of other sections. */
+static char *ini(const char *more)
+{
+	char *path = command_path("edu.ini");
+	const char *dir = getenv("MOTE_GUESTS");
+	FILE *f = fopen(path, "w");
+
+	cr_assert_not_null(f);
+	fprintf(f,
+		"[vm]\nkernel = %s/edu.elf\nmemory = 32M\n"
+		"[passthrough.edu]\npci = %s\n%s",
+		dir ? dir : "build/guests", address, more);
+	fclose(f);
+	return path;
+}
+
+static long number(const char *words)
+{
+	const char *out = command_text(out_path), *at = strstr(out, words);
+
+	cr_assert_not_null(at, "no \"%s\" in: %s", words, out);
+	return strtol(at + strlen(words), NULL, 10);
+}
+
+/* Pages that the kernel holds for DMA, of all processes. */
+static long pinned(void)
+{
+	char line[256];
+	long acquired = -1, released = 0, v;
+	FILE *f = fopen("/proc/vmstat", "r");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "nr_foll_pin_acquired %ld", &v) == 1)
+			acquired = v;
+		if (sscanf(line, "nr_foll_pin_released %ld", &v) == 1)
+			released = v;
+	}
+	if (f)
+		fclose(f);
+	return acquired < 0 ? -1 : acquired - released;
+}
+
+Test(vfio_passthrough, a_guest_drives_the_device_by_dma_and_interrupts)
+{
+	long rounds = stress_count(30, 2000), before = pinned();
+	char words[64];
+
+	snprintf(words, sizeof(words), "vm.cmdline=rounds=%ld", rounds);
+	cr_assert_eq(command_run(out_path,
+				 WORDS("run", ini(""), "--set", words)),
+		     0, "%s", command_text(out_path));
+	cr_expect_not_null(strstr(command_text(out_path), "edu 010000ed"));
+	cr_expect_eq(number(" KiB "), 1024);
+	cr_expect_eq(number("raised "), 1);
+	cr_expect_eq(number("rounds "), rounds);
+	/* One raised, one for the fill, and one a round: none twice or lost. */
+	cr_expect_eq(number("interrupts "), rounds + 2);
+	cr_expect_eq(number("wrong "), 0);
+	cr_expect_eq(pinned(), before, "pages are still pinned");
+}
+
+static void expect_refused(int code, const char *config, const char *words)
+{
+	cr_expect_eq(command_run(out_path, WORDS("run", ini(config))), code,
+		     "%s", command_text(out_path));
+	cr_expect_not_null(strstr(command_text(out_path), words),
+			   "\"%s\" is not in: %s", words,
+			   command_text(out_path));
+}
+
+Test(vfio_passthrough, a_device_that_is_not_bound_is_told_how)
+{
+	bind_to("\n");
+	expect_refused(69, "", "bound to no driver, expected vfio-pci");
+	bind_to("vfio-pci");
+}
+
+Test(vfio_passthrough, what_pins_memory_excludes_is_refused)
+{
+	expect_refused(65, "[restore]\nmemory = cow\n",
+		       "restore.memory: found cow, expected copy with "
+		       "[passthrough.edu]");
+	expect_refused(69, "[passthrough.two]\npci = 0000:00:1f.7\n",
+		       "passthrough.two.pci: 0000:00:1f.7: no such device");
+}
+
+/* Asked for while the guest is at it, and once it is ready. */
+Test(vfio_passthrough, a_snapshot_needs_a_device_that_can_or_a_word)
+{
+	char *sock = command_path("sock"), *said = command_path("said"),
+	     *snap = command_path("snap"), *again = command_path("again"),
+	     *control;
+	pid_t pid;
+
+	cr_assert_geq(asprintf(&control, "control.socket=%s", sock), 0);
+	pid = command_start(out_path,
+			    WORDS("run", ini(""), "--set", control, "--set",
+				  "vm.cmdline=rounds=2 hold=1"));
+	command_wait_for(out_path, "wrong ");
+	cr_expect_neq(command_run(said, WORDS("snapshot", sock, snap)), 0);
+	cr_expect_not_null(strstr(command_text(said),
+				  "passthrough.edu: the device can't save its "
+				  "state: see passthrough.edu.snapshot"),
+			   "%s", command_text(said));
+	cr_expect_eq(command_run(said, WORDS("ctl", sock, "stop")), 0);
+	kill(pid, SIGTERM);
+	command_finish(pid);
+
+	pid = command_start(
+		out_path,
+		WORDS("run", ini("snapshot = without-device\ndiff = full\n"),
+		      "--set", control, "--set",
+		      "vm.cmdline=rounds=3 hold=1"));
+	command_wait_for(out_path, "wrong ");
+	cr_expect_eq(command_run(said, WORDS("snapshot", sock, snap)), 0, "%s",
+		     command_text(said));
+	kill(pid, SIGTERM);
+	kill(pid, SIGTERM);
+	command_finish(pid);
+
+	/* Without a device by that name; with one, its DMA is still there. */
+	cr_expect_neq(command_run(said, WORDS("restore", snap)), 0);
+	cr_expect_not_null(strstr(command_text(said),
+				  "passthrough.edu.pci: not set"),
+			   "%s", command_text(said));
+	snprintf(out_path, sizeof(out_path), "%s", again);
+	cr_assert_geq(asprintf(&control, "passthrough.edu.pci=%s", address), 0);
+	cr_expect_eq(command_run(again,
+				 WORDS("restore", snap, "--set", control)),
+		     0, "%s", command_text(again));
+	cr_expect_eq(number("again wrong "), 0);
+}

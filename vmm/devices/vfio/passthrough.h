@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * passthrough.h - all devices of the host that a guest drives itself: the
+ * PCI root they are on, what they may reach by DMA, their interrupts.
+ *
+ * Threads: the VM thread, vCPUs parked or not yet there.  Guest RAM is
+ * pinned from create to destroy; destroy comes before it is unmapped.
+ */
+#ifndef VMM_DEVICES_VFIO_PASSTHROUGH_H
+#define VMM_DEVICES_VFIO_PASSTHROUGH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/arch.h"
+
+struct bus;
+struct device;
+struct memslot_table;
+struct mote_err;
+struct passthrough;
+struct vm_config;
+
+struct passthrough_options {
+	const struct vm_config *cfg; /* outlives it */
+	const struct arch_pci *arch;
+	struct memslot_table *slots; /* with all RAM in them */
+	struct bus *bus;
+	struct device *root; /* of model "pci" */
+	/* The borrowed descriptor of a section, of "vfio", "iommu"; -1. */
+	int (*find)(const void *opaque, const char *section);
+	const void *opaque;
+};
+
+int passthrough_create(struct passthrough **out,
+		       const struct passthrough_options *opt,
+		       struct mote_err *err);
+
+/* After the root: the devices are closed.  NULL is fine. */
+void passthrough_destroy(struct passthrough *p);
+
+/* The first of a block of descriptors that vCPU threads use: fd_gather. */
+int passthrough_fds(const struct passthrough *p);
+
+/*
+ * Can a snapshot be taken?  ready: the guest wrote its mark.  diff: *full is
+ * set where it must become a full one.  -ENOTSUP names the device.
+ */
+int passthrough_check(const struct passthrough *p, bool ready, bool diff,
+		      bool *full, struct mote_err *err);
+
+#endif
