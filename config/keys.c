@@ -326,8 +326,10 @@ static const struct key keys[] = {
 	    "descriptor of such a node, open", .kind = KEY_FD,
 	    IN_PASSTHROUGH(fd)),
 	KEY("passthrough.NAME", "snapshot", "refuse|without-device", "", "",
-	    "refuse", X86, "what a snapshot does with a device that can't save "
-	    "its state", .kind = KEY_CHOICE, IN_PASSTHROUGH(snapshot),
+	    "refuse", X86,
+	    "what a snapshot does with a device that can't save "
+	    "its state",
+	    .kind = KEY_CHOICE, IN_PASSTHROUGH(snapshot),
 	    .choices = passthrough_snapshots),
 	KEY("passthrough.NAME", "diff", "refuse|full", "", "", "refuse", X86,
 	    "what a diff does where the device may have written any page",

@@ -139,8 +139,7 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 		.keep_fds = keep,
 		.keep_count = ARRAY_SIZE(keep),
 		.lock_bytes = lock_bytes(cfg, f),
-		.more_fds = (unsigned int)passed_through(f) *
-			    MOTE_DEVICE_FDS,
+		.more_fds = (unsigned int)passed_through(f) * MOTE_DEVICE_FDS,
 	};
 	int extra[ARRAY_SIZE(keep) + MOTE_SNAPSHOT_FDS_MAX + 2 + KEEP_DEVICES];
 	struct mote_jail_options j = jail;

@@ -15,6 +15,7 @@
 #include "base/num.h"
 #include "base/timeline.h"
 #include "config/config.h"
+#include "devices/ioapic.h"
 #include "devices/vfio/passthrough.h"
 #include "kvm/kvm.h"
 #include "memory/guestmem.h"
@@ -220,7 +221,8 @@ static int build_passthrough(struct vm *vm, const struct build_options *opt,
 			     struct mote_err *err)
 {
 	const struct arch_pci *pci = arch_pci();
-	struct device_config cfg = {.space = BUS_MMIO, .size = MIB};
+	struct device *ioapic, *root;
+	struct device_config cfg;
 	int ret;
 
 	if (vm->cfg->passthrough_count == 0)
@@ -235,23 +237,31 @@ static int build_passthrough(struct vm *vm, const struct build_options *opt,
 				     "passthrough.%s: a device can't go back "
 				     "to a snapshot: no rewind, no pool",
 				     vm->cfg->passthrough[0].name);
-	cfg.base = pci->ecam;
-	ret = device_create(&vm->device[vm->devices], "pci", 0, &cfg, &vm->bus,
-			    err);
+	/* The root goes first in the end: its devices drive pins. */
+	cfg = (struct device_config){
+		.space = BUS_MMIO, .base = pci->ecam, .size = MIB};
+	ret = device_create(&root, "pci", 0, &cfg, &vm->bus, err);
 	if (ret < 0)
 		return ret;
-	ret = passthrough_create(
-		&vm->passthrough,
-		&(struct passthrough_options){
-			.cfg = vm->cfg,
-			.arch = pci,
-			.slots = &vm->slots,
-			.bus = &vm->bus,
-			.root = vm->device[vm->devices++],
-			.find = find_section,
-			.opaque = opt,
-		},
-		err);
+	vm->device[vm->devices++] = root;
+	cfg = (struct device_config){
+		.space = BUS_MMIO, .base = IOAPIC_BASE, .size = IOAPIC_SIZE};
+	ret = device_create(&ioapic, "ioapic", 0, &cfg, &vm->bus, err);
+	if (ret < 0)
+		return ret;
+	vm->device[vm->devices++] = ioapic;
+	ret = passthrough_create(&vm->passthrough,
+				 &(struct passthrough_options){
+					 .cfg = vm->cfg,
+					 .arch = pci,
+					 .slots = &vm->slots,
+					 .bus = &vm->bus,
+					 .root = root,
+					 .ioapic = ioapic,
+					 .find = find_section,
+					 .opaque = opt,
+				 },
+				 err);
 	if (ret == 0)
 		vm->device_fds = passthrough_fds(vm->passthrough);
 	timeline_mark(vm->timeline, "devices passed through");

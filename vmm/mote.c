@@ -399,12 +399,12 @@ static int enter_filter(void *opaque, int vcpu_fd)
 	const struct mote_vm *mv = opaque;
 	const struct vm *vm = mv->vm;
 
-	return load_filter(mv,
-			   vm->hvt	     ? SANDBOX_VCPU_HVT
-			   : vm->passthrough ? SANDBOX_VCPU_PCI
-					     : SANDBOX_VCPU,
-			   (int[SANDBOX_FDS]){vcpu_fd, vm->events.fd,
-					      vm->device_fds, -1});
+	return load_filter(
+		mv,
+		vm->hvt		  ? SANDBOX_VCPU_HVT
+		: vm->passthrough ? SANDBOX_VCPU_PCI
+				  : SANDBOX_VCPU,
+		(int[SANDBOX_FDS]){vcpu_fd, vm->events.fd, vm->device_fds, -1});
 }
 
 static int enter_pager_filter(void *opaque, int uffd, int events_fd)

@@ -111,8 +111,8 @@ struct vm {
 
 	struct device *device[VM_DEVICES_MAX];
 	uint32_t devices;
-	struct device *event_device; /* of the mote contract, or NULL */
-	struct device *hvt;	     /* of the Solo5 contract, or NULL */
+	struct device *event_device;	 /* of the mote contract, or NULL */
+	struct device *hvt;		 /* of the Solo5 contract, or NULL */
 	struct passthrough *passthrough; /* devices of the host, or NULL */
 	int device_fds; /* a block that vCPU threads use (fd_gather), or -1 */
 

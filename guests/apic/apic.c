@@ -14,11 +14,11 @@
 #define VECTOR_CLI   0x41
 #define VECTOR_TIMER 0x51
 
-#define ICR_SELF	 (1u << 18)
-#define LVTT_PERIODIC	 (1u << 17)
-#define LVTT_DEADLINE	 (2u << 17)
-#define DIVIDE_BY_1	 0xb
-#define CPUID_DEADLINE	 (1u << 24)
+#define ICR_SELF       (1u << 18)
+#define LVTT_PERIODIC  (1u << 17)
+#define LVTT_DEADLINE  (2u << 17)
+#define DIVIDE_BY_1    0xb
+#define CPUID_DEADLINE (1u << 24)
 
 #define PERIODS	   3
 #define STEP_MS	   2

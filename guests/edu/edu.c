@@ -3,7 +3,8 @@
  * edu.c - drives QEMU's edu device by DMA and interrupts (x86_64, ring 0).
  *
  * Fills the device's buffer from RAM, then has it write rounds=N pieces of
- * random sizes to random pages, each with an interrupt, while the CPU writes
+ * random sizes to random pages, each with an interrupt (by MSI, or intx=1:
+ * by its pin and the I/O APIC), while the CPU writes
  * other pages; in the end every byte must be what it should be.  hold=1: waits
  * for a new generation (a restore) and looks at the bytes once more, without
  * the device.  Source: QEMU docs/specs/edu.rst.
@@ -27,6 +28,7 @@
 #define EDU_BUFFER 0x40000u
 #define EDU_BYTES  4096u
 
+#define IOAPIC	0xfec00000u
 #define VECTOR	0x61
 #define PAGE	4096u
 #define FROM	0x800000u  /* the pattern */
@@ -35,9 +37,8 @@
 #define PAGES	512u
 #define NONE	0u
 
-APIC_ENTRY(edu);
-
 static volatile uint8_t *bar;
+static volatile uint64_t edu_count;
 static uint32_t written[PAGES]; /* bytes from the page's start */
 static uint64_t random = 88172645463325252u;
 
@@ -64,6 +65,29 @@ static uint32_t get32(unsigned int off)
 	return *(volatile uint32_t *)(bar + off);
 }
 
+/* The device holds its interrupt until it is acknowledged there. */
+__attribute__((interrupt, target("general-regs-only"))) static void
+edu_interrupt(void *frame)
+{
+	(void)frame;
+	put32(EDU_ACK, get32(EDU_STATUS));
+	edu_count++;
+	apic_write(APIC_EOI, 0);
+}
+
+static void ioapic_write(uint32_t reg, uint32_t val)
+{
+	*(volatile uint32_t *)IOAPIC = reg;
+	*(volatile uint32_t *)(IOAPIC + 0x10) = val;
+}
+
+/* Level-triggered, to this CPU. */
+static void ioapic_level(uint32_t pin, uint32_t vector)
+{
+	ioapic_write(0x11 + 2 * pin, 0);
+	ioapic_write(0x10 + 2 * pin, 1u << 15 | vector);
+}
+
 static uint8_t pattern(uint32_t i)
 {
 	return (uint8_t)(i * 7 + 3 + i / 256);
@@ -85,7 +109,6 @@ static void dma(uint64_t src, uint64_t dst, uint32_t n, uint32_t cmd)
 		turn++;
 		__asm__ volatile("sti; pause; cli" ::: "memory");
 	}
-	put32(EDU_ACK, get32(EDU_STATUS));
 }
 
 static int check_page(uint32_t page)
@@ -136,9 +159,11 @@ static int take(const struct mote_boot *boot)
 		print("dead\n");
 		return 1;
 	}
-	set_gate(VECTOR, edu_entry);
+	set_gate(VECTOR, (void (*)(void))edu_interrupt);
 	apic_on();
-	if (pci_msi(d, VECTOR) < 0) {
+	if (guest_arg_u64("intx", 0)) {
+		ioapic_level(d[PCI_LINE], VECTOR);
+	} else if (pci_msi(d, VECTOR) < 0) {
 		print("no MSI\n");
 		return 1;
 	}
@@ -147,7 +172,6 @@ static int take(const struct mote_boot *boot)
 		__asm__ volatile("sti; pause; cli" ::: "memory");
 	say("raised ", edu_count);
 	print("\n");
-	put32(EDU_ACK, 1);
 	return edu_count != 1;
 }
 

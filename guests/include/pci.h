@@ -17,6 +17,7 @@
 #define PCI_COMMAND_DMA 4u
 #define PCI_BAR(n)	(0x10 + 4 * (n))
 #define PCI_CAPS	0x34
+#define PCI_LINE	0x3c
 #define PCI_CAP_MSI	0x05
 #define PCI_CAP_VENDOR	0x09
 #define PCI_CAP_MSIX	0x11

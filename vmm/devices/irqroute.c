@@ -8,6 +8,17 @@
 #include "base/err.h"
 #include "kvm/kvm.h"
 
+void irqroutes_init(struct irqroutes *r, int vm_fd)
+{
+	*r = (struct irqroutes){.vm_fd = vm_fd, .used = IRQROUTE_PINS};
+	pthread_mutex_init(&r->lock, NULL);
+}
+
+void irqroutes_fini(struct irqroutes *r)
+{
+	pthread_mutex_destroy(&r->lock);
+}
+
 int irqroutes_alloc(struct irqroutes *r, int n, struct mote_err *err)
 {
 	int first = r->used;
@@ -17,7 +28,7 @@ int irqroutes_alloc(struct irqroutes *r, int n, struct mote_err *err)
 				     "%d interrupts more than %d", n,
 				     IRQROUTES_MAX - r->used);
 	r->used += n;
-	return IRQROUTE_FIRST + first;
+	return first;
 }
 
 static int commit(const struct irqroutes *r)
@@ -34,7 +45,7 @@ static int commit(const struct irqroutes *r)
 		if (!from->set)
 			continue;
 		table.entry[table.head.nr++] = (struct kvm_irq_routing_entry){
-			.gsi = (uint32_t)(IRQROUTE_FIRST + i),
+			.gsi = (uint32_t)i,
 			.type = KVM_IRQ_ROUTING_MSI,
 			.u.msi = {.address_lo = (uint32_t)from->addr,
 				  .address_hi = (uint32_t)(from->addr >> 32),
@@ -46,16 +57,18 @@ static int commit(const struct irqroutes *r)
 
 int irqroutes_set(struct irqroutes *r, int gsi, uint64_t addr, uint32_t data)
 {
-	struct irqroute *to = &r->route[gsi - IRQROUTE_FIRST];
-	struct irqroute was = *to;
-	int ret;
+	struct irqroute *to = &r->route[gsi], was;
+	int ret = 0;
 
-	if (to->set && to->addr == addr && to->data == data)
-		return 0;
-	*to = (struct irqroute){addr, data, true};
-	ret = commit(r);
-	if (ret < 0)
-		*to = was;
+	pthread_mutex_lock(&r->lock);
+	was = *to;
+	if (!was.set || was.addr != addr || was.data != data) {
+		*to = (struct irqroute){addr, data, true};
+		ret = commit(r);
+		if (ret < 0)
+			*to = was;
+	}
+	pthread_mutex_unlock(&r->lock);
 	return ret;
 }
 

@@ -5,18 +5,19 @@
  *
  * Source: KVM API, KVM_SET_GSI_ROUTING and KVM_IRQFD.  A route is set
  * before its irqfd is switched on; KVM looks at the eventfd then, so what came
- * while it was off is delivered.  Threads: under the owner's lock.
+ * while it was off is delivered.  Threads: any, once it is initialised.
  */
 #ifndef VMM_DEVICES_IRQROUTE_H
 #define VMM_DEVICES_IRQROUTE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct mote_err;
 
-#define IRQROUTES_MAX  256
-#define IRQROUTE_FIRST 24 /* global interrupts below are an IOAPIC's pins */
+#define IRQROUTES_MAX 256
+#define IRQROUTE_PINS 24 /* global interrupts of an IOAPIC come first */
 
 struct irqroute {
 	uint64_t addr;
@@ -25,10 +26,14 @@ struct irqroute {
 };
 
 struct irqroutes {
-	int vm_fd; /* borrowed */
+	int vm_fd; /* owned by whoever initialised it */
+	pthread_mutex_t lock;
 	struct irqroute route[IRQROUTES_MAX];
 	int used;
 };
+
+void irqroutes_init(struct irqroutes *r, int vm_fd);
+void irqroutes_fini(struct irqroutes *r);
 
 /* The first of n global interrupts; -ENOSPC. */
 int irqroutes_alloc(struct irqroutes *r, int n, struct mote_err *err);

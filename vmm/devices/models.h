@@ -12,6 +12,7 @@ extern const struct device_ops serial_ops;	 /* serial.c: "8250" */
 extern const struct device_ops pl011_ops;	 /* pl011.c: "pl011" */
 extern const struct device_ops hvc_ops;		 /* hvc.c: "hvc" */
 extern const struct device_ops hvt_ops;		 /* hvt.c: "hvt" */
+extern const struct device_ops ioapic_ops;	 /* ioapic.c: "ioapic" */
 extern const struct device_ops pci_root_ops;	 /* pci/root.c: "pci" */
 
 #endif

@@ -44,9 +44,9 @@ static const struct {
 	const char *name;
 	uint32_t value;
 } placeholder[] = {
-	{"@vcpu", POLICY_AT_VCPU}, {"@events", POLICY_AT_EVENTS},
-	{"@pid", POLICY_AT_PID},   {"@kick", POLICY_AT_KICK},
-	{"@block", POLICY_AT_BLOCK},   {"@uffd", POLICY_AT_UFFD},
+	{"@vcpu", POLICY_AT_VCPU},   {"@events", POLICY_AT_EVENTS},
+	{"@pid", POLICY_AT_PID},     {"@kick", POLICY_AT_KICK},
+	{"@block", POLICY_AT_BLOCK}, {"@uffd", POLICY_AT_UFFD},
 };
 
 #define PLACEHOLDERS (sizeof(placeholder) / sizeof(placeholder[0]))

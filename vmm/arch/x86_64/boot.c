@@ -14,14 +14,15 @@
 #include "base/hvt_abi.h"
 #include "base/num.h"
 #include "config/config.h"
+#include "devices/ioapic.h"
 #include "memory/guestmem.h"
 #include "memory/memslot.h"
 
-#define PTE_P  (UINT64_C(1) << 0)
-#define PTE_RW (UINT64_C(1) << 1)
-#define PTE_US (UINT64_C(1) << 2)
+#define PTE_P	(UINT64_C(1) << 0)
+#define PTE_RW	(UINT64_C(1) << 1)
+#define PTE_US	(UINT64_C(1) << 2)
 #define PTE_PCD (UINT64_C(1) << 4)
-#define PTE_PS (UINT64_C(1) << 7)
+#define PTE_PS	(UINT64_C(1) << 7)
 
 const struct arch_pci *arch_pci(void)
 {
@@ -133,7 +134,7 @@ static int map_range(struct memslot_table *slots, uint64_t from, uint64_t to,
 	return 0;
 }
 
-/* All RAM, and where there is a PCI bus its windows below 4 GiB. */
+/* All RAM, and where there is a PCI bus its windows and the I/O APIC. */
 static int build_identity_map(struct memslot_table *slots, bool pci)
 {
 	uint64_t *pml4 = guest_map_write(slots, LAYOUT_PML4, 4096);
@@ -146,11 +147,10 @@ static int build_identity_map(struct memslot_table *slots, bool pci)
 		const struct memslot *s = &slots->slot[i];
 
 		if (s->ram.addr)
-			ret = map_range(slots, s->gpa, s->gpa + s->ram.size,
-					0);
+			ret = map_range(slots, s->gpa, s->gpa + s->ram.size, 0);
 	}
 	if (ret == 0 && pci)
-		ret = map_range(slots, LAYOUT_PCI_MMIO, LAYOUT_PCI_ECAM + MIB,
+		ret = map_range(slots, LAYOUT_PCI_MMIO, IOAPIC_BASE + 1,
 				PTE_PCD);
 	return ret;
 }

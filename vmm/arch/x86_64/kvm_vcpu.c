@@ -23,9 +23,10 @@
 #include "base/err.h"
 #include "base/hvt_abi.h"
 #include "config/config.h"
+#include "devices/ioapic.h"
+#include "devices/irqroute.h"
 #include "kvm/kvm.h"
 
-#define IOAPIC_PINS  24
 #define TSS_ADDR     0xfffbd000ul /* below the BIOS area, never RAM */
 #define RFLAGS_FIXED (1u << 1)
 #define RFLAGS_IOPL3 (3u << 12)
@@ -50,7 +51,7 @@ int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 		   const struct snap_reader *saved, int *vm_fd,
 		   struct mote_err *err)
 {
-	const uint64_t pins[4] = {IOAPIC_PINS};
+	const uint64_t pins[4] = {IRQROUTE_PINS};
 	int ret;
 
 	memset(a, 0, sizeof(*a));
@@ -280,12 +281,13 @@ enum arch_exit arch_vcpu_exit(struct arch_vcpu *v, struct kvm_run *run,
 			      const struct bus *bus, struct event_queue *events,
 			      uint32_t *wait_ms)
 {
-	(void)wait_ms;
 	(void)v;
-	(void)run;
-	(void)bus;
 	(void)events;
-	return ARCH_EXIT_UNKNOWN;
+	if (run->exit_reason != KVM_EXIT_IOAPIC_EOI)
+		return ARCH_EXIT_UNKNOWN;
+	bus_write(bus, BUS_MMIO, IOAPIC_BASE + IOAPIC_EOI, 4, run->eoi.vector,
+		  wait_ms);
+	return ARCH_EXIT_DONE;
 }
 
 void arch_cpu_model(char *buf, size_t len)

@@ -30,34 +30,34 @@
 #ifndef VMM_ARCH_X86_64_LAYOUT_H
 #define VMM_ARCH_X86_64_LAYOUT_H
 
-#define LAYOUT_GDT	     0x1000ull
-#define LAYOUT_BOOT_PAGE     0x7000ull
-#define LAYOUT_GENERATION    0x8000ull
-#define LAYOUT_PML4	     0x9000ull
-#define LAYOUT_PDPT	     0xa000ull
-#define LAYOUT_PD	     0xb000ull
-#define LAYOUT_MAPPED_GIB    64ull /* identity-mapped from 0 on */
-#define LAYOUT_PT0	     (LAYOUT_PD + LAYOUT_MAPPED_GIB * 4096) /* ring 3 */
-#define LAYOUT_TABLES_END    (LAYOUT_PT0 + 4096)
-#define LAYOUT_IMAGE_BASE    0x100000ull
-#define LAYOUT_HOLE	     0xc0000000ull
-#define LAYOUT_HOLE_END	     0x100000000ull
-#define LAYOUT_PCI_MMIO	     LAYOUT_HOLE
-#define LAYOUT_PCI_MMIO_SIZE 0x20000000ull
-#define LAYOUT_PCI_ECAM	     0xe0000000ull
-#define LAYOUT_PCI_HIGH	     0x10000000000ull
-#define LAYOUT_PCI_HIGH_SIZE 0x10000000000ull
-#define LAYOUT_PCI_PORTS     0x1000ull
+#define LAYOUT_GDT	      0x1000ull
+#define LAYOUT_BOOT_PAGE      0x7000ull
+#define LAYOUT_GENERATION     0x8000ull
+#define LAYOUT_PML4	      0x9000ull
+#define LAYOUT_PDPT	      0xa000ull
+#define LAYOUT_PD	      0xb000ull
+#define LAYOUT_MAPPED_GIB     64ull /* identity-mapped from 0 on */
+#define LAYOUT_PT0	      (LAYOUT_PD + LAYOUT_MAPPED_GIB * 4096) /* ring 3 */
+#define LAYOUT_TABLES_END     (LAYOUT_PT0 + 4096)
+#define LAYOUT_IMAGE_BASE     0x100000ull
+#define LAYOUT_HOLE	      0xc0000000ull
+#define LAYOUT_HOLE_END	      0x100000000ull
+#define LAYOUT_PCI_MMIO	      LAYOUT_HOLE
+#define LAYOUT_PCI_MMIO_SIZE  0x20000000ull
+#define LAYOUT_PCI_ECAM	      0xe0000000ull
+#define LAYOUT_PCI_HIGH	      0x10000000000ull
+#define LAYOUT_PCI_HIGH_SIZE  0x10000000000ull
+#define LAYOUT_PCI_PORTS      0x1000ull
 #define LAYOUT_PCI_PORTS_SIZE 0xe000ull
-#define LAYOUT_HVT_PML4	     0x2000ull
-#define LAYOUT_HVT_PDPT	     0x3000ull
-#define LAYOUT_HVT_PD	     0x4000ull /* one for each of four GiB */
-#define LAYOUT_HVT_PT0	     0x8000ull
-#define LAYOUT_HVT_BOOT_INFO 0x10000ull
-#define LAYOUT_HVT_POOL	     0x20000ull
-#define LAYOUT_HVT_MAX	     0xfec00000ull /* below the local APIC's page */
-#define LAYOUT_SERIAL_PORT   0x3f8ull
-#define LAYOUT_EVENT_PORT    0x6d0ull
+#define LAYOUT_HVT_PML4	      0x2000ull
+#define LAYOUT_HVT_PDPT	      0x3000ull
+#define LAYOUT_HVT_PD	      0x4000ull /* one for each of four GiB */
+#define LAYOUT_HVT_PT0	      0x8000ull
+#define LAYOUT_HVT_BOOT_INFO  0x10000ull
+#define LAYOUT_HVT_POOL	      0x20000ull
+#define LAYOUT_HVT_MAX	      0xfec00000ull /* below the local APIC's page */
+#define LAYOUT_SERIAL_PORT    0x3f8ull
+#define LAYOUT_EVENT_PORT     0x6d0ull
 
 #define LAYOUT_CS_SEL  0x08
 #define LAYOUT_DS_SEL  0x10

@@ -15,7 +15,7 @@
 /* ECAM: bus 27:20, device 19:15, function 14:12, register 11:0. */
 #define ECAM_DEVICE(off)   ((unsigned int)((off) >> 15 & 31))
 #define ECAM_FUNCTION(off) ((unsigned int)((off) >> 12 & 7))
-#define ECAM_REGISTER(off) ((unsigned int)((off) & 0xfff))
+#define ECAM_REGISTER(off) ((unsigned int)((off)&0xfff))
 
 struct window {
 	uint64_t next, end;
@@ -61,8 +61,9 @@ void pci_root_windows(struct device *root, const struct arch_pci *arch,
 		(struct window){arch->ports, arch->ports + arch->ports_size};
 	r->window[PCI_WINDOW_32] =
 		(struct window){arch->mmio, arch->mmio + arch->mmio_size};
-	r->window[PCI_WINDOW_64] = (struct window){
-		top > arch->high ? top : arch->high, arch->high + arch->high_size};
+	r->window[PCI_WINDOW_64] =
+		(struct window){top > arch->high ? top : arch->high,
+				arch->high + arch->high_size};
 }
 
 int pci_root_alloc(struct device *root, enum pci_window w, uint64_t size,

@@ -23,7 +23,7 @@
 
 /* A region's number is the BAR's, and whether it lies above the first map. */
 #define REGION(bar, off) ((bar) | ((off) ? 8 : 0))
-#define REGION_BAR(r)	 ((r) & 7)
+#define REGION_BAR(r)	 ((r)&7)
 
 /* The first page that is trapped. */
 static uint64_t trapped_from(const struct vfio_bars *b)
@@ -88,10 +88,9 @@ static int add_trap(struct vfio_bars *b, struct bus *bus, int i, uint64_t off,
 					    .opaque = b,
 					    .region = REGION(i, off)};
 
-	return bus_add(bus,
-		       bar->kind & PCI_BASE_ADDRESS_SPACE_IO ? BUS_PIO
-							     : BUS_MMIO,
-		       bar->addr + off, size, &handler, err);
+	return bus_add(
+		bus, bar->kind & PCI_BASE_ADDRESS_SPACE_IO ? BUS_PIO : BUS_MMIO,
+		bar->addr + off, size, &handler, err);
 }
 
 /* --- memory slots -----------------------------------------------------------

@@ -53,7 +53,7 @@ struct vfio_bars_options {
 	struct device *root;
 	struct bus *bus;
 	int vm_fd;
-	uint32_t *slot;	 /* the next free KVM slot */
+	uint32_t *slot;		 /* the next free KVM slot */
 	uint32_t raw[VFIO_BARS]; /* the device's registers */
 	struct vfio_trap trap;
 };

@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/map.h"
 #include "base/num.h"
+#include "devices/ioapic.h"
 #include "devices/irqroute.h"
 #include "devices/pci/root.h"
 #include "devices/vfio/bars.h"
@@ -21,6 +22,7 @@
 #include "snapshot/stream.h"
 
 #define VECTORS_MAX 64 /* of one device */
+#define IRQS_NONE   UINT32_MAX
 #define MSIX_ENTRY  16 /* bytes: address, data, control */
 
 struct vector {
@@ -32,20 +34,21 @@ struct vfio_function {
 	struct pci_function f;
 	struct device *root;
 	struct irqroutes *routes;
+	struct device *ioapic;
+	int pin, intx_fd; /* -1: it has no pin */
 	int fd;
 	bool keep_state;
 	uint64_t config_at; /* offset of its configuration space in fd */
 	uint8_t config[PCI_CONFIG_SIZE], initial[PCI_CONFIG_SIZE];
 	uint8_t writable[PCI_CONFIG_SIZE]; /* bits that the guest may change */
 	struct vfio_bars bars;
-	unsigned int msi, msix; /* offsets of the capabilities, 0: none */
+	unsigned int msi, msix;	     /* offsets of the capabilities, 0: none */
 	uint32_t vectors, irq_index; /* irq_index: as armed now, or none */
 	struct vector vector[VECTORS_MAX];
-	uint32_t table[VECTORS_MAX][4]; /* MSI-X: address low, high, data, mask */
-	bool held;			/* bus master is off while it is still */
+	uint32_t table[VECTORS_MAX]
+		      [4]; /* MSI-X: address low, high, data, mask */
+	bool held;	   /* bus master is off while it is still */
 };
-
-#define IRQS_NONE UINT32_MAX
 
 static uint32_t get(const uint8_t *config, unsigned int off, int len)
 {
@@ -78,16 +81,34 @@ static int set_irqs(struct vfio_function *v, uint32_t index, uint32_t n)
 			  .count = n}};
 
 	for (uint32_t i = 0; i < n; i++)
-		set.fd[i] = v->vector[i].event_fd;
+		set.fd[i] = index == VFIO_PCI_INTX_IRQ_INDEX
+				    ? v->intx_fd
+				    : v->vector[i].event_fd;
 	return kvm_call(v->fd, VFIO_DEVICE_SET_IRQS, &set);
+}
+
+/*
+ * The guest has handled its INTx: VFIO masked the pin when it raised it, and
+ * raises it again if the device still holds it.  Refused where MSI is on.
+ */
+static void intx_ended(void *opaque)
+{
+	const struct vfio_function *v = opaque;
+	struct vfio_irq_set set = {.argsz = sizeof(set),
+				   .flags = VFIO_IRQ_SET_ACTION_UNMASK |
+					    VFIO_IRQ_SET_DATA_NONE,
+				   .index = VFIO_PCI_INTX_IRQ_INDEX,
+				   .count = 1};
+
+	kvm_call(v->fd, VFIO_DEVICE_SET_IRQS, &set);
 }
 
 static void connect(struct vfio_function *v, uint32_t i, bool on)
 {
 	struct vector *to = &v->vector[i];
 
-	if (to->on != on && irqroutes_connect(v->routes, to->gsi, to->event_fd,
-					      on) == 0)
+	if (to->on != on &&
+	    irqroutes_connect(v->routes, to->gsi, to->event_fd, on) == 0)
 		to->on = on;
 }
 
@@ -122,6 +143,16 @@ static bool arm(struct vfio_function *v, uint32_t index, uint32_t n)
 	return true;
 }
 
+/* The kind that is off now; INTx is what is left. */
+static void leave(struct vfio_function *v, uint32_t index)
+{
+	if (v->irq_index != index)
+		return;
+	disarm(v);
+	if (v->intx_fd >= 0)
+		arm(v, VFIO_PCI_INTX_IRQ_INDEX, 1);
+}
+
 static void update_msi(struct vfio_function *v)
 {
 	uint16_t flags = (uint16_t)get(v->config, v->msi + PCI_MSI_FLAGS, 2);
@@ -129,20 +160,20 @@ static void update_msi(struct vfio_function *v)
 	uint32_t most = 1u << ((flags & PCI_MSI_FLAGS_QMASK) >> 1);
 	uint32_t n = 1u << ((flags & PCI_MSI_FLAGS_QSIZE) >> 4);
 	uint64_t addr = get(v->config, v->msi + PCI_MSI_ADDRESS_LO, 4);
-	uint32_t data = get(v->config,
-			    v->msi + (wide ? PCI_MSI_DATA_64 : PCI_MSI_DATA_32),
-			    2);
+	uint32_t data =
+		get(v->config,
+		    v->msi + (wide ? PCI_MSI_DATA_64 : PCI_MSI_DATA_32), 2);
 	uint32_t mask = 0;
 
 	if (!(flags & PCI_MSI_FLAGS_ENABLE)) {
-		if (v->irq_index == VFIO_PCI_MSI_IRQ_INDEX)
-			disarm(v);
+		leave(v, VFIO_PCI_MSI_IRQ_INDEX);
 		return;
 	}
 	n = n > most ? most : n;
 	if (!arm(v, VFIO_PCI_MSI_IRQ_INDEX, n)) {
 		put(v->config, v->msi + PCI_MSI_FLAGS, 2,
 		    flags & ~PCI_MSI_FLAGS_ENABLE);
+		leave(v, IRQS_NONE);
 		return;
 	}
 	if (wide)
@@ -166,7 +197,8 @@ static void update_vector(struct vfio_function *v, uint32_t i)
 
 	if (v->irq_index != VFIO_PCI_MSIX_IRQ_INDEX)
 		return;
-	if (flags & PCI_MSIX_FLAGS_MASKALL || e[3] & PCI_MSIX_ENTRY_CTRL_MASKBIT)
+	if (flags & PCI_MSIX_FLAGS_MASKALL ||
+	    e[3] & PCI_MSIX_ENTRY_CTRL_MASKBIT)
 		connect(v, i, false);
 	else
 		aim(v, i, (uint64_t)e[1] << 32 | e[0], e[2]);
@@ -177,20 +209,21 @@ static void update_msix(struct vfio_function *v)
 	uint16_t flags = (uint16_t)get(v->config, v->msix + PCI_MSIX_FLAGS, 2);
 
 	if (!(flags & PCI_MSIX_FLAGS_ENABLE)) {
-		if (v->irq_index == VFIO_PCI_MSIX_IRQ_INDEX)
-			disarm(v);
+		leave(v, VFIO_PCI_MSIX_IRQ_INDEX);
 		return;
 	}
 	if (!arm(v, VFIO_PCI_MSIX_IRQ_INDEX, v->vectors)) {
 		put(v->config, v->msix + PCI_MSIX_FLAGS, 2,
 		    flags & ~PCI_MSIX_FLAGS_ENABLE);
+		leave(v, IRQS_NONE);
 		return;
 	}
 	for (uint32_t i = 0; i < v->vectors; i++)
 		update_vector(v, i);
 }
 
-/* --- the MSI-X table: in our memory, not in the device's -------------------- */
+/* --- the MSI-X table: in our memory, not in the device's --------------------
+ */
 
 static uint64_t table_read(void *opaque, uint64_t off, int len)
 {
@@ -214,7 +247,8 @@ static void table_write(void *opaque, uint64_t off, int len, uint64_t val)
 	update_vector(v, (uint32_t)(off / MSIX_ENTRY));
 }
 
-/* --- configuration space ---------------------------------------------------- */
+/* --- configuration space ----------------------------------------------------
+ */
 
 /* What of the command register the device itself gets. */
 #define COMMAND_PASSED (PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE)
@@ -236,8 +270,8 @@ static uint32_t config_read(struct pci_function *f, unsigned int off, int len)
 	unsigned int reg = off & ~3u;
 
 	if (reg >= PCI_BASE_ADDRESS_0 && reg <= PCI_BASE_ADDRESS_5) {
-		uint32_t bar = vfio_bars_get(&v->bars,
-					     (reg - PCI_BASE_ADDRESS_0) / 4);
+		uint32_t bar =
+			vfio_bars_get(&v->bars, (reg - PCI_BASE_ADDRESS_0) / 4);
 
 		return get((const uint8_t *)&bar, off & 3, len);
 	}
@@ -284,7 +318,8 @@ static void config_write(struct pci_function *f, unsigned int off, int len,
 		update(v, off, len);
 }
 
-/* --- life ------------------------------------------------------------------- */
+/* --- life -------------------------------------------------------------------
+ */
 
 static void function_reset(struct pci_function *f)
 {
@@ -297,6 +332,7 @@ static void function_reset(struct pci_function *f)
 	for (uint32_t i = 0; i < v->vectors; i++)
 		v->table[i][3] = PCI_MSIX_ENTRY_CTRL_MASKBIT;
 	set_command(v, 0);
+	leave(v, IRQS_NONE);
 }
 
 /* While the machine stands still nothing writes its memory. */
@@ -308,8 +344,9 @@ static int function_quiesce(struct pci_function *f, struct mote_err *err)
 	v->held = true;
 	ret = set_command(v, (uint16_t)get(v->config, PCI_COMMAND, 2));
 	if (ret < 0)
-		return err_set(err, -ret, "passthrough.%s: command register: %s",
-			       f->name, strerror(-ret));
+		return err_set(err, -ret,
+			       "passthrough.%s: command register: %s", f->name,
+			       strerror(-ret));
 	return 0;
 }
 
@@ -336,7 +373,8 @@ static void function_save(struct pci_function *f, struct snap_writer *w)
 			snap_put_u32(w, v->table[i][k]);
 }
 
-/* Another device than the one that was saved is told by what it can't change. */
+/* Another device than the one that was saved is told by what it can't change.
+ */
 static int load_config(struct vfio_function *v, const uint8_t *saved,
 		       struct mote_err *err)
 {
@@ -375,7 +413,6 @@ static int function_load(struct pci_function *f, struct snap_section *s,
 	ret = load_config(v, saved, err);
 	if (ret < 0)
 		return ret;
-	v->irq_index = IRQS_NONE;
 	if (v->msi)
 		update_msi(v);
 	if (v->msix)
@@ -393,12 +430,16 @@ static void function_destroy(struct pci_function *f)
 	}
 	for (int i = 0; i < VECTORS_MAX; i++)
 		fd_clear(&v->vector[i].event_fd);
+	if (v->intx_fd >= 0)
+		ioapic_attach(v->ioapic, v->pin, -1, NULL, NULL);
+	fd_clear(&v->intx_fd);
 	vfio_bars_fini(&v->bars);
 	fd_clear(&v->fd);
 	free(v);
 }
 
-/* --- what the device has ---------------------------------------------------- */
+/* --- what the device has ----------------------------------------------------
+ */
 
 static void show_msi(struct vfio_function *v, unsigned int at)
 {
@@ -507,7 +548,8 @@ static void show_header(struct vfio_function *v)
 	put(v->config, PCI_BASE_ADDRESS_0, 4, 0);
 	memset(v->config + PCI_BASE_ADDRESS_0, 0, 24); /* vfio_bars_get */
 	put(v->config, PCI_ROM_ADDRESS, 4, 0);
-	put(v->config, PCI_INTERRUPT_LINE, 2, 0); /* no pin either */
+	v->config[PCI_INTERRUPT_LINE] = (uint8_t)(v->intx_fd >= 0 ? v->pin : 0);
+	v->config[PCI_INTERRUPT_PIN] = v->intx_fd >= 0; /* INTA */
 	put(v->writable, PCI_COMMAND, 2,
 	    PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
 		    PCI_COMMAND_INTX_DISABLE);
@@ -515,6 +557,13 @@ static void show_header(struct vfio_function *v)
 	v->writable[PCI_CACHE_LINE_SIZE] = 0xff;
 	show_capabilities(v);
 	memcpy(v->initial, v->config, sizeof(v->initial));
+}
+
+static int make_event(int *fd, struct mote_err *err)
+{
+	*fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return *fd < 0 ? err_set(err, errno, "eventfd: %s", strerror(errno))
+		       : 0;
 }
 
 static int make_vectors(struct vfio_function *v, struct mote_err *err)
@@ -529,12 +578,13 @@ static int make_vectors(struct vfio_function *v, struct mote_err *err)
 		return first;
 	for (uint32_t i = 0; i < v->vectors; i++) {
 		v->vector[i].gsi = first + (int)i;
-		v->vector[i].event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (v->vector[i].event_fd < 0)
-			return err_set(err, errno, "eventfd: %s",
-				       strerror(errno));
+		if (make_event(&v->vector[i].event_fd, err) < 0)
+			return -EMFILE;
 	}
-	return 0;
+	if (!v->config[PCI_INTERRUPT_PIN] ||
+	    !irq_count(v, VFIO_PCI_INTX_IRQ_INDEX))
+		return 0;
+	return make_event(&v->intx_fd, err);
 }
 
 /* Where its MSI-X table lies, as the capability says. */
@@ -583,6 +633,9 @@ static int set_up(struct vfio_function *v,
 	if (ret < 0)
 		return err_set(err, -ret, "command register: %s",
 			       strerror(-ret));
+	if (v->intx_fd >= 0)
+		ioapic_attach(v->ioapic, v->pin, v->intx_fd, intx_ended, v);
+	leave(v, IRQS_NONE);
 	ret = vfio_bars_init(&v->bars, &v->fd, &bars, err);
 	return ret < 0 ? ret : pci_root_add(opt->root, &v->f, err);
 }
@@ -617,6 +670,9 @@ int vfio_function_create(struct vfio_function **out, int device_fd,
 	};
 	v->root = opt->root;
 	v->routes = opt->routes;
+	v->ioapic = opt->ioapic;
+	v->pin = opt->pin;
+	v->intx_fd = -1;
 	v->fd = device_fd;
 	v->keep_state = opt->keep_state;
 	v->irq_index = IRQS_NONE;

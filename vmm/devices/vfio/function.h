@@ -30,6 +30,8 @@ struct vfio_function_options {
 	struct device *root;
 	struct bus *bus;
 	struct irqroutes *routes; /* outlives it */
+	struct device *ioapic;	  /* outlives it */
+	int pin;		  /* of it, for INTx */
 	int vm_fd;		  /* for slots */
 	uint32_t *slot;		  /* the next free number of a KVM slot */
 	bool keep_state;	  /* its state is in snapshots */

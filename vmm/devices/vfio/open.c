@@ -145,15 +145,14 @@ int vfio_open_container(const char *which, struct mote_err *err)
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 
 	if (fd < 0)
-		return err_set_class(err, errno,
-				     errno == EACCES || errno == EPERM
-					     ? ERR_CLASS_PERM
-					     : ERR_CLASS_UNAVAILABLE,
-				     "passthrough: open %s: %s%s", path,
-				     strerror(errno),
-				     errno != ENOENT ? ""
-				     : strcmp(which, "vfio")
-					     ? " (the kernel has no iommufd)"
-					     : " (modprobe vfio)");
+		return err_set_class(
+			err, errno,
+			errno == EACCES || errno == EPERM
+				? ERR_CLASS_PERM
+				: ERR_CLASS_UNAVAILABLE,
+			"passthrough: open %s: %s%s", path, strerror(errno),
+			errno != ENOENT		? ""
+			: strcmp(which, "vfio") ? " (the kernel has no iommufd)"
+						: " (modprobe vfio)");
 	return fd;
 }

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "config/config.h"
+#include "devices/ioapic.h"
 #include "devices/irqroute.h"
 #include "devices/pci/root.h"
 #include "devices/vfio/container.h"
@@ -73,6 +74,9 @@ static int add_device(struct passthrough *p,
 						.root = opt->root,
 						.bus = opt->bus,
 						.routes = &p->routes,
+						.ioapic = opt->ioapic,
+						.pin = IRQROUTE_PINS - 8 +
+						       (int)i,
 						.vm_fd = opt->slots->vm_fd,
 						.slot = &p->slot};
 	char section[96];
@@ -86,8 +90,7 @@ static int add_device(struct passthrough *p,
 				     section);
 	if (i > 0)
 		return err_set_class(err, ENOTSUP, ERR_CLASS_DATA,
-				     "%s: one device in this version",
-				     section);
+				     "%s: one device in this version", section);
 	fd = own_or(opt, section, c, err);
 	if (fd < 0)
 		return fd;
@@ -124,7 +127,8 @@ int passthrough_create(struct passthrough **out,
 	p->cfg = opt->cfg;
 	p->container.fd = p->container.group_fd = p->kvm_vfio = -1;
 	p->slot = MEMSLOT_MAX;
-	p->routes.vm_fd = fcntl(opt->slots->vm_fd, F_DUPFD_CLOEXEC, 3);
+	irqroutes_init(&p->routes,
+		       fcntl(opt->slots->vm_fd, F_DUPFD_CLOEXEC, 3));
 	if (p->routes.vm_fd < 0)
 		return err_set(err, errno, "dup: %s", strerror(errno));
 	fd[n++] = &p->routes.vm_fd;
@@ -134,6 +138,7 @@ int passthrough_create(struct passthrough **out,
 		if (s->ram.addr && s->gpa + s->ram.size > top)
 			top = s->gpa + s->ram.size;
 	}
+	ioapic_routes(opt->ioapic, &p->routes);
 	pci_root_windows(opt->root, opt->arch, top);
 	for (uint32_t i = 0; ret == 0 && i < opt->cfg->passthrough_count; i++) {
 		struct vfio_function *f;
@@ -153,6 +158,7 @@ void passthrough_destroy(struct passthrough *p)
 	fd_clear(&p->kvm_vfio);
 	vfio_container_close(&p->container);
 	fd_clear(&p->routes.vm_fd);
+	irqroutes_fini(&p->routes);
 	free(p);
 }
 

@@ -26,7 +26,8 @@ struct passthrough_options {
 	const struct arch_pci *arch;
 	struct memslot_table *slots; /* with all RAM in them */
 	struct bus *bus;
-	struct device *root; /* of model "pci" */
+	struct device *root;   /* of model "pci" */
+	struct device *ioapic; /* of model "ioapic" */
 	/* The borrowed descriptor of a section, of "vfio", "iommu"; -1. */
 	int (*find)(const void *opaque, const char *section);
 	const void *opaque;
