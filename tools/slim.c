@@ -143,3 +143,44 @@ int __gcc_personality_v0(void)
 {
 	abort();
 }
+
+/*
+ * Of the C library's wide streams, which no code of ours opens, tables of
+ * transliteration, converters in modules with the loader for them, and a
+ * second printf; of its translated messages, for which the tools would have to
+ * set a locale, their catalogues.  76 KiB in all.
+ */
+int slim_transliterate(void) __asm__("__gconv_transliterate");
+void *slim_find_shlib(const char *name) __asm__("__gconv_find_shlib");
+void slim_release_shlib(void *handle) __asm__("__gconv_release_shlib");
+int slim_vfwprintf(void) __asm__("__vfwprintf_internal");
+char *slim_gettext(const char *domain, const char *id,
+		   int category) __asm__("__dcgettext");
+
+int slim_transliterate(void)
+{
+	return 6; /* __GCONV_ILLEGAL_INPUT: no way to say it */
+}
+
+void *slim_find_shlib(const char *name)
+{
+	(void)name;
+	return NULL;
+}
+
+void slim_release_shlib(void *handle)
+{
+	(void)handle;
+}
+
+int slim_vfwprintf(void)
+{
+	abort();
+}
+
+char *slim_gettext(const char *domain, const char *id, int category)
+{
+	(void)domain;
+	(void)category;
+	return (char *)id;
+}

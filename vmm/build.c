@@ -245,7 +245,7 @@ static int build_passthrough(struct vm *vm, const struct build_options *opt,
 		return ret;
 	vm->device[vm->devices++] = root;
 	cfg = (struct device_config){
-		.space = BUS_MMIO, .base = IOAPIC_BASE, .size = IOAPIC_SIZE};
+		.space = BUS_MMIO, .base = pci->ioapic, .size = IOAPIC_SIZE};
 	ret = device_create(&ioapic, "ioapic", 0, &cfg, &vm->bus, err);
 	if (ret < 0)
 		return ret;

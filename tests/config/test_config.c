@@ -245,9 +245,9 @@ Test(config, a_set_without_section_or_key_is_refused)
 		cr_assert_not_null(
 			strstr(msg(&p, 0), "expected SECTION.KEY=VALUE"));
 	}
-	AUTO_PARSED p = set("passthrough.a.pci=x");
+	AUTO_PARSED p = set("vsock.cid=3");
 	cr_assert_str_eq(msg(&p, 0),
-			 "--set: passthrough.a.pci: not in this version yet");
+			 "--set: vsock.cid: not in this version yet");
 }
 
 Test(config, unknown_names_in_a_set_get_a_suggestion)

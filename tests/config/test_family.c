@@ -453,3 +453,56 @@ Test(family, random_sets_survive_the_round_trip)
 		round_trip(&p.c, X86);
 	}
 }
+
+Test(family, a_device_of_the_host_is_named_once)
+{
+	check_says("[passthrough.a]\n",
+		   "t: passthrough.a.pci: not set, expected pci, cdev or fd");
+	check_says("[passthrough.a]\npci = 0000:00:05.0\nfd = 3\n",
+		   "t: passthrough.a.pci: expected one of pci, cdev and fd");
+	check_says("[passthrough.a]\npci = 0000:00:05.0\n[passthrough.b]\n"
+		   "cdev = /dev/vfio/devices/vfio0\n[passthrough.c]\nfd = 3\n",
+		   NULL);
+	check_says("[passthrough.a]\nfd = 3\n[passthrough.b]\nfd = 3\n",
+		   "t: passthrough.b.pci: the device of [passthrough.a] too");
+	check_says("[passthrough.a]\npci = 0000:00:05.0\n[passthrough.b]\n"
+		   "pci = 0000:00:05.0\n",
+		   "t: passthrough.b.pci: the device of [passthrough.a] too");
+}
+
+Test(family, a_pci_address_is_as_sysfs_names_it)
+{
+	static const char *const bad[] = {"00:05.0",	  "0000:00:05.8",
+					  "0000:00:05",	  "0000:00:05.0 x",
+					  "0000:00:0G.0", "../../etc/pass"};
+	char text[96];
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(text, sizeof(text), "[passthrough.a]\npci = %s\n",
+			 bad[i]);
+		AUTO_PARSED p = parse(text);
+		cr_expect_eq(p.ret, -EINVAL, "%s", bad[i]);
+		cr_expect_not_null(strstr(msg(&p, 0), "expected a PCI address "
+						      "such as 0000:00:05.0"),
+				   "%s", msg(&p, 0));
+	}
+}
+
+/* Devices write RAM past the host's page tables. */
+Test(family, what_fills_memory_later_is_refused_beside_a_device)
+{
+#define DEVICE "[passthrough.a]\nfd = 3\n[restore]\nfrom = s\n"
+	check_says(DEVICE "memory = copy\n", NULL);
+	check_says(DEVICE "memory = cow\n",
+		   "t: restore.memory: found cow, expected copy with "
+		   "[passthrough.a]: devices pin all of RAM");
+	check_says(DEVICE "memory = uffd\n",
+		   "t: restore.memory: found uffd, expected copy with "
+		   "[passthrough.a]: devices pin all of RAM");
+	check_says(DEVICE "record = yes\n",
+		   "t: restore.record: found yes, expected no with "
+		   "[passthrough.a]: devices pin all of RAM");
+	check_says(DEVICE "verify = lazy\n",
+		   "t: restore.verify: found lazy, expected another with "
+		   "[passthrough.a]: devices pin all of RAM");
+}

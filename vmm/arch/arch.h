@@ -62,11 +62,12 @@ const struct arch_device *arch_devices(enum vm_protocol protocol,
 				       size_t *count);
 
 /*
- * Where a PCI root bus goes: configuration space of one bus (1 MiB), windows
- * for BARs, 64-bit ones from high on or above RAM.  NULL: not here.
+ * Where a PCI root bus goes: configuration space of one bus (1 MiB), an I/O
+ * APIC for its pins, windows for BARs, 64-bit ones from high on or above RAM.
+ * NULL: not here.
  */
 struct arch_pci {
-	uint64_t ecam;
+	uint64_t ecam, ioapic;
 	uint64_t mmio, mmio_size;
 	uint64_t high, high_size;
 	uint64_t ports, ports_size;

@@ -205,13 +205,13 @@ static int ioapic_load(struct device *dev, struct snap_section *s,
 	struct ioapic *io = dev->priv;
 
 	(void)err;
-	io->id = snap_get_u32(s);
-	io->select = snap_get_u32(s);
+	io->id = snap_get_u32(s) & 0xf000000;
+	io->select = snap_get_u32(s) & 0xff;
 	for (int i = 0; i < IRQROUTE_PINS; i++) {
 		io->pin[i].entry = snap_get_u64(s) & ENTRY_WRITABLE;
 		update(io, i);
 	}
-	return s->error;
+	return 0;
 }
 
 const struct device_ops ioapic_ops = {

@@ -16,7 +16,6 @@
 struct device;
 struct irqroutes;
 
-#define IOAPIC_BASE 0xfec00000u
 #define IOAPIC_SIZE 0x1000u
 #define IOAPIC_EOI  0x40u /* offset of the register */
 

@@ -72,6 +72,7 @@ Test(run_loop, every_exit_reason_goes_on_or_ends_with_words, .timeout = 60)
 		struct fake_exit e = {.run.exit_reason = reason};
 		bool handled = reason == KVM_EXIT_IO ||
 			       reason == KVM_EXIT_MMIO ||
+			       reason == KVM_EXIT_IOAPIC_EOI ||
 			       reason == KVM_EXIT_DIRTY_RING_FULL;
 		struct fakevm f;
 		enum outcome o = run(&f, &e, 1);

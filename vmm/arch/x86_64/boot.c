@@ -14,7 +14,6 @@
 #include "base/hvt_abi.h"
 #include "base/num.h"
 #include "config/config.h"
-#include "devices/ioapic.h"
 #include "memory/guestmem.h"
 #include "memory/memslot.h"
 
@@ -28,6 +27,7 @@ const struct arch_pci *arch_pci(void)
 {
 	static const struct arch_pci pci = {
 		.ecam = LAYOUT_PCI_ECAM,
+		.ioapic = LAYOUT_IOAPIC,
 		.mmio = LAYOUT_PCI_MMIO,
 		.mmio_size = LAYOUT_PCI_MMIO_SIZE,
 		.high = LAYOUT_PCI_HIGH,
@@ -150,7 +150,7 @@ static int build_identity_map(struct memslot_table *slots, bool pci)
 			ret = map_range(slots, s->gpa, s->gpa + s->ram.size, 0);
 	}
 	if (ret == 0 && pci)
-		ret = map_range(slots, LAYOUT_PCI_MMIO, IOAPIC_BASE + 1,
+		ret = map_range(slots, LAYOUT_PCI_MMIO, LAYOUT_IOAPIC + 1,
 				PTE_PCD);
 	return ret;
 }

@@ -23,8 +23,6 @@
 #include "base/err.h"
 #include "base/hvt_abi.h"
 #include "config/config.h"
-#include "devices/ioapic.h"
-#include "devices/irqroute.h"
 #include "kvm/kvm.h"
 
 #define TSS_ADDR     0xfffbd000ul /* below the BIOS area, never RAM */
@@ -51,7 +49,7 @@ int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 		   const struct snap_reader *saved, int *vm_fd,
 		   struct mote_err *err)
 {
-	const uint64_t pins[4] = {IRQROUTE_PINS};
+	const uint64_t pins[4] = {LAYOUT_IOAPIC_PINS};
 	int ret;
 
 	memset(a, 0, sizeof(*a));
@@ -285,7 +283,7 @@ enum arch_exit arch_vcpu_exit(struct arch_vcpu *v, struct kvm_run *run,
 	(void)events;
 	if (run->exit_reason != KVM_EXIT_IOAPIC_EOI)
 		return ARCH_EXIT_UNKNOWN;
-	bus_write(bus, BUS_MMIO, IOAPIC_BASE + IOAPIC_EOI, 4, run->eoi.vector,
+	bus_write(bus, BUS_MMIO, LAYOUT_IOAPIC_EOI, 4, run->eoi.vector,
 		  wait_ms);
 	return ARCH_EXIT_DONE;
 }

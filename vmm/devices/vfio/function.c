@@ -409,7 +409,7 @@ static int function_load(struct pci_function *f, struct snap_section *s,
 		for (int k = 0; k < 4; k++)
 			v->table[i][k] = snap_get_u32(s);
 	if (s->error)
-		return s->error;
+		return snap_section_close(s, err);
 	ret = load_config(v, saved, err);
 	if (ret < 0)
 		return ret;
