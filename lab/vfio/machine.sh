@@ -39,5 +39,6 @@ machine_run()
 {
 	append="$append intel_iommu=on iommu.strict=1"
 	x86_run -device intel-iommu,intremap=on,caching-mode=on \
-		-device edu,bus=pcie.0,addr=05.0
+		-device edu,bus=pcie.0,addr=05.0 \
+		-device virtio-rng-pci,bus=pcie.0,addr=06.0,disable-legacy=on,iommu_platform=on
 }

@@ -20,7 +20,7 @@
 
 #define PCI_DIR "/sys/bus/pci/devices"
 
-static char address[32], out_path[PATH_MAX];
+static char address[32], rng[32], out_path[PATH_MAX];
 
 static void put(const char *path, const char *text)
 {
@@ -46,16 +46,16 @@ static bool has(const char *dev, const char *attr, const char *want)
 	return !strncmp(text, want, strlen(want));
 }
 
-static void bind_to(const char *driver)
+static void bind_to(const char *dev, const char *driver)
 {
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), PCI_DIR "/%s/driver/unbind", address);
-	put(path, address);
-	snprintf(path, sizeof(path), PCI_DIR "/%s/driver_override", address);
+	snprintf(path, sizeof(path), PCI_DIR "/%s/driver/unbind", dev);
+	put(path, dev);
+	snprintf(path, sizeof(path), PCI_DIR "/%s/driver_override", dev);
 	put(path, driver);
 	if (driver[0] != '\n')
-		put("/sys/bus/pci/drivers_probe", address);
+		put("/sys/bus/pci/drivers_probe", dev);
 }
 
 static bool in_group(void)
@@ -72,16 +72,20 @@ static void setup(void)
 	struct dirent *e;
 
 	command_setup();
-	address[0] = 0;
-	while (d && (e = readdir(d)))
+	address[0] = rng[0] = 0;
+	while (d && (e = readdir(d))) {
 		if (has(e->d_name, "vendor", "0x1234") &&
 		    has(e->d_name, "device", "0x11e8"))
 			snprintf(address, sizeof(address), "%.31s", e->d_name);
+		if (has(e->d_name, "vendor", "0x1af4") &&
+		    has(e->d_name, "device", "0x1044"))
+			snprintf(rng, sizeof(rng), "%.31s", e->d_name);
+	}
 	if (d)
 		closedir(d);
 	if (!address[0] || !in_group())
 		cr_skip_test("no edu device with an IOMMU group on this host");
-	bind_to("vfio-pci");
+	bind_to(address, "vfio-pci");
 	snprintf(out_path, sizeof(out_path), "%s", command_path("out"));
 }
 
@@ -161,6 +165,33 @@ Test(vfio_passthrough, a_guest_drives_the_device_by_its_interrupt_pin)
 	drive("intx=1", stress_count(20, 200));
 }
 
+/* Its table is in a BAR of its own, the rest in one of 64 bits. */
+Test(vfio_passthrough, a_guest_drives_another_device_by_msix)
+{
+	long rounds = stress_count(50, 2000);
+	const char *dir = getenv("MOTE_GUESTS");
+	char *words, *kernel, *pci;
+
+	cr_assert_neq(rng[0], 0, "no virtio entropy device");
+	bind_to(rng, "vfio-pci");
+	cr_assert_geq(asprintf(&words, "vm.cmdline=rounds=%ld", rounds), 0);
+	cr_assert_geq(asprintf(&kernel, "vm.kernel=%s/vrng.elf",
+			       dir ? dir : "build/guests"),
+		      0);
+	cr_assert_geq(asprintf(&pci, "passthrough.rng.pci=%s", rng), 0);
+	cr_assert_eq(command_run(out_path, WORDS("run", "--set", kernel,
+						 "--set", pci, "--set", words)),
+		     0, "%s", command_text(out_path));
+	cr_expect_geq(number("vectors "), 2);
+	cr_expect_eq(number(" masked "), 1);
+	cr_expect_eq(number("interrupts "), rounds);
+	cr_expect_eq(number(" empty "), 0);
+	cr_expect_not_null(
+		strstr(command_text(out_path),
+		       " while masked 0 then 1 all masked 0 then 1\n"),
+		"%s", command_text(out_path));
+}
+
 static void expect_refused(int code, const char *config, const char *words)
 {
 	cr_expect_eq(command_run(out_path, WORDS("run", ini(config))), code,
@@ -172,9 +203,9 @@ static void expect_refused(int code, const char *config, const char *words)
 
 Test(vfio_passthrough, a_device_that_is_not_bound_is_told_how)
 {
-	bind_to("\n");
+	bind_to(address, "\n");
 	expect_refused(69, "", "bound to no driver, expected vfio-pci");
-	bind_to("vfio-pci");
+	bind_to(address, "vfio-pci");
 }
 
 Test(vfio_passthrough, what_pins_memory_excludes_is_refused)

@@ -27,6 +27,7 @@
 #define ENTRY_LEVEL    (1u << 15)
 #define ENTRY_MASKED   (1u << 16)
 #define ENTRY_WRITABLE UINT64_C(0xff0000000001afff)
+#define ID_WRITABLE    0xf000000u
 #define ENTRY_DEST(e)  ((uint32_t)((e) >> 56))
 
 struct pin {
@@ -137,7 +138,7 @@ static void write_register(struct ioapic *io, uint32_t val)
 	struct pin *p;
 
 	if (io->select == IDX_ID)
-		io->id = val & 0xf000000;
+		io->id = val & ID_WRITABLE;
 	if (i >= 2 * IRQROUTE_PINS)
 		return;
 	p = &io->pin[i / 2];
@@ -203,14 +204,20 @@ static int ioapic_load(struct device *dev, struct snap_section *s,
 		       struct mote_err *err)
 {
 	struct ioapic *io = dev->priv;
+	uint64_t more;
 
-	(void)err;
-	io->id = snap_get_u32(s) & 0xf000000;
-	io->select = snap_get_u32(s) & 0xff;
+	io->id = snap_get_u32(s);
+	io->select = snap_get_u32(s);
+	more = (io->id & ~ID_WRITABLE) | (io->select & ~0xffu);
 	for (int i = 0; i < IRQROUTE_PINS; i++) {
-		io->pin[i].entry = snap_get_u64(s) & ENTRY_WRITABLE;
+		io->pin[i].entry = snap_get_u64(s);
+		more |= io->pin[i].entry & ~ENTRY_WRITABLE;
+		io->pin[i].entry &= ENTRY_WRITABLE;
 		update(io, i);
 	}
+	if (more)
+		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
+				     "ioapic: register out of range");
 	return 0;
 }
 
