@@ -106,11 +106,7 @@ int vfio_iommufd_attach(struct vfio_iommufd *f, int dev_fd, uint32_t devid,
 	*logs = attach_logging(f, dev_fd, devid);
 	if (!*logs)
 		ret = attach_to(dev_fd, f->ioas, err);
-	if (ret == 0)
-		ret = get_ranges(f, err);
-	if (ret < 0)
-		vfio_iommufd_detach(dev_fd, NULL);
-	return ret;
+	return ret < 0 ? ret : get_ranges(f, err);
 }
 
 int vfio_iommufd_detach(int dev_fd, struct mote_err *err)

@@ -37,7 +37,8 @@ int vfio_iommufd_bind(struct vfio_iommufd *f, int dev_fd, uint32_t *devid,
 /*
  * Let a bound device reach what is mapped.  *logs: its IOMMU logs what it
  * writes, by a page table with dirty bits; where there is none (or it works
- * without an IOMMU) it is attached all the same.
+ * without an IOMMU) it is attached all the same.  Detached by the caller, also
+ * after a failure.
  */
 int vfio_iommufd_attach(struct vfio_iommufd *f, int dev_fd, uint32_t devid,
 			bool *logs, struct mote_err *err);

@@ -63,8 +63,6 @@ int vfio_space_add_node(struct vfio_space *s, struct vfio_dev *d, int dev_fd,
 	assert(s->kind == VFIO_SPACE_IOMMUFD);
 	*d = (struct vfio_dev){.fd = dev_fd, .owned = true};
 	ret = vfio_iommufd_bind(&s->iommufd, dev_fd, &id, err);
-	if (ret == 0)
-		ret = vfio_iommufd_attach(&s->iommufd, dev_fd, id, &logs, err);
 	if (ret < 0) {
 		vfio_dev_close(d);
 		return err_wrap(err, ret, "VFIO device %s", name);
@@ -72,11 +70,16 @@ int vfio_space_add_node(struct vfio_space *s, struct vfio_dev *d, int dev_fd,
 	ret = vfio_dev_init(d, dev_fd, true, name, err);
 	if (ret < 0)
 		return ret;
+	ret = vfio_iommufd_attach(&s->iommufd, dev_fd, id, &logs, err);
 	d->log = logs ? VFIO_LOG_IOMMU : VFIO_LOG_NONE;
-	ret = vfio_space_add(s, d, err);
-	if (ret < 0)
+	if (ret == 0)
+		ret = vfio_space_add(s, d, err);
+	if (ret < 0) {
+		vfio_iommufd_detach(dev_fd, NULL);
 		vfio_dev_close(d);
-	return ret;
+		return err_wrap(err, ret, "VFIO device %s", name);
+	}
+	return 0;
 }
 
 void vfio_space_remove(struct vfio_space *s, struct vfio_dev *d)
