@@ -8,7 +8,6 @@
  */
 #include <criterion/criterion.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -28,9 +27,9 @@
 #include "devices/vfio/space.h"
 #include "memory/dirty.h"
 #include "memory/guestmem.h"
+#include "vfio/labdev.h"
 #include "vm.h"
 
-#define PCI_DIR	   "/sys/bus/pci/devices"
 #define EDU_SRC	   0x80
 #define EDU_DST	   0x88
 #define EDU_COUNT  0x90
@@ -42,62 +41,6 @@
 #define TO_GPA	   0x900000ull
 #define FORCED_GPA 0xa00000ull
 #define BYTES	   2048u
-
-static void put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	(void)!write(fd, text, strlen(text));
-	close(fd);
-}
-
-static unsigned long hex_of(const char *dev, const char *attr)
-{
-	char path[PATH_MAX], text[32] = "";
-	int fd;
-
-	snprintf(path, sizeof(path), PCI_DIR "/%s/%s", dev, attr);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	(void)!read(fd, text, sizeof(text) - 1);
-	close(fd);
-	return strtoul(text, NULL, 16);
-}
-
-/* Bind edu to vfio-pci; its group's descriptor, or -1: no such device. */
-static int open_edu_group(char name[64])
-{
-	char path[PATH_MAX], link[PATH_MAX] = "";
-	DIR *d = opendir(PCI_DIR);
-	struct dirent *e;
-	int fd = -1;
-
-	name[0] = 0;
-	while (d && (e = readdir(d)))
-		if (hex_of(e->d_name, "vendor") == 0x1234 &&
-		    hex_of(e->d_name, "device") == 0x11e8)
-			snprintf(name, 64, "%.63s", e->d_name);
-	if (d)
-		closedir(d);
-	if (!name[0])
-		return -1;
-	snprintf(path, sizeof(path), PCI_DIR "/%s/driver_override", name);
-	put(path, "vfio-pci");
-	put("/sys/bus/pci/drivers_probe", name);
-	snprintf(path, sizeof(path), PCI_DIR "/%s/iommu_group", name);
-	if (readlink(path, link, sizeof(link) - 1) < 0)
-		return -1;
-	snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(link, '/') + 1);
-	for (int i = 0; i < 100 && fd < 0; i++) {
-		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd < 0)
-			usleep(20000);
-	}
-	return fd;
-}
 
 static void reg(struct vfio_pci *d, int off, uint64_t val)
 {
@@ -206,13 +149,11 @@ Test(vfio_dirty, dma_is_in_vfios_bitmap_and_not_in_kvms_log)
 	struct vm *vm;
 	int group;
 
-	group = open_edu_group(name);
+	group = lab_edu_group(name);
 	if (group < 0)
 		cr_skip_test("no edu device with an IOMMU group on this host");
-	cr_assert_eq(vfio_space_open_type1(
-			     &s, open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC),
-			     group, &err),
-		     0, "%s", err.msg);
+	cr_assert_eq(vfio_space_open_type1(&s, lab_container(), group, &err), 0,
+		     "%s", err.msg);
 	cr_assert_eq(s.type1.dirty_page_size, 4096);
 	cr_assert_eq(vfio_pci_open(&edu, group, name, &err), 0, "%s", err.msg);
 	vm = make_guest(&cfg);
