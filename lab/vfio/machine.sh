@@ -31,9 +31,33 @@ machine_variant()
 	esac
 }
 
+# Before 10.0.13 QEMU's AMD IOMMU does not let Debian's kernels start.  The
+# one of Debian 13 runs here with the libraries that it needs newer.
+amd_fetch_qemu()
+{
+	amd_root=$(fetch qemu-amd-iommu -s trixie amd64 qemu-system-x86 \
+		qemu-system-common qemu-system-data seabios libc6 \
+		libcapstone5 libfuse3-4 libaio1t64 libglib2.0-0t64 libmount1 \
+		libblkid1 libselinux1 libudev1 libnettle8t64 libhogweed6t64 \
+		libgnutls30t64 liburing2 libunistring5 libp11-kit0)
+	amd_lib=$amd_root/usr/lib/x86_64-linux-gnu
+	qemu=$work/qemu
+	cat >"$qemu" <<-END
+		#!/bin/sh
+		exec "$amd_lib/ld-linux-x86-64.so.2" --library-path \
+			"$amd_lib:/usr/lib/x86_64-linux-gnu:/lib/x86_64-linux-gnu" \
+			"$amd_root/usr/bin/qemu-system-x86_64" "\$@"
+		END
+	chmod +x "$qemu"
+	qemu_data="-L $amd_root/usr/share/qemu -L $amd_root/usr/share/seabios"
+}
+
 machine_fetch()
 {
-	x86_fetch_qemu
+	case $iommu in
+	amd) amd_fetch_qemu ;;
+	*) x86_fetch_qemu ;;
+	esac
 	tools=$(fetch kernel-amd64 amd64 linux-image-amd64 busybox-static)
 	root=$tools
 	[ "$kernel_of" != iommufd ] ||
