@@ -189,8 +189,8 @@ TEST_SRC := $(filter-out tests/cli/trip.c,$(wildcard $(TEST_DIRS:%=%/*.c)))
 FAKE_SRC := $(wildcard tests/fake/*.c) tests/base/stress.c tests/snapshot/golden.c
 TEST_INC := -Itests
 TEST_LIBS := -lcriterion
-# tests/kvm/kvm_hook.c stands between mote and KVM.
-TEST_LD := -Wl,--wrap=kvm_get_one_reg,--wrap=kvm_set_one_reg,--wrap=kvm_create_device,--wrap=kvm_check_extension,--wrap=kvm_run
+# tests/kvm/kvm_hook.c stands between mote and KVM, devices/fake_vfio.c and VFIO.
+TEST_LD := -Wl,--wrap=kvm_get_one_reg,--wrap=kvm_set_one_reg,--wrap=kvm_create_device,--wrap=kvm_check_extension,--wrap=kvm_run,--wrap=vfio_ioctl
 
 # Tests that force KVM errors link tests/fake/fake_kvm.c in place of
 # vmm/kvm/kvm.c, so they are a program of their own.

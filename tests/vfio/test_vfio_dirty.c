@@ -8,7 +8,6 @@
  */
 #include <criterion/criterion.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -23,14 +22,14 @@
 #include "base/num.h"
 #include "build.h"
 #include "config/config.h"
-#include "devices/vfio/container.h"
 #include "devices/vfio/dirty.h"
 #include "devices/vfio/pci.h"
+#include "devices/vfio/space.h"
 #include "memory/dirty.h"
 #include "memory/guestmem.h"
+#include "vfio/labdev.h"
 #include "vm.h"
 
-#define PCI_DIR	   "/sys/bus/pci/devices"
 #define EDU_SRC	   0x80
 #define EDU_DST	   0x88
 #define EDU_COUNT  0x90
@@ -42,62 +41,6 @@
 #define TO_GPA	   0x900000ull
 #define FORCED_GPA 0xa00000ull
 #define BYTES	   2048u
-
-static void put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	(void)!write(fd, text, strlen(text));
-	close(fd);
-}
-
-static unsigned long hex_of(const char *dev, const char *attr)
-{
-	char path[PATH_MAX], text[32] = "";
-	int fd;
-
-	snprintf(path, sizeof(path), PCI_DIR "/%s/%s", dev, attr);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	(void)!read(fd, text, sizeof(text) - 1);
-	close(fd);
-	return strtoul(text, NULL, 16);
-}
-
-/* Bind edu to vfio-pci; its group's descriptor, or -1: no such device. */
-static int open_edu_group(char name[64])
-{
-	char path[PATH_MAX], link[PATH_MAX] = "";
-	DIR *d = opendir(PCI_DIR);
-	struct dirent *e;
-	int fd = -1;
-
-	name[0] = 0;
-	while (d && (e = readdir(d)))
-		if (hex_of(e->d_name, "vendor") == 0x1234 &&
-		    hex_of(e->d_name, "device") == 0x11e8)
-			snprintf(name, 64, "%.63s", e->d_name);
-	if (d)
-		closedir(d);
-	if (!name[0])
-		return -1;
-	snprintf(path, sizeof(path), PCI_DIR "/%s/driver_override", name);
-	put(path, "vfio-pci");
-	put("/sys/bus/pci/drivers_probe", name);
-	snprintf(path, sizeof(path), PCI_DIR "/%s/iommu_group", name);
-	if (readlink(path, link, sizeof(link) - 1) < 0)
-		return -1;
-	snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(link, '/') + 1);
-	for (int i = 0; i < 100 && fd < 0; i++) {
-		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd < 0)
-			usleep(20000);
-	}
-	return fd;
-}
 
 static void reg(struct vfio_pci *d, int off, uint64_t val)
 {
@@ -190,43 +133,43 @@ static void run_guest(struct vm *vm)
 
 Test(vfio_dirty, dma_is_in_vfios_bitmap_and_not_in_kvms_log)
 {
-	struct dirty_source vfio, forced = {.name = "forced",
-					    .start = nothing,
-					    .harvest = forced_harvest,
-					    .stop = nothing};
-	struct vfio_container c;
+	struct dirty_source forced = {.name = "forced",
+				      .start = nothing,
+				      .harvest = forced_harvest,
+				      .stop = nothing};
+	struct vfio_space s;
 	struct dirty_tracker t;
 	struct mote_err err = {0};
 	struct vm_config cfg;
-	struct vfio_dirty v;
 	struct vfio_pci edu;
+	struct vfio_dev dev;
 	uint64_t raw[64] = {0};
 	uint8_t want[BYTES];
 	char name[64];
 	struct vm *vm;
 	int group;
 
-	group = open_edu_group(name);
+	group = lab_edu_group(name);
 	if (group < 0)
 		cr_skip_test("no edu device with an IOMMU group on this host");
-	cr_assert_eq(vfio_container_open(
-			     &c, open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC),
-			     group, &err),
-		     0, "%s", err.msg);
-	cr_assert_eq(c.dirty_page_size, 4096);
+	cr_assert_eq(vfio_space_open_type1(&s, lab_container(), group, &err), 0,
+		     "%s", err.msg);
+	cr_assert_eq(s.type1.dirty_page_size, 4096);
 	cr_assert_eq(vfio_pci_open(&edu, group, name, &err), 0, "%s", err.msg);
 	vm = make_guest(&cfg);
-	cr_assert_eq(vfio_container_map(&c, &vm->slots, &err), 0, "%s",
+	cr_assert_eq(vfio_dev_init(&dev, edu.fd, false, name, &err), 0, "%s",
 		     err.msg);
+	cr_assert_eq(dev.states, 0, "edu can't be migrated");
+	cr_assert_eq(vfio_space_add(&s, &dev, &err), 0);
+	cr_assert_eq(dev.log, VFIO_LOG_TYPE1, "edu can't log its writes");
+	cr_assert_eq(vfio_space_map(&s, &vm->slots, &err), 0, "%s", err.msg);
 
 	for (unsigned int i = 0; i < BYTES; i++)
 		want[i] = (uint8_t)(i * 7 + 1);
 	cr_assert_eq(guest_write(&vm->slots, FROM_GPA, want, BYTES), 0);
 
 	cr_assert_eq(dirty_init(&t, &vm->slots, &err), 0, "%s", err.msg);
-	vfio_dirty_source(&v, &c, edu.fd, &vfio);
-	cr_assert_eq(v.class, DIRTY_STICKY, "edu can't log its writes");
-	cr_assert_eq(dirty_add_source(&t, &vfio, &err), 0);
+	cr_assert_eq(vfio_dirty_add(&s, &t, &err), 0);
 	cr_assert_eq(dirty_add_source(&t, &forced, &err), 0);
 	cr_assert_eq(dirty_start(&t, &err), 0, "%s", err.msg);
 	/* What the loader wrote before START is not this test's. */
@@ -239,8 +182,8 @@ Test(vfio_dirty, dma_is_in_vfios_bitmap_and_not_in_kvms_log)
 	cr_assert_arr_eq(guest_map_read(&vm->slots, TO_GPA, BYTES), want,
 			 BYTES);
 
-	cr_assert_eq(vfio_container_dirty(&c, 0, 16 * MIB, raw, &err), 0, "%s",
-		     err.msg);
+	cr_assert_eq(vfio_container_dirty(&s.type1, 0, 16 * MIB, raw, &err), 0,
+		     "%s", err.msg);
 	cr_assert(bitmap_test(raw, TO_GPA / 4096),
 		  "VFIO does not know of the device's write");
 	cr_assert_eq(dirty_harvest(&t, &err), 0, "%s", err.msg);
@@ -250,8 +193,8 @@ Test(vfio_dirty, dma_is_in_vfios_bitmap_and_not_in_kvms_log)
 	cr_assert_gt(dirty_count(&t, DIRTY_WRITTEN), 0,
 		     "the guest wrote nothing?");
 	cr_assert_lt(dirty_count(&t, DIRTY_WRITTEN), 64);
-	cr_assert(dirty_test(&t, DIRTY_DEVICE, FORCED_GPA));
-	cr_assert_eq(dirty_count(&t, DIRTY_DEVICE), 1);
+	cr_assert_eq(dirty_count(&t, DIRTY_DEVICE), 0,
+		     "what is sticky is not device-written besides");
 	cr_assert_eq(dirty_count(&t, DIRTY_STICKY), 4096,
 		     "an IOMMU-backed device makes every page dirty");
 	cr_assert_eq(dirty_count(&t, DIRTY_CLASSES), 4096);
@@ -261,12 +204,13 @@ Test(vfio_dirty, dma_is_in_vfios_bitmap_and_not_in_kvms_log)
 	cr_assert_eq(dirty_count(&t, DIRTY_WRITTEN), 0);
 	cr_assert_eq(dirty_count(&t, DIRTY_STICKY), 4096);
 	cr_assert_eq(dirty_stop(&t, &err), 0, "%s", err.msg);
-	cr_assert_lt(vfio_container_dirty(&c, 0, 16 * MIB, raw, &err), 0,
+	cr_assert_lt(vfio_container_dirty(&s.type1, 0, 16 * MIB, raw, &err), 0,
 		     "tracking goes on after STOP");
 
 	dirty_fini(&t);
+	vfio_space_remove(&s, &dev);
 	vfio_pci_close(&edu);
-	vfio_container_close(&c);
+	vfio_space_close(&s);
 	vm_destroy(vm);
 	config_fini(&cfg);
 }

@@ -227,27 +227,46 @@ static int harvest_slot(struct dirty_tracker *t, int slot, uint64_t at,
 	return 0;
 }
 
+/*
+ * Sticky is what is so now: a page that no longer is was written at some
+ * time, and has not been copied since.  After a failure nobody knows.
+ */
+static void settle_sticky(struct dirty_tracker *t, const uint64_t *before,
+			  bool failed)
+{
+	for (size_t i = 0; i < bitmap_words(t->pages); i++) {
+		uint64_t *sticky = &t->map[DIRTY_STICKY][i];
+
+		if (failed)
+			*sticky |= before[i];
+		t->map[DIRTY_DEVICE][i] |= before[i];
+		t->map[DIRTY_DEVICE][i] &= ~*sticky;
+	}
+}
+
 int dirty_harvest_into(struct dirty_tracker *t, uint64_t *also,
 		       struct mote_err *err)
 {
+	size_t words = bitmap_words(t->pages) + 1;
 	cleanup_free uint64_t *bits = NULL;
-	uint64_t at = 0;
+	uint64_t *before, at = 0;
+	int ret = 0;
 
 	assert(t->started);
-	bits = calloc(bitmap_words(t->pages) + 1, sizeof(*bits));
+	bits = calloc(2 * words, sizeof(*bits));
 	if (!bits)
 		return err_set(err, ENOMEM, "dirty bitmap");
-	for (int i = 0; i < MEMSLOT_MAX; i++) {
-		int ret;
-
+	before = bits + words;
+	memcpy(before, t->map[DIRTY_STICKY], words * sizeof(*bits));
+	memset(t->map[DIRTY_STICKY], 0, words * sizeof(*bits));
+	for (int i = 0; ret == 0 && i < MEMSLOT_MAX; i++) {
 		if (!t->slots->slot[i].ram.addr)
 			continue;
 		ret = harvest_slot(t, i, at, bits, also, err);
-		if (ret < 0)
-			return ret;
 		at += slot_pages(&t->slots->slot[i]);
 	}
-	return 0;
+	settle_sticky(t, before, ret < 0);
+	return ret;
 }
 
 int dirty_harvest(struct dirty_tracker *t, struct mote_err *err)

@@ -29,7 +29,8 @@ enum dirty_class {
  * One place that knows of dirty pages.  harvest ORs what changed since the
  * last call into bitmap (pages of the slot, zeroed by the caller) and says
  * which class it is: a device behind an IOMMU that reports every page every
- * time is sticky, whatever the call was named.
+ * time is sticky, whatever the call was named.  Sticky pages are reported by
+ * each call as long as they are.
  */
 struct dirty_source {
 	const char *name;
@@ -66,8 +67,10 @@ int dirty_add_source(struct dirty_tracker *t, const struct dirty_source *src,
 int dirty_start(struct dirty_tracker *t, struct mote_err *err);
 
 /*
- * Add what changed since the last call to the maps of each class.  The
- * maps keep growing until dirty_reset; sticky survives that.
+ * Add what changed since the last call to the maps of each class.  Written
+ * and device-written grow until dirty_reset; sticky is as the sources say
+ * now, and a page that was sticky till then is device-written.  A sticky page
+ * is never device-written too; it may be written.
  */
 int dirty_harvest(struct dirty_tracker *t, struct mote_err *err);
 

@@ -206,6 +206,42 @@ Test(dirty, classes_are_kept_apart_and_sticky_stays)
 	cr_expect_not(dirty_test(&t, DIRTY_CLASSES, GIB));
 }
 
+/* A pin that is dropped: reported by nobody any more, and not yet copied. */
+Test(dirty, what_is_sticky_no_longer_has_been_written)
+{
+	static struct probe device = {.class = DIRTY_DEVICE, .bits = 0xb};
+	static struct probe pinned = {.class = DIRTY_STICKY, .bits = 0x8};
+
+	add(&device);
+	add(&pinned);
+	cr_assert_eq(dirty_start(&t, NULL), 0);
+	cr_assert_eq(dirty_harvest(&t, NULL), 0);
+	cr_expect(dirty_test(&t, DIRTY_STICKY, GIB + 3 * page));
+	cr_expect_not(dirty_test(&t, DIRTY_DEVICE, GIB + 3 * page),
+		      "in one class of the two");
+	dirty_reset(&t);
+	device.bits = pinned.bits = 0;
+	cr_assert_eq(dirty_harvest(&t, NULL), 0);
+	cr_expect_not(dirty_test(&t, DIRTY_STICKY, GIB + 3 * page));
+	cr_expect(dirty_test(&t, DIRTY_DEVICE, GIB + 3 * page));
+	dirty_reset(&t);
+	cr_assert_eq(dirty_harvest(&t, NULL), 0);
+	cr_expect_eq(dirty_count(&t, DIRTY_CLASSES), 0u);
+}
+
+Test(dirty, a_failed_harvest_keeps_what_is_sticky)
+{
+	static struct probe pinned = {.class = DIRTY_STICKY, .bits = 0x8};
+
+	add(&pinned);
+	cr_assert_eq(dirty_start(&t, NULL), 0);
+	cr_assert_eq(dirty_harvest(&t, NULL), 0);
+	pinned.bits = 0;
+	pinned.harvest_ret = -EIO;
+	cr_assert_eq(dirty_harvest(&t, NULL), -EIO);
+	cr_expect_eq(dirty_count(&t, DIRTY_STICKY), 2u);
+}
+
 Test(dirty, a_harvest_that_fails_is_told_and_loses_nothing)
 {
 	static struct probe p = {.harvest_ret = -EIO};

@@ -1,28 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * dirty.h - a VFIO container as a source of memory/dirty.
+ * dirty.h - the devices of a VFIO space as sources of memory/dirty.
  *
  * KVM never sees DMA, VFIO never sees what a CPU writes: the union of both
- * is the truth.  A device behind an IOMMU that cannot log its writes makes
- * every page dirty every time: such pages are sticky, not device-written.
+ * is the truth.  What a device may write at any time is sticky; what it
+ * wrote is device-written (space.h).
  */
 #ifndef VMM_DEVICES_VFIO_DIRTY_H
 #define VMM_DEVICES_VFIO_DIRTY_H
 
-#include "memory/dirty.h"
-
-struct vfio_container;
-
-struct vfio_dirty {
-	struct vfio_container *container;
-	enum dirty_class class;
-};
+struct dirty_tracker;
+struct mote_err;
+struct vfio_space;
 
 /*
- * Decide the class by what the device behind device_fd can do (its DMA
- * logging feature) and fill in *src; v must outlive the tracker.
+ * Two sources: what was written, and then, slot by slot, what is sticky.
+ * The space is mapped (all slots of the tracker) and outlives the tracker.
  */
-void vfio_dirty_source(struct vfio_dirty *v, struct vfio_container *c,
-		       int device_fd, struct dirty_source *src);
+int vfio_dirty_add(struct vfio_space *s, struct dirty_tracker *t,
+		   struct mote_err *err);
 
 #endif
