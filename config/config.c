@@ -321,6 +321,12 @@ static void check_passthrough(struct faults *f, const struct vm_config *c,
 		fault(f, 0, what, "not set, expected pci, cdev or fd");
 	else if (ways > 1)
 		fault(f, 0, what, "expected one of pci, cdev and fd");
+	/* They share one address space, of type1 or of iommufd. */
+	if (i > 0 && ways == 1 &&
+	    (p->pci == NULL) != (c->passthrough[0].pci == NULL))
+		fault(f, 0, what, "expected %s as in [passthrough.%s]",
+		      p->pci == NULL ? "pci" : "cdev or fd",
+		      c->passthrough[0].name);
 	for (uint32_t k = 0; k < i; k++)
 		if (same_device(p, &c->passthrough[k]))
 			fault(f, 0, what, "the device of [passthrough.%s] too",

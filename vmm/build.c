@@ -262,8 +262,11 @@ static int build_passthrough(struct vm *vm, const struct build_options *opt,
 					 .opaque = opt,
 				 },
 				 err);
-	if (ret == 0)
+	if (ret == 0) {
 		vm->device_fds = passthrough_fds(vm->passthrough);
+		vm->track.more = passthrough_dirty;
+		vm->track.more_opaque = vm->passthrough;
+	}
 	timeline_mark(vm->timeline, "devices passed through");
 	return ret;
 }

@@ -89,6 +89,8 @@ static int commit(struct vm *vm, struct mote_err *err)
 	ret = arch_vm_commit(&vm->arch, err);
 	for (uint32_t i = 0; ret == 0 && i < vm->vcpus; i++)
 		ret = arch_vcpu_commit(&vm->vcpu[i]->arch, err);
+	if (ret == 0 && vm->passthrough)
+		ret = passthrough_run(vm->passthrough, err);
 	/* Last: once more after a failure it would count twice. */
 	if (ret == 0 && vm->event_device)
 		ret = new_generation(vm, err);

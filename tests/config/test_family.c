@@ -461,8 +461,14 @@ Test(family, a_device_of_the_host_is_named_once)
 	check_says("[passthrough.a]\npci = 0000:00:05.0\nfd = 3\n",
 		   "t: passthrough.a.pci: expected one of pci, cdev and fd");
 	check_says("[passthrough.a]\npci = 0000:00:05.0\n[passthrough.b]\n"
-		   "cdev = /dev/vfio/devices/vfio0\n[passthrough.c]\nfd = 3\n",
+		   "pci = 0000:00:06.0\n",
 		   NULL);
+	check_says("[passthrough.b]\ncdev = /dev/vfio/devices/vfio0\n"
+		   "[passthrough.c]\nfd = 3\n",
+		   NULL);
+	check_says("[passthrough.a]\npci = 0000:00:05.0\n[passthrough.b]\n"
+		   "fd = 3\n",
+		   "t: passthrough.b.pci: expected pci as in [passthrough.a]");
 	check_says("[passthrough.a]\nfd = 3\n[passthrough.b]\nfd = 3\n",
 		   "t: passthrough.b.pci: the device of [passthrough.a] too");
 	check_says("[passthrough.a]\npci = 0000:00:05.0\n[passthrough.b]\n"

@@ -16,7 +16,7 @@
 
 static struct devtest d;
 static uint8_t config[2][PCI_CONFIG_SIZE];
-static int resets, quiets, fail_at = -1;
+static int resets;
 
 static int index_of(const struct pci_function *f)
 {
@@ -43,20 +43,6 @@ static void f_reset(struct pci_function *f)
 	resets++;
 }
 
-static int f_quiesce(struct pci_function *f, struct mote_err *err)
-{
-	if (index_of(f) == fail_at)
-		return err_set(err, EIO, "not quiet");
-	quiets++;
-	return 0;
-}
-
-static void f_resume(struct pci_function *f)
-{
-	(void)f;
-	quiets--;
-}
-
 static void f_save(struct pci_function *f, struct snap_writer *w)
 {
 	snap_put_bytes(w, config[index_of(f)], PCI_CONFIG_SIZE);
@@ -76,10 +62,8 @@ static void f_destroy(struct pci_function *f)
 }
 
 static struct pci_function function[2] = {
-	{"a", f_read, f_write, f_reset, f_quiesce, f_resume, f_save, f_load,
-	 f_destroy},
-	{"b", f_read, f_write, f_reset, f_quiesce, f_resume, f_save, f_load,
-	 f_destroy},
+	{"a", f_read, f_write, f_reset, f_save, f_load, f_destroy},
+	{"b", f_read, f_write, f_reset, f_save, f_load, f_destroy},
 };
 
 static void start(void)
@@ -159,19 +143,8 @@ Test(pci, windows_are_given_out_aligned_until_they_are_full)
 	cr_expect_eq(addr, 0x1000u);
 }
 
-Test(pci, one_that_is_not_quiet_wakes_the_others)
+Test(pci, a_reset_is_all_functions)
 {
-	struct mote_err err = {0};
-
-	quiets = 0;
-	cr_expect_eq(d.dev->ops->quiesce(d.dev, &err), 0);
-	cr_expect_eq(quiets, 2);
-	d.dev->ops->resume(d.dev);
-	cr_expect_eq(quiets, 0);
-	fail_at = 1;
-	cr_expect_eq(d.dev->ops->quiesce(d.dev, &err), -EIO);
-	cr_expect_eq(quiets, 0);
-	fail_at = -1;
 	resets = 0;
 	d.dev->ops->reset(d.dev);
 	cr_expect_eq(resets, 2);

@@ -137,8 +137,11 @@ int track_touched(struct track *t, uint64_t *bits, struct mote_err *err)
 
 static int start_log(struct track *t, struct mote_err *err)
 {
-	int ret = t->log.slots ? 0 : dirty_init(&t->log, t->slots, err);
+	bool fresh = !t->log.slots;
+	int ret = fresh ? dirty_init(&t->log, t->slots, err) : 0;
 
+	if (ret == 0 && fresh && t->more)
+		ret = t->more(t->more_opaque, &t->log, err);
 	if (ret == 0)
 		ret = dirty_start(&t->log, err);
 	if (ret < 0)

@@ -32,6 +32,10 @@ struct track {
 	int pagemap_fd; /* owned; -1: opened when it is needed */
 	bool mapped;	/* RAM is a private mapping of a file, whatever mode */
 	struct dirty_tracker log;
+	/* Adds what else knows of dirty pages to log; or NULL. */
+	int (*more)(void *opaque, struct dirty_tracker *log,
+		    struct mote_err *err);
+	void *more_opaque;
 	bool logging; /* the log runs; it counts once mode says so */
 	bool marked;  /* track_end is to come */
 };

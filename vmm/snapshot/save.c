@@ -330,8 +330,16 @@ static int save_still(struct job *j, struct mote_err *err)
 
 	/* What the guest has said is out before the state is taken. */
 	chardev_flush(&j->vm->console, false);
+	ret = j->vm->passthrough ? passthrough_freeze(j->vm->passthrough, err)
+				 : 0;
+	if (ret < 0)
+		return ret;
 	ret = save_state(j, err);
-	return ret < 0 ? ret : save_memory(j, err);
+	if (ret == 0)
+		ret = save_memory(j, err);
+	if (j->vm->passthrough)
+		passthrough_thaw(j->vm->passthrough);
+	return ret;
 }
 
 /*

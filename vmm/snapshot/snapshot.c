@@ -13,6 +13,8 @@
 #include "base/timeline.h"
 #include "build.h"
 #include "config/config.h"
+#include "devices/vfio/passthrough.h"
+#include "devices/vfio/passthrough.h"
 #include "snapshot/hot.h"
 #include "snapshot/paged.h"
 #include "snapshot/plan.h"
@@ -66,6 +68,8 @@ static int load_sections(struct vm *vm, struct snap_reader *r,
 		ret = arch_irq_load(&vm->arch, r, err);
 	for (uint32_t i = 0; ret == 0 && i < vm->devices; i++)
 		ret = device_load(vm->device[i], r, err);
+	if (ret == 0 && vm->passthrough)
+		passthrough_loaded(vm->passthrough);
 	if (ret == 0)
 		ret = snap_section_open(r, SECTION_CONSOLE, 0, &s, err);
 	if (ret == 0)

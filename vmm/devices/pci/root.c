@@ -129,30 +129,6 @@ static void root_write(struct device *dev, int region, uint64_t off, int len,
 		f->write(f, ECAM_REGISTER(off), len, (uint32_t)val);
 }
 
-static int root_quiesce(struct device *dev, struct mote_err *err)
-{
-	struct pci_root *r = dev->priv;
-
-	for (int i = 0; i < r->functions; i++) {
-		int ret = r->function[i]->quiesce(r->function[i], err);
-
-		if (ret == 0)
-			continue;
-		while (i-- > 0)
-			r->function[i]->resume(r->function[i]);
-		return ret;
-	}
-	return 0;
-}
-
-static void root_resume(struct device *dev)
-{
-	struct pci_root *r = dev->priv;
-
-	for (int i = 0; i < r->functions; i++)
-		r->function[i]->resume(r->function[i]);
-}
-
 /* Functions in their order; each begins with its name's length and bytes. */
 static int root_save(struct device *dev, struct snap_writer *w,
 		     struct mote_err *err)
@@ -208,8 +184,6 @@ const struct device_ops pci_root_ops = {
 	.reset = root_reset,
 	.read = root_read,
 	.write = root_write,
-	.quiesce = root_quiesce,
-	.resume = root_resume,
 	.save = root_save,
 	.load = root_load,
 };

@@ -34,8 +34,6 @@ struct pci_function {
 	void (*write)(struct pci_function *f, unsigned int off, int len,
 		      uint32_t val);
 	void (*reset)(struct pci_function *f);
-	int (*quiesce)(struct pci_function *f, struct mote_err *err);
-	void (*resume)(struct pci_function *f);
 	void (*save)(struct pci_function *f, struct snap_writer *w);
 	int (*load)(struct pci_function *f, struct snap_section *s,
 		    struct mote_err *err);

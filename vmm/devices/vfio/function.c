@@ -18,12 +18,15 @@
 #include "devices/irqroute.h"
 #include "devices/pci/root.h"
 #include "devices/vfio/bars.h"
+#include "devices/vfio/device.h"
+#include "devices/vfio/migration.h"
 #include "kvm/kvm.h"
 #include "snapshot/stream.h"
 
 #define VECTORS_MAX 64 /* of one device */
 #define IRQS_NONE   UINT32_MAX
-#define MSIX_ENTRY  16 /* bytes: address, data, control */
+#define STATE_MAX   (UINT64_C(1) << 30) /* bytes of a device's state */
+#define MSIX_ENTRY  16			/* bytes: address, data, control */
 
 struct vector {
 	int event_fd, gsi;
@@ -36,8 +39,9 @@ struct vfio_function {
 	struct irqroutes *routes;
 	struct device *ioapic;
 	int pin, intx_fd; /* -1: it has no pin */
-	int fd;
-	bool keep_state;
+	struct vfio_dev *dev;
+	struct vfio_mig mig; /* of a device that has states */
+	bool can_save;
 	uint64_t config_at; /* offset of its configuration space in fd */
 	uint8_t config[PCI_CONFIG_SIZE], initial[PCI_CONFIG_SIZE];
 	uint8_t writable[PCI_CONFIG_SIZE]; /* bits that the guest may change */
@@ -84,7 +88,7 @@ static int set_irqs(struct vfio_function *v, uint32_t index, uint32_t n)
 		set.fd[i] = index == VFIO_PCI_INTX_IRQ_INDEX
 				    ? v->intx_fd
 				    : v->vector[i].event_fd;
-	return kvm_call(v->fd, VFIO_DEVICE_SET_IRQS, &set);
+	return kvm_call(v->dev->fd, VFIO_DEVICE_SET_IRQS, &set);
 }
 
 /*
@@ -100,7 +104,7 @@ static void intx_ended(void *opaque)
 				   .index = VFIO_PCI_INTX_IRQ_INDEX,
 				   .count = 1};
 
-	kvm_call(v->fd, VFIO_DEVICE_SET_IRQS, &set);
+	kvm_call(v->dev->fd, VFIO_DEVICE_SET_IRQS, &set);
 }
 
 static void connect(struct vfio_function *v, uint32_t i, bool on)
@@ -260,7 +264,7 @@ static int set_command(struct vfio_function *v, uint16_t guest)
 
 	if (v->held)
 		cmd &= (uint16_t)~PCI_COMMAND_MASTER;
-	return fd_pwrite_full(v->fd, &cmd, sizeof(cmd),
+	return fd_pwrite_full(v->dev->fd, &cmd, sizeof(cmd),
 			      v->config_at + PCI_COMMAND);
 }
 
@@ -326,7 +330,7 @@ static void function_reset(struct pci_function *f)
 	struct vfio_function *v = (struct vfio_function *)f;
 
 	disarm(v);
-	kvm_call(v->fd, VFIO_DEVICE_RESET, NULL);
+	kvm_call(v->dev->fd, VFIO_DEVICE_RESET, NULL);
 	memcpy(v->config, v->initial, sizeof(v->config));
 	memset(v->table, 0, sizeof(v->table));
 	for (uint32_t i = 0; i < v->vectors; i++)
@@ -335,27 +339,22 @@ static void function_reset(struct pci_function *f)
 	leave(v, IRQS_NONE);
 }
 
-/* While the machine stands still nothing writes its memory. */
-static int function_quiesce(struct pci_function *f, struct mote_err *err)
+int vfio_function_hold(struct vfio_function *v, bool hold, struct mote_err *err)
 {
-	struct vfio_function *v = (struct vfio_function *)f;
 	int ret;
 
-	v->held = true;
+	v->held = hold;
 	ret = set_command(v, (uint16_t)get(v->config, PCI_COMMAND, 2));
 	if (ret < 0)
 		return err_set(err, -ret,
-			       "passthrough.%s: command register: %s", f->name,
-			       strerror(-ret));
+			       "passthrough.%s: command register: %s",
+			       v->f.name, strerror(-ret));
 	return 0;
 }
 
-static void function_resume(struct pci_function *f)
+struct vfio_mig *vfio_function_mig(struct vfio_function *v)
 {
-	struct vfio_function *v = (struct vfio_function *)f;
-
-	v->held = false;
-	set_command(v, (uint16_t)get(v->config, PCI_COMMAND, 2));
+	return v->can_save ? &v->mig : NULL;
 }
 
 /* Without its state the device is as after a reset, and so is this. */
@@ -363,14 +362,16 @@ static void function_save(struct pci_function *f, struct snap_writer *w)
 {
 	const struct vfio_function *v = (const struct vfio_function *)f;
 
-	snap_put_u8(w, v->keep_state);
-	if (!v->keep_state)
+	snap_put_u8(w, v->can_save);
+	if (!v->can_save)
 		return;
 	snap_put_u32(w, v->vectors);
 	snap_put_bytes(w, v->config, sizeof(v->config));
 	for (uint32_t i = 0; i < v->vectors; i++)
 		for (int k = 0; k < 4; k++)
 			snap_put_u32(w, v->table[i][k]);
+	snap_put_u64(w, v->mig.len);
+	snap_put_bytes(w, v->mig.blob, v->mig.len);
 }
 
 /* Another device than the one that was saved is told by what it can't change.
@@ -395,10 +396,17 @@ static int function_load(struct pci_function *f, struct snap_section *s,
 {
 	struct vfio_function *v = (struct vfio_function *)f;
 	uint8_t saved[PCI_CONFIG_SIZE];
+	const void *blob;
+	uint64_t len;
 	int ret;
 
 	if (!snap_get_u8(s))
 		return 0;
+	if (!v->can_save && !s->error)
+		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+				     "passthrough.%s: this device can't take "
+				     "the state that was saved",
+				     f->name);
 	if (snap_get_u32(s) != v->vectors)
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
 				     "passthrough.%s: another number of "
@@ -408,6 +416,13 @@ static int function_load(struct pci_function *f, struct snap_section *s,
 	for (uint32_t i = 0; i < v->vectors; i++)
 		for (int k = 0; k < 4; k++)
 			v->table[i][k] = snap_get_u32(s);
+	len = snap_get_u64(s);
+	if (len > snap_left(s))
+		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
+				     "passthrough.%s: a state of %" PRIu64
+				     " bytes, the section has %zu",
+				     f->name, len, snap_left(s));
+	blob = snap_get_raw(s, len);
 	if (s->error)
 		return snap_section_close(s, err);
 	ret = load_config(v, saved, err);
@@ -417,24 +432,28 @@ static int function_load(struct pci_function *f, struct snap_section *s,
 		update_msi(v);
 	if (v->msix)
 		update_msix(v);
-	return 0;
+	ret = set_command(v, (uint16_t)get(v->config, PCI_COMMAND, 2));
+	if (ret < 0)
+		return err_set(err, -ret,
+			       "passthrough.%s: command register: %s", f->name,
+			       strerror(-ret));
+	ret = vfio_mig_load(&v->mig, blob, len, err);
+	return ret < 0 ? err_wrap(err, ret, "passthrough.%s", f->name) : 0;
 }
 
 static void function_destroy(struct pci_function *f)
 {
 	struct vfio_function *v = (struct vfio_function *)f;
 
-	if (v->fd >= 0) {
-		disarm(v);
-		kvm_call(v->fd, VFIO_DEVICE_RESET, NULL);
-	}
+	disarm(v);
+	kvm_call(v->dev->fd, VFIO_DEVICE_RESET, NULL);
 	for (int i = 0; i < VECTORS_MAX; i++)
 		fd_clear(&v->vector[i].event_fd);
 	if (v->intx_fd >= 0)
 		ioapic_attach(v->ioapic, v->pin, -1, NULL, NULL);
 	fd_clear(&v->intx_fd);
 	vfio_bars_fini(&v->bars);
-	fd_clear(&v->fd);
+	vfio_mig_fini(&v->mig);
 	free(v);
 }
 
@@ -479,7 +498,7 @@ static uint32_t irq_count(const struct vfio_function *v, uint32_t index)
 {
 	struct vfio_irq_info info = {.argsz = sizeof(info), .index = index};
 
-	if (kvm_call(v->fd, VFIO_DEVICE_GET_IRQ_INFO, &info) < 0 ||
+	if (kvm_call(v->dev->fd, VFIO_DEVICE_GET_IRQ_INFO, &info) < 0 ||
 	    !(info.flags & VFIO_IRQ_INFO_EVENTFD))
 		return 0;
 	return (uint32_t)num_min(info.count, VECTORS_MAX);
@@ -521,13 +540,13 @@ static int read_config(struct vfio_function *v, struct mote_err *err)
 {
 	struct vfio_region_info info = {.argsz = sizeof(info),
 					.index = VFIO_PCI_CONFIG_REGION_INDEX};
-	int ret = kvm_call(v->fd, VFIO_DEVICE_GET_REGION_INFO, &info);
+	int ret = kvm_call(v->dev->fd, VFIO_DEVICE_GET_REGION_INFO, &info);
 
 	if (ret == 0 && info.size < PCI_CONFIG_SIZE)
 		ret = -EINVAL;
 	v->config_at = info.offset;
 	if (ret == 0)
-		ret = fd_pread_full(v->fd, v->config, sizeof(v->config),
+		ret = fd_pread_full(v->dev->fd, v->config, sizeof(v->config),
 				    v->config_at);
 	if (ret < 0)
 		return err_set(err, -ret, "configuration space: %s",
@@ -613,7 +632,7 @@ static int set_up(struct vfio_function *v,
 					 .bus = opt->bus,
 					 .vm_fd = opt->vm_fd,
 					 .slot = opt->slot};
-	int ret = kvm_call(v->fd, VFIO_DEVICE_RESET, NULL);
+	int ret = kvm_call(v->dev->fd, VFIO_DEVICE_RESET, NULL);
 
 	/* One that can't be reset alone was reset by its opening, or not. */
 	if (ret < 0 && ret != -EINVAL && ret != -ENOTTY)
@@ -636,16 +655,11 @@ static int set_up(struct vfio_function *v,
 	if (v->intx_fd >= 0)
 		ioapic_attach(v->ioapic, v->pin, v->intx_fd, intx_ended, v);
 	leave(v, IRQS_NONE);
-	ret = vfio_bars_init(&v->bars, &v->fd, &bars, err);
+	ret = vfio_bars_init(&v->bars, &v->dev->fd, &bars, err);
 	return ret < 0 ? ret : pci_root_add(opt->root, &v->f, err);
 }
 
-int *vfio_function_fd(struct vfio_function *f)
-{
-	return &f->fd;
-}
-
-int vfio_function_create(struct vfio_function **out, int device_fd,
+int vfio_function_create(struct vfio_function **out, struct vfio_dev *dev,
 			 const struct vfio_function_options *opt,
 			 struct mote_err *err)
 {
@@ -653,17 +667,13 @@ int vfio_function_create(struct vfio_function **out, int device_fd,
 	int ret;
 
 	*out = NULL;
-	if (!v) {
-		fd_close(device_fd);
+	if (!v)
 		return err_set(err, ENOMEM, "passthrough.%s", opt->name);
-	}
 	v->f = (struct pci_function){
 		.name = opt->name,
 		.read = config_read,
 		.write = config_write,
 		.reset = function_reset,
-		.quiesce = function_quiesce,
-		.resume = function_resume,
 		.save = function_save,
 		.load = function_load,
 		.destroy = function_destroy,
@@ -673,8 +683,9 @@ int vfio_function_create(struct vfio_function **out, int device_fd,
 	v->ioapic = opt->ioapic;
 	v->pin = opt->pin;
 	v->intx_fd = -1;
-	v->fd = device_fd;
-	v->keep_state = opt->keep_state;
+	v->dev = dev;
+	v->mig.data_fd = -1;
+	v->can_save = vfio_mig_init(&v->mig, dev, STATE_MAX, NULL) == 0;
 	v->irq_index = IRQS_NONE;
 	for (int i = 0; i < VECTORS_MAX; i++)
 		v->vector[i].event_fd = -1;

@@ -23,7 +23,9 @@ struct bus;
 struct device;
 struct irqroutes;
 struct mote_err;
+struct vfio_dev;
 struct vfio_function;
+struct vfio_mig;
 
 struct vfio_function_options {
 	const char *name; /* of its section; outlives it */
@@ -34,18 +36,24 @@ struct vfio_function_options {
 	int pin;		  /* of it, for INTx */
 	int vm_fd;		  /* for slots */
 	uint32_t *slot;		  /* the next free number of a KVM slot */
-	bool keep_state;	  /* its state is in snapshots */
 };
 
 /*
- * Take over device_fd (also by a failure), reset the device, put its BARs
- * into the root's windows and the function on the bus.
+ * Reset the device, which outlives the function, put its BARs into the root's
+ * windows and the function on the bus.
  */
-int vfio_function_create(struct vfio_function **out, int device_fd,
+int vfio_function_create(struct vfio_function **out, struct vfio_dev *dev,
 			 const struct vfio_function_options *opt,
 			 struct mote_err *err);
 
-/* Its descriptor, which a vCPU thread uses; to be moved by the owner. */
-int *vfio_function_fd(struct vfio_function *f);
+/*
+ * Is its state in snapshots?  Then what to do with it: freeze (all at once,
+ * vfio_mig_stop), save, run.  NULL: it has none to save.
+ */
+struct vfio_mig *vfio_function_mig(struct vfio_function *f);
+
+/* One without: keep it from writing memory, or let it again. */
+int vfio_function_hold(struct vfio_function *f, bool hold,
+		       struct mote_err *err);
 
 #endif

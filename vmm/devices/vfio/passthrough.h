@@ -16,6 +16,7 @@
 
 struct bus;
 struct device;
+struct dirty_tracker;
 struct memslot_table;
 struct mote_err;
 struct passthrough;
@@ -47,7 +48,23 @@ int passthrough_fds(const struct passthrough *p);
  * Can a snapshot be taken?  ready: the guest wrote its mark.  diff: *full is
  * set where it must become a full one.  -ENOTSUP names the device.
  */
-int passthrough_check(const struct passthrough *p, bool ready, bool diff,
-		      bool *full, struct mote_err *err);
+int passthrough_check(struct passthrough *p, bool ready, bool diff, bool *full,
+		      struct mote_err *err);
+
+/*
+ * Around a save, vCPUs parked: from freeze on no device writes memory, and
+ * the state of those that can save it has been taken.  A failure leaves them
+ * as they were.
+ */
+int passthrough_freeze(struct passthrough *p, struct mote_err *err);
+void passthrough_thaw(struct passthrough *p);
+
+/* Their state was loaded; it waits until just before the first instruction. */
+void passthrough_loaded(struct passthrough *p);
+int passthrough_run(struct passthrough *p, struct mote_err *err);
+
+/* As more sources of a tracker that does not run yet: what devices write. */
+int passthrough_dirty(void *passthrough, struct dirty_tracker *t,
+		      struct mote_err *err);
 
 #endif
