@@ -75,7 +75,7 @@ CLI_SRC := $(wildcard cli/*.c)
 OCI_SRC := $(wildcard oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-GUESTS := hello counter walk touch sum stale smp echo serve $(if $(filter x86_64 arm64,$(ARCH)),hostile) $(if $(filter x86_64,$(ARCH)),noop exits parse simd simdavx apic edu vrng) \
+GUESTS := hello counter walk touch sum stale smp echo serve $(if $(filter x86_64 arm64,$(ARCH)),hostile) $(if $(filter x86_64,$(ARCH)),noop exits parse simd simdavx apic edu vrng mtty) \
 	$(if $(filter arm64,$(ARCH)),psci sve pauth gic) $(if $(filter ppc64le,$(ARCH)),hpt hptsmp papr vsx)
 HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo many)
 GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf) $(HVT_GUESTS:%=$(B)/guests/hvt-%.elf)

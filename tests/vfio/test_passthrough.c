@@ -17,6 +17,7 @@
 
 #include "base/stress.h"
 #include "cli/command.h"
+#include "vfio/labdev.h"
 
 #define PCI_DIR "/sys/bus/pci/devices"
 
@@ -261,4 +262,105 @@ Test(vfio_passthrough, a_snapshot_needs_a_device_that_can_or_a_word)
 		command_run(again, WORDS("restore", snap, "--set", control)), 0,
 		"%s", command_text(again));
 	cr_expect_eq(number("again wrong "), 0);
+}
+
+/* --- device nodes and iommufd ----------------------------------------------
+ */
+
+/* Its path; the descriptor is closed. */
+static char *path_of(int fd)
+{
+	char link[64], *path = calloc(1, PATH_MAX);
+
+	cr_assert_not_null(path);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	cr_assert_gt(readlink(link, path, PATH_MAX - 1), 0);
+	close(fd);
+	return path;
+}
+
+static char *guest(const char *name)
+{
+	const char *dir = getenv("MOTE_GUESTS");
+	char *word;
+
+	cr_assert_geq(asprintf(&word, "vm.kernel=%s/%s.elf",
+			       dir ? dir : "build/guests", name),
+		      0);
+	return word;
+}
+
+static char *node_of(const char *section, const char *path)
+{
+	char *word;
+
+	cr_assert_geq(asprintf(&word, "passthrough.%s.cdev=%s", section, path),
+		      0);
+	return word;
+}
+
+TestSuite(vfio_node, .init = setup, .fini = command_teardown, .timeout = 300);
+
+Test(vfio_node, a_guest_drives_a_device_of_iommufd)
+{
+	long before = pinned();
+	char name[64];
+	int fd = lab_edu_node(name);
+
+	if (fd < 0)
+		cr_skip_test("this kernel has no VFIO device nodes");
+	cr_assert_eq(command_run(out_path,
+				 WORDS("run", "--set", guest("edu"), "--set",
+				       node_of("edu", path_of(fd)), "--set",
+				       "vm.cmdline=rounds=10")),
+		     0, "%s", command_text(out_path));
+	cr_expect_eq(number("interrupts "), 12);
+	cr_expect_eq(number("wrong "), 0);
+	cr_expect_eq(pinned(), before, "pages are still pinned");
+}
+
+/* Ports, which are trapped; what one card was told another one answers. */
+Test(vfio_node, a_devices_state_is_in_the_snapshot)
+{
+	char *sock = command_path("sock"), *said = command_path("said"),
+	     *snap = command_path("snap"), *again = command_path("again"),
+	     *control, *node;
+	char name[3][64];
+	int fd = lab_mdev_node(MTTY_TYPE1, name[0]);
+	pid_t pid;
+
+	if (fd < 0)
+		cr_skip_test("this kernel has no mtty by its node");
+	cr_assert_geq(asprintf(&control, "control.socket=%s", sock), 0);
+	pid = command_start(
+		out_path, WORDS("run", "--set", guest("mtty"), "--set",
+				node_of("tty", path_of(fd)), "--set", control));
+	command_wait_for(out_path, " sent");
+	cr_expect_eq(number(" of "), 8);
+	cr_expect_eq(command_run(said, WORDS("snapshot", sock, snap)), 0, "%s",
+		     command_text(said));
+	/* It tells what it writes, nothing, so there are diffs. */
+	cr_expect_eq(command_run(said, WORDS("snapshot", "--diff", sock,
+					     command_path("diff"))),
+		     0, "%s", command_text(said));
+	kill(pid, SIGTERM);
+	kill(pid, SIGTERM);
+	command_finish(pid);
+
+	fd = lab_mdev_node(MTTY_TYPE1, name[1]);
+	cr_expect_eq(command_run(again, WORDS("restore", snap, "--set",
+					      node_of("tty", path_of(fd)))),
+		     0, "%s", command_text(again));
+	cr_expect_not_null(strstr(command_text(again), "scratch 5a data kept"),
+			   "%s", command_text(again));
+
+	/* A card of two ports is another device. */
+	fd = lab_mdev_node(MTTY_TYPE2, name[2]);
+	cr_expect_eq(command_run(again, WORDS("restore", snap, "--set",
+					      node_of("tty", path_of(fd)))),
+		     65, "%s", command_text(again));
+	fputs(command_text(again), stdout);
+	cr_expect_not_null(strstr(command_text(again), "passthrough.tty: "));
+	for (int i = 0; i < 3; i++)
+		lab_mdev_remove(name[i]);
 }

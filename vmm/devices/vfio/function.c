@@ -396,6 +396,7 @@ static int function_load(struct pci_function *f, struct snap_section *s,
 {
 	struct vfio_function *v = (struct vfio_function *)f;
 	uint8_t saved[PCI_CONFIG_SIZE];
+	struct mote_err own = {0};
 	const void *blob;
 	uint64_t len;
 	int ret;
@@ -437,8 +438,11 @@ static int function_load(struct pci_function *f, struct snap_section *s,
 		return err_set(err, -ret,
 			       "passthrough.%s: command register: %s", f->name,
 			       strerror(-ret));
-	ret = vfio_mig_load(&v->mig, blob, len, err);
-	return ret < 0 ? err_wrap(err, ret, "passthrough.%s", f->name) : 0;
+	ret = vfio_mig_load(&v->mig, blob, len, &own);
+	if (ret < 0) /* the kernel's word on it: not this device's state */
+		return err_set_class(err, -ret, ERR_CLASS_DATA,
+				     "passthrough.%s: %s", f->name, own.msg);
+	return 0;
 }
 
 static void function_destroy(struct pci_function *f)
@@ -542,11 +546,13 @@ static int read_config(struct vfio_function *v, struct mote_err *err)
 					.index = VFIO_PCI_CONFIG_REGION_INDEX};
 	int ret = kvm_call(v->dev->fd, VFIO_DEVICE_GET_REGION_INFO, &info);
 
-	if (ret == 0 && info.size < PCI_CONFIG_SIZE)
+	if (ret == 0 && info.size < PCI_STD_HEADER_SIZEOF)
 		ret = -EINVAL;
 	v->config_at = info.offset;
+	/* Samples of mediated devices have a byte less. */
 	if (ret == 0)
-		ret = fd_pread_full(v->dev->fd, v->config, sizeof(v->config),
+		ret = fd_pread_full(v->dev->fd, v->config,
+				    num_min(info.size, sizeof(v->config)),
 				    v->config_at);
 	if (ret < 0)
 		return err_set(err, -ret, "configuration space: %s",
