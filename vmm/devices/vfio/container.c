@@ -24,7 +24,6 @@ static void read_ranges(struct vfio_reach *r, const uint8_t *buf, uint32_t at,
 		return;
 	memcpy(&head, buf + at, sizeof(head));
 	at += sizeof(head);
-	r->usables = 0;
 	for (uint32_t i = 0; i < head.nr_iovas && i < VFIO_RANGES_MAX &&
 			     num_within(at, sizeof(range), size);
 	     i++, at += sizeof(range)) {
@@ -86,6 +85,7 @@ static int get_info(struct vfio_container *c, struct mote_err *err)
 	ret = VFIO_CALL(c->fd, VFIO_IOMMU_GET_INFO, info, err);
 	if (ret < 0)
 		return ret;
+	c->reach.usables = 0; /* the last group that had a gap may be gone */
 	read_info(c, buf, (uint32_t)num_min(info->argsz, sizeof(buf)));
 	return 0;
 }
