@@ -65,7 +65,9 @@ LIB_SRC := $(wildcard config/*.c vmm/*.c vmm/base/*.c vmm/kvm/*.c \
 	vmm/vcpu/*.c vmm/devices/*.c vmm/devices/*/*.c vmm/snapshot/*.c) \
 	$(filter-out vmm/sandbox/gen_%,$(wildcard vmm/sandbox/*.c))
 ifeq ($(ARCH),x86_64)
-LIB_SRC := $(filter-out vmm/arch/common/fdt.c vmm/arch/common/plain.c,$(LIB_SRC))
+LIB_SRC := $(filter-out vmm/arch/common/fdt.c vmm/arch/common/plain.c vmm/devices/novfio.c,$(LIB_SRC))
+else
+LIB_SRC := $(filter-out vmm/devices/vfio/%,$(LIB_SRC))
 endif
 ifeq ($(ARCH),ppc64le)
 LIB_SRC := $(filter-out vmm/arch/common/nopapr.c,$(LIB_SRC))
@@ -186,6 +188,9 @@ TEST_DIRS := tests/base tests/config tests/kvm tests/kvm/$(ARCH) tests/memory \
 	tests/arch tests/arch/$(ARCH) tests/snapshot tests/sandbox \
 	tests/devices tests/vcpu tests/launch tests/cli tests/oci
 TEST_SRC := $(filter-out tests/cli/trip.c,$(wildcard $(TEST_DIRS:%=%/*.c)))
+ifneq ($(ARCH),x86_64)
+TEST_SRC := $(filter-out $(wildcard tests/devices/*vfio*),$(TEST_SRC))
+endif
 FAKE_SRC := $(wildcard tests/fake/*.c) tests/base/stress.c tests/snapshot/golden.c
 TEST_INC := -Itests
 TEST_LIBS := -lcriterion
@@ -217,7 +222,7 @@ $(B)/lab/tests/%.o: tests/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/runner $(TEST_INC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-LAB_TEST_SRC := $(TEST_SRC) $(wildcard tests/vfio/*.c) tests/golden/print.c tests/runner/runner.c
+LAB_TEST_SRC := $(TEST_SRC) $(if $(filter x86_64,$(ARCH)),$(wildcard tests/vfio/*.c)) tests/golden/print.c tests/runner/runner.c
 LAB_B := $(if $(filter $(HOST_ARCH),$(ARCH)),build/lab-x86,$(B))
 LABVFIO_SRC :=
 $(LAB_B)/lab-tests: $(patsubst tests/%.c,$(B)/lab/tests/%.o,$(LAB_TEST_SRC)) $(call obj,$(LAUNCH_SRC)) $(B)/libmote-int.a
@@ -409,3 +414,8 @@ help: ## list the targets
 -include lab/lab.mk
 -include tests/check.mk
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# What a build of ARCH links, one a line; for tests/lint/sizes.sh.
+.PHONY: print-sources
+print-sources:
+	@printf '%s\n' $(LIB_SRC)

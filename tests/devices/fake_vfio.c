@@ -398,7 +398,8 @@ static int device(unsigned long request, void *arg)
 
 int __wrap_vfio_ioctl(int fd, unsigned long request, void *arg)
 {
-	if (++F.calls == F.fail_at || (F.refuse && F.refuse == request)) {
+	if (++F.calls == F.fail_at || (F.refuse && F.refuse == request &&
+				       (!F.refuse_not || fd != F.refuse_not))) {
 		F.failed = request;
 		return -F.fail_with;
 	}

@@ -26,6 +26,7 @@ struct fake_vfio {
 	int fail_with;
 	unsigned long failed; /* its request; 0: it did not come to that */
 	unsigned long refuse; /* every call with this request fails so */
+	int refuse_not;	      /* but on this descriptor (unless 0) */
 
 	/* What the host has. */
 	bool viable, no_type1, no_dirty;

@@ -215,6 +215,36 @@ Test(vfio_space, a_device_with_one_range_gets_one)
 	close_all();
 }
 
+/* One of type1 and one that logs itself, which then does not start. */
+Test(vfio_space, a_start_that_fails_stops_what_had_started)
+{
+	struct vfio_dev logs;
+
+	must_open(false);
+	fake_vfio.device_logs = true;
+	cr_assert_eq(
+		vfio_dev_open(&logs, space.type1.group_fd[0], "logs", &err), 0);
+	cr_assert_eq(vfio_space_add(&space, &logs, &err), 0);
+	cr_expect_eq(dev.log, VFIO_LOG_TYPE1);
+	cr_expect_eq(logs.log, VFIO_LOG_DEVICE);
+	cr_assert_eq(vfio_space_map(&space, &slots, &err), 0);
+	fake_vfio.refuse = VFIO_DEVICE_FEATURE;
+	fake_vfio.fail_with = ENOMEM;
+	/* The number is the container's DIRTY_PAGES too: let that one pass. */
+	fake_vfio.refuse_not = space.type1.fd;
+	cr_expect_eq(track(), -ENOMEM);
+	cr_expect_str_eq(err.msg, "start vfio: VFIO device logs: "
+				  "DMA_LOGGING_START: Cannot allocate memory");
+	cr_expect_eq(fake_vfio.tracking, 0, "type1 had started");
+	fake_vfio.refuse = 0;
+	cr_expect_eq(dirty_start(&tracker, &err), 0, "%s", err.msg);
+	fake_vfio.logged[1] = 1;
+	fake_vfio.dirty[2] = 1;
+	harvest();
+	cr_expect_eq(dirty_count(&tracker, DIRTY_DEVICE), 2, "both are asked");
+	close_all();
+}
+
 Test(vfio_space, iommufd_page_tables_log)
 {
 	fake_vfio.hwpt_dirty = true;
@@ -258,7 +288,7 @@ Test(vfio_space, maps_are_no_larger_than_the_kernel_reports_at_once)
 	close_all();
 }
 
-Test(vfio_space, a_range_over_several_maps_is_asked_once_where_it_fits)
+Test(vfio_space, a_range_may_hold_several_maps_and_a_hole)
 {
 	uint64_t bits[24] = {~0ull};
 
@@ -267,7 +297,7 @@ Test(vfio_space, a_range_over_several_maps_is_asked_once_where_it_fits)
 	fake_vfio.dirty[1] = fake_vfio.dirty[1024] = 1;
 	cr_assert_eq(vfio_container_dirty(&space.type1, 0, 6 * MIB, bits, &err),
 		     0, "%s", err.msg);
-	cr_expect_eq(fake_vfio.gets, 1);
+	cr_expect_eq(fake_vfio.gets, 2);
 	cr_expect_eq(bits[0], 2, "zeroed first");
 	cr_expect_eq(bits[16], 1);
 	close_all();

@@ -17,6 +17,8 @@
 
 #include "base/stress.h"
 #include "cli/command.h"
+#include "devices/fake_vfio.h"
+#include "kvm/vmtest.h"
 #include "vfio/labdev.h"
 
 #define PCI_DIR "/sys/bus/pci/devices"
@@ -262,6 +264,52 @@ Test(vfio_passthrough, a_snapshot_needs_a_device_that_can_or_a_word)
 		command_run(again, WORDS("restore", snap, "--set", control)), 0,
 		"%s", command_text(again));
 	cr_expect_eq(number("again wrong "), 0);
+}
+
+/* The n-th call fails: false, that call was never made. */
+static bool try_with(int n)
+{
+	struct config_errors e = {0};
+	struct vmtest t;
+	char *word;
+	int ret;
+
+	vmtest_init(&t, "rounds=1");
+	t.cfg.vm.memory = 32 * MIB;
+	cr_assert_geq(asprintf(&word, "passthrough.edu.pci=%s", address), 0);
+	cr_assert_eq(config_set(&t.cfg, "test", word, CONFIG_ARCH_X86_64, &e),
+		     0);
+	free(word);
+	fake_vfio.calls = 0;
+	fake_vfio.failed = 0;
+	fake_vfio.fail_with = EIO;
+	fake_vfio.fail_at = n;
+	ret = vmtest_try_start(&t, "edu");
+	fake_vfio.fail_at = 0;
+	if (ret < 0)
+		cr_expect_not_null(strstr(t.err.msg, "passthrough.edu"),
+				   "call %d: %s", n, t.err.msg);
+	else
+		vmtest_wait_end(&t);
+	vmtest_fini(&t);
+	return fake_vfio.failed != 0;
+}
+
+Test(vfio_passthrough, each_call_that_fails_leaves_nothing_behind)
+{
+	long before = pinned();
+	int fds = 0, n = 0;
+
+	cr_assert_not(try_with(0));
+	fds = fake_vfio_fds();
+	do {
+		n++;
+	} while (n < 200 && try_with(n));
+	cr_expect_gt(n, 20, "%d calls", n);
+	cr_expect_lt(n, 200);
+	printf("[info] each of %d calls failed once\n", n - 1);
+	cr_expect_eq(pinned(), before, "pages are still pinned");
+	cr_expect_eq(fake_vfio_fds(), fds, "descriptors are left");
 }
 
 /* --- device nodes and iommufd ----------------------------------------------

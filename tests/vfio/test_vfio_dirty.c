@@ -23,7 +23,7 @@
 #include "build.h"
 #include "config/config.h"
 #include "devices/vfio/dirty.h"
-#include "devices/vfio/pci.h"
+#include "vfio/pci.h"
 #include "devices/vfio/space.h"
 #include "memory/dirty.h"
 #include "memory/guestmem.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/bitmap.h"
+#include "base/cleanup.h"
 #include "base/err.h"
 #include "base/map.h"
 #include "base/num.h"
@@ -215,29 +216,29 @@ int precopy_run(struct dirty_tracker *t, const struct precopy_target *to,
 		struct mote_err *err)
 {
 	size_t words = bitmap_words(t->pages) + 1;
-	uint64_t *bits = calloc(2 * words, sizeof(*bits));
+	cleanup_free uint64_t *now = calloc(words, sizeof(*now));
+	cleanup_free uint64_t *sent = calloc(words, sizeof(*sent));
 	struct run p = {.t = t,
 			.to = to,
 			.limits = limits,
 			.r = r,
-			.now = bits,
-			.sent = bits + words,
+			.now = now,
+			.sent = sent,
 			.best_ns = UINT64_MAX};
 	int ret;
 
 	*r = (struct precopy_result){.bandwidth = limits->bandwidth};
-	if (!bits)
+	if (!now || !sent)
 		return err_set(err, ENOMEM, "pre-copy: %" PRIu64 " pages",
 			       t->pages);
 	/* Before the first page is copied, or its changes go unseen. */
 	ret = dirty_start(t, err);
-	if (ret == 0) {
-		ret = rounds(&p, err);
-		if (ret == 0)
-			ret = stop_and_finish(&p, err);
-		/* A log that stays on costs, no more: all has been sent. */
-		dirty_stop(t, NULL);
-	}
-	free(bits);
+	if (ret < 0)
+		return ret;
+	ret = rounds(&p, err);
+	if (ret == 0)
+		ret = stop_and_finish(&p, err);
+	/* A log that stays on costs, no more: all has been sent. */
+	dirty_stop(t, NULL);
 	return ret;
 }

@@ -47,7 +47,7 @@ static struct mdev_type pin_type = {
 	.sysfs_name = "1",
 	.pretty_name = "pins pages",
 };
-static struct mdev_type *pin_types[] = { &pin_type };
+static struct mdev_type *pin_types[] = {&pin_type};
 
 static struct pin_dev *to_pin(struct vfio_device *vdev)
 {
@@ -194,8 +194,8 @@ static int region_info(struct vfio_region_info *info)
 		return -EINVAL;
 	info->offset = (u64)info->index << 40;
 	info->size = info->index ? 0 : PIN_REGION_SIZE;
-	info->flags = info->index ? 0 :
-				    VFIO_REGION_INFO_FLAG_READ |
+	info->flags = info->index ? 0
+				  : VFIO_REGION_INFO_FLAG_READ |
 					    VFIO_REGION_INFO_FLAG_WRITE;
 	return 0;
 }
@@ -322,11 +322,12 @@ static struct mdev_driver pin_driver = {
 	.max_instances = 64,
 	.probe = pin_probe,
 	.remove = pin_remove,
-	.driver = {
-		.name = "mote_pin",
-		.owner = THIS_MODULE,
-		.mod_name = KBUILD_MODNAME,
-	},
+	.driver =
+		{
+			.name = "mote_pin",
+			.owner = THIS_MODULE,
+			.mod_name = KBUILD_MODNAME,
+		},
 };
 
 static int __init pin_start(void)

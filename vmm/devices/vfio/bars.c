@@ -15,6 +15,7 @@
 #include "base/num.h"
 #include "devices/device.h"
 #include "devices/pci/root.h"
+#include "devices/vfio/uapi.h"
 #include "kvm/kvm.h"
 #include "memory/bus.h"
 
@@ -161,7 +162,7 @@ static int show(struct vfio_bars *b, int i, const struct vfio_bars_options *opt,
 	uint64_t align = io ? 1 : host_page_size();
 	enum pci_window window = io ? PCI_WINDOW_PORTS : PCI_WINDOW_32;
 	struct mote_err own = {0};
-	int ret = kvm_call(*b->fd, VFIO_DEVICE_GET_REGION_INFO, &info);
+	int ret = vfio_ioctl(*b->fd, VFIO_DEVICE_GET_REGION_INFO, &info);
 
 	if (ret < 0)
 		return err_set(err, -ret, "VFIO_DEVICE_GET_REGION_INFO %d: %s",

@@ -24,7 +24,6 @@ static void read_ranges(struct vfio_reach *r, const uint8_t *buf, uint32_t at,
 		return;
 	memcpy(&head, buf + at, sizeof(head));
 	at += sizeof(head);
-	r->usables = 0;
 	for (uint32_t i = 0; i < head.nr_iovas && i < VFIO_RANGES_MAX &&
 			     num_within(at, sizeof(range), size);
 	     i++, at += sizeof(range)) {
@@ -86,6 +85,7 @@ static int get_info(struct vfio_container *c, struct mote_err *err)
 	ret = VFIO_CALL(c->fd, VFIO_IOMMU_GET_INFO, info, err);
 	if (ret < 0)
 		return ret;
+	c->reach.usables = 0; /* the last group that had a gap may be gone */
 	read_info(c, buf, (uint32_t)num_min(info->argsz, sizeof(buf)));
 	return 0;
 }
@@ -172,6 +172,13 @@ int vfio_container_remove(struct vfio_container *c, int group_fd,
 	return err_set(err, EINVAL, "no group to take out of the container");
 }
 
+static int range_err(struct mote_err *err, int ret, const char *call,
+		     uint64_t iova, uint64_t size, const char *more)
+{
+	return err_set(err, -ret, "%s 0x%" PRIx64 "+0x%" PRIx64 ": %s%s", call,
+		       iova, size, strerror(-ret), more);
+}
+
 static int map_one(void *opaque, uint64_t iova, uint64_t size, void *addr,
 		   struct mote_err *err)
 {
@@ -185,15 +192,11 @@ static int map_one(void *opaque, uint64_t iova, uint64_t size, void *addr,
 	};
 	int ret = vfio_ioctl(c->fd, VFIO_IOMMU_MAP_DMA, &m);
 
-	if (ret < 0)
-		return err_set(err, -ret,
-			       "VFIO_IOMMU_MAP_DMA 0x%" PRIx64 "+0x%" PRIx64
-			       ": %s%s",
-			       iova, size, strerror(-ret),
-			       ret == -ENOMEM ? " (all of RAM is pinned: see "
-						"RLIMIT_MEMLOCK)"
-					      : "");
-	return 0;
+	return ret < 0 ? range_err(err, ret, "VFIO_IOMMU_MAP_DMA", iova, size,
+				   ret == -ENOMEM ? " (all of RAM is pinned: "
+						    "see RLIMIT_MEMLOCK)"
+						  : "")
+		       : 0;
 }
 
 static int unmap_one(void *opaque, uint64_t iova, uint64_t size,
@@ -218,12 +221,9 @@ static int unmap_one(void *opaque, uint64_t iova, uint64_t size,
 		u.head.argsz = sizeof(u.head);
 	}
 	ret = vfio_ioctl(c->fd, VFIO_IOMMU_UNMAP_DMA, &u.head);
-	if (ret < 0)
-		return err_set(err, -ret,
-			       "VFIO_IOMMU_UNMAP_DMA 0x%" PRIx64 "+0x%" PRIx64
-			       ": %s",
-			       iova, size, strerror(-ret));
-	return 0;
+	return ret < 0 ? range_err(err, ret, "VFIO_IOMMU_UNMAP_DMA", iova, size,
+				   "")
+		       : 0;
 }
 
 static const struct vfio_reach_ops ops = {.map = map_one, .unmap = unmap_one};
@@ -296,20 +296,16 @@ static int get_bitmap(struct vfio_container *c, uint64_t iova, uint64_t size,
 	};
 	int ret = vfio_ioctl(c->fd, VFIO_IOMMU_DIRTY_PAGES, &d.head);
 
-	if (ret < 0)
-		return err_set(err, -ret,
-			       "VFIO_IOMMU_DIRTY_PAGES GET 0x%" PRIx64
-			       "+0x%" PRIx64 ": %s",
-			       iova, size, strerror(-ret));
-	return 0;
+	return ret < 0 ? range_err(err, ret, "VFIO_IOMMU_DIRTY_PAGES GET", iova,
+				   size, "")
+		       : 0;
 }
 
 int vfio_container_dirty(struct vfio_container *c, uint64_t iova, uint64_t size,
 			 uint64_t *bitmap, struct mote_err *err)
 {
-	uint64_t page = c->dirty_page_size, end = iova + size, bit;
-	struct vfio_range run;
-	int ret = 0;
+	uint64_t page = c->dirty_page_size, bit;
+	int ret;
 
 	if (!page || size % page || iova % page)
 		return err_set(err, EINVAL, "dirty bitmap: bad range");
@@ -317,18 +313,19 @@ int vfio_container_dirty(struct vfio_container *c, uint64_t iova, uint64_t size,
 	if (ret < 0)
 		return ret;
 	memset(bitmap, 0, bitmap_words(size / page) * 8);
-	/* Whole maps as many as fit the limit; holes are not asked for. */
-	for (uint64_t at = iova;
-	     ret == 0 &&
-	     vfio_reach_next(&c->reach, at, end, c->reach.map_max, &run);
-	     at = run.last + 1) {
-		bit = (run.first - iova) / page;
+	/* Map by map: each fits the kernel's limit, holes are not asked for. */
+	for (int i = 0; ret == 0 && i < c->reach.maps; i++) {
+		const struct vfio_range *m = &c->reach.map[i];
+
+		if (m->first < iova || m->first - iova >= size)
+			continue;
+		bit = (m->first - iova) / page;
 		if (bit % 64)
 			return err_set(err, EINVAL,
-				       "dirty bitmap: the map at 0x%" PRIx64
-				       " begins within a word",
-				       run.first);
-		ret = get_bitmap(c, run.first, run.last - run.first + 1,
+				       "the DMA map at 0x%" PRIx64
+				       " begins within a word of the bitmap",
+				       m->first);
+		ret = get_bitmap(c, m->first, m->last - m->first + 1,
 				 bitmap + bit / 64, err);
 	}
 	return ret;

@@ -72,7 +72,7 @@ int vfio_container_track(struct vfio_container *c, bool on,
 /*
  * GET_BITMAP of [iova, iova + size), one bit per page of dirty_page_size;
  * bitmap is overwritten.  The range may hold several maps but must not cut
- * one; it is split by the kernel's limit on a bitmap.
+ * one; each map is asked for by itself.
  */
 int vfio_container_dirty(struct vfio_container *c, uint64_t iova, uint64_t size,
 			 uint64_t *bitmap, struct mote_err *err);

@@ -2,7 +2,6 @@
 #include "devices/vfio/device.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -124,6 +123,15 @@ static int log_ranges(const struct memslot_table *slots,
 	return n;
 }
 
+static int log_err(struct vfio_dev *d, int ret, const char *what,
+		   struct mote_err *err)
+{
+	return ret < 0 ? err_set(err, -ret,
+				 "VFIO device %s: DMA_LOGGING_%s: %s", d->name,
+				 what, strerror(-ret))
+		       : 0;
+}
+
 int vfio_dev_log_start(struct vfio_dev *d, const struct memslot_table *slots,
 		       struct mote_err *err)
 {
@@ -137,27 +145,20 @@ int vfio_dev_log_start(struct vfio_dev *d, const struct memslot_table *slots,
 			range[n - 1].iova + range[n - 1].length - range[0].iova;
 		ret = log_start(d, range, 1);
 	}
-	if (ret < 0)
-		return err_set(err, -ret,
-			       "VFIO device %s: DMA_LOGGING_START of %d "
-			       "ranges: %s",
-			       d->name, n, strerror(-ret));
-	d->logging = true;
-	return 0;
+	d->logging = ret == 0;
+	return log_err(d, ret, "START", err);
 }
 
 int vfio_dev_log_stop(struct vfio_dev *d, struct mote_err *err)
 {
-	int ret = vfio_feature(d->fd,
-			       VFIO_DEVICE_FEATURE_SET |
-				       VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP,
-			       NULL, 0);
-
 	d->logging = false;
-	return ret < 0 ? err_set(err, -ret,
-				 "VFIO device %s: DMA_LOGGING_STOP: %s",
-				 d->name, strerror(-ret))
-		       : 0;
+	return log_err(
+		d,
+		vfio_feature(d->fd,
+			     VFIO_DEVICE_FEATURE_SET |
+				     VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP,
+			     NULL, 0),
+		"STOP", err);
 }
 
 int vfio_dev_log_read(struct vfio_dev *d, uint64_t iova, uint64_t size,
@@ -169,14 +170,12 @@ int vfio_dev_log_read(struct vfio_dev *d, uint64_t iova, uint64_t size,
 		.page_size = host_page_size(),
 		.bitmap = (uintptr_t)bitmap,
 	};
-	int ret = vfio_feature(d->fd,
-			       VFIO_DEVICE_FEATURE_GET |
-				       VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT,
-			       &r, sizeof(r));
 
-	return ret < 0 ? err_set(err, -ret,
-				 "VFIO device %s: DMA_LOGGING_REPORT 0x%" PRIx64
-				 "+0x%" PRIx64 ": %s",
-				 d->name, iova, size, strerror(-ret))
-		       : 0;
+	return log_err(
+		d,
+		vfio_feature(d->fd,
+			     VFIO_DEVICE_FEATURE_GET |
+				     VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT,
+			     &r, sizeof(r)),
+		"REPORT", err);
 }

@@ -20,7 +20,7 @@
 #include "devices/vfio/bars.h"
 #include "devices/vfio/device.h"
 #include "devices/vfio/migration.h"
-#include "kvm/kvm.h"
+#include "devices/vfio/uapi.h"
 #include "snapshot/stream.h"
 
 #define VECTORS_MAX 64 /* of one device */
@@ -88,7 +88,7 @@ static int set_irqs(struct vfio_function *v, uint32_t index, uint32_t n)
 		set.fd[i] = index == VFIO_PCI_INTX_IRQ_INDEX
 				    ? v->intx_fd
 				    : v->vector[i].event_fd;
-	return kvm_call(v->dev->fd, VFIO_DEVICE_SET_IRQS, &set);
+	return vfio_ioctl(v->dev->fd, VFIO_DEVICE_SET_IRQS, &set);
 }
 
 /*
@@ -104,7 +104,7 @@ static void intx_ended(void *opaque)
 				   .index = VFIO_PCI_INTX_IRQ_INDEX,
 				   .count = 1};
 
-	kvm_call(v->dev->fd, VFIO_DEVICE_SET_IRQS, &set);
+	vfio_ioctl(v->dev->fd, VFIO_DEVICE_SET_IRQS, &set);
 }
 
 static void connect(struct vfio_function *v, uint32_t i, bool on)
@@ -330,7 +330,7 @@ static void function_reset(struct pci_function *f)
 	struct vfio_function *v = (struct vfio_function *)f;
 
 	disarm(v);
-	kvm_call(v->dev->fd, VFIO_DEVICE_RESET, NULL);
+	vfio_ioctl(v->dev->fd, VFIO_DEVICE_RESET, NULL);
 	memcpy(v->config, v->initial, sizeof(v->config));
 	memset(v->table, 0, sizeof(v->table));
 	for (uint32_t i = 0; i < v->vectors; i++)
@@ -450,7 +450,7 @@ static void function_destroy(struct pci_function *f)
 	struct vfio_function *v = (struct vfio_function *)f;
 
 	disarm(v);
-	kvm_call(v->dev->fd, VFIO_DEVICE_RESET, NULL);
+	vfio_ioctl(v->dev->fd, VFIO_DEVICE_RESET, NULL);
 	for (int i = 0; i < VECTORS_MAX; i++)
 		fd_clear(&v->vector[i].event_fd);
 	if (v->intx_fd >= 0)
@@ -502,7 +502,7 @@ static uint32_t irq_count(const struct vfio_function *v, uint32_t index)
 {
 	struct vfio_irq_info info = {.argsz = sizeof(info), .index = index};
 
-	if (kvm_call(v->dev->fd, VFIO_DEVICE_GET_IRQ_INFO, &info) < 0 ||
+	if (vfio_ioctl(v->dev->fd, VFIO_DEVICE_GET_IRQ_INFO, &info) < 0 ||
 	    !(info.flags & VFIO_IRQ_INFO_EVENTFD))
 		return 0;
 	return (uint32_t)num_min(info.count, VECTORS_MAX);
@@ -544,7 +544,7 @@ static int read_config(struct vfio_function *v, struct mote_err *err)
 {
 	struct vfio_region_info info = {.argsz = sizeof(info),
 					.index = VFIO_PCI_CONFIG_REGION_INDEX};
-	int ret = kvm_call(v->dev->fd, VFIO_DEVICE_GET_REGION_INFO, &info);
+	int ret = vfio_ioctl(v->dev->fd, VFIO_DEVICE_GET_REGION_INFO, &info);
 
 	if (ret == 0 && info.size < PCI_STD_HEADER_SIZEOF)
 		ret = -EINVAL;
@@ -638,7 +638,7 @@ static int set_up(struct vfio_function *v,
 					 .bus = opt->bus,
 					 .vm_fd = opt->vm_fd,
 					 .slot = opt->slot};
-	int ret = kvm_call(v->dev->fd, VFIO_DEVICE_RESET, NULL);
+	int ret = vfio_ioctl(v->dev->fd, VFIO_DEVICE_RESET, NULL);
 
 	/* One that can't be reset alone was reset by its opening, or not. */
 	if (ret < 0 && ret != -EINVAL && ret != -ENOTTY)

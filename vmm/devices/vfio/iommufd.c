@@ -222,7 +222,11 @@ int vfio_iommufd_dirty(struct vfio_iommufd *f, uint64_t iova, uint64_t size,
 	int ret = vfio_reach_cut(&f->reach, iova, size, err);
 
 	memset(bitmap, 0, bitmap_words(size / host_page_size()) * 8);
-	/* The kernel only sets bits, so one bitmap does for all tables. */
+	/*
+	 * The kernel only sets bits, so one bitmap does for all tables.  6.12
+	 * loses what fails inside (a hole, a bad pointer) and returns 0: the
+	 * caller asks for slots, which are mapped, and hands in its own memory.
+	 */
 	for (int i = 0; ret == 0 && i < f->tracking; i++) {
 		g.hwpt = f->hwpt[i];
 		ret = call(f, IOMMUFD_GET_DIRTY, "IOMMU_HWPT_GET_DIRTY_BITMAP",

@@ -13,9 +13,6 @@
 
 #define BLOB_FIRST (UINT64_C(64) << 10)
 
-/* VFIO_DEVICE_FEATURE_MIG_DATA_SIZE, Linux 6.2 */
-#define FEATURE_MIG_DATA_SIZE 9
-
 static const char *const names[] = {
 	"ERROR",    "STOP",	   "RUNNING",  "STOP_COPY",
 	"RESUMING", "RUNNING_P2P", "PRE_COPY", "PRE_COPY_P2P",
@@ -50,17 +47,6 @@ int vfio_mig_state(struct vfio_mig *m)
 			       &s, sizeof(s));
 
 	return ret < 0 ? ret : (int)s.device_state;
-}
-
-uint64_t vfio_mig_size(struct vfio_mig *m)
-{
-	uint64_t size = 0;
-
-	return vfio_feature(m->dev->fd,
-			    VFIO_DEVICE_FEATURE_GET | FEATURE_MIG_DATA_SIZE,
-			    &size, sizeof(size)) == 0
-		       ? size
-		       : 0;
 }
 
 /* The kernel walks the arcs between; a new data descriptor replaces the old. */

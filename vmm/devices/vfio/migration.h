@@ -37,9 +37,6 @@ void vfio_mig_fini(struct vfio_mig *m); /* does not touch the device */
 /* The state it is in now (enum vfio_mig_state), or -errno. */
 int vfio_mig_state(struct vfio_mig *m);
 
-/* Bytes the kernel expects of a stop; 0: it does not say (before 6.2). */
-uint64_t vfio_mig_size(struct vfio_mig *m);
-
 /*
  * Save while it runs: the first call enters PRE_COPY; each takes what there
  * is.  *left: bytes still to come (VFIO_MIG_GET_PRECOPY_INFO).  A device

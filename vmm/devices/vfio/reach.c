@@ -175,29 +175,3 @@ int vfio_reach_unmap(struct vfio_reach *r, uint64_t iova, uint64_t size,
 	}
 	return ret;
 }
-
-bool vfio_reach_next(const struct vfio_reach *r, uint64_t iova, uint64_t end,
-		     uint64_t most, struct vfio_range *run)
-{
-	bool found = false;
-
-	/* The maps are few and in no order: look for the next each time. */
-	for (;;) {
-		const struct vfio_range *next = NULL;
-		uint64_t from = found ? run->last + 1 : iova;
-
-		for (int i = 0; i < r->maps; i++) {
-			const struct vfio_range *m = &r->map[i];
-
-			if (m->first >= from && m->last < end &&
-			    (!next || m->first < next->first))
-				next = m;
-		}
-		if (!next || (found && next->last - run->first >= most))
-			return found;
-		if (!found)
-			run->first = next->first;
-		run->last = next->last;
-		found = true;
-	}
-}

@@ -60,13 +60,7 @@ int vfio_reach_unmap(struct vfio_reach *r, uint64_t iova, uint64_t size,
 void vfio_reach_clear(struct vfio_reach *r, const struct vfio_reach_ops *ops,
 		      void *opaque);
 
-/*
- * The longest run of whole maps that lie in [iova, end) and span at most
- * most bytes; false: there is none.  -EINVAL by vfio_reach_cut: a map lies
- * partly in the range.
- */
-bool vfio_reach_next(const struct vfio_reach *r, uint64_t iova, uint64_t end,
-		     uint64_t most, struct vfio_range *run);
+/* -EINVAL: a map lies partly in the range, or the range is none. */
 int vfio_reach_cut(const struct vfio_reach *r, uint64_t iova, uint64_t size,
 		   struct mote_err *err);
 

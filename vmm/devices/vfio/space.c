@@ -156,49 +156,41 @@ int vfio_space_track(struct vfio_space *s, bool on, struct mote_err *err)
 	return ret;
 }
 
-/* Bits of the container's pages into bits of host pages. */
-static void widen(struct vfio_space *s, uint64_t *bitmap, uint64_t *fine,
-		  uint64_t size)
+/*
+ * What the container, or the page tables, know of the range, added to bitmap
+ * (NULL: not asked) as host pages; unmap also takes the range out.
+ */
+static int ask_common(struct vfio_space *s, uint64_t gpa, uint64_t size,
+		      uint64_t *bitmap, bool unmap, struct mote_err *err)
 {
-	uint64_t page = s->type1.dirty_page_size, n = size / page;
-
-	for (uint64_t i = 0; (i = bitmap_next(fine, i, n)) < n; i++)
-		bitmap_set(bitmap, i / (host_page_size() / page));
-}
-
-static int type1_dirty(struct vfio_space *s, uint64_t gpa, uint64_t size,
-		       uint64_t *bitmap, bool unmap, struct mote_err *err)
-{
-	uint64_t n = size / s->type1.dirty_page_size;
-	cleanup_free uint64_t *fine = calloc(bitmap_words(n), sizeof(*fine));
+	bool type1 = s->kind == VFIO_SPACE_TYPE1;
+	uint64_t page = type1 && s->type1.dirty_page_size
+				? s->type1.dirty_page_size
+				: host_page_size();
+	uint64_t n = size / page, per_page = host_page_size() / page;
+	cleanup_free uint64_t *fine = calloc(bitmap_words(n) + 1, 8);
 	int ret;
 
 	if (!fine)
 		return err_set(err, ENOMEM, "VFIO dirty bitmap");
-	ret = unmap ? vfio_container_unmap(&s->type1, gpa, size, fine, err)
-		    : vfio_container_dirty(&s->type1, gpa, size, fine, err);
-	if (ret == 0)
-		widen(s, bitmap, fine, size);
+	if (unmap)
+		ret = type1 ? vfio_container_unmap(&s->type1, gpa, size, fine,
+						   err)
+			    : vfio_iommufd_unmap(&s->iommufd, gpa, size, fine,
+						 err);
+	else if (type1)
+		ret = s->type1.tracking ? vfio_container_dirty(&s->type1, gpa,
+							       size, fine, err)
+					: 0;
+	else
+		ret = vfio_iommufd_dirty(&s->iommufd, gpa, size, fine, err);
+	for (uint64_t i = 0; bitmap && (i = bitmap_next(fine, i, n)) < n; i++)
+		bitmap_set(bitmap, i / per_page);
 	return ret;
 }
 
-static int iommufd_dirty(struct vfio_space *s, uint64_t gpa, uint64_t size,
-			 uint64_t *bitmap, bool unmap, struct mote_err *err)
-{
-	uint64_t n = size / host_page_size();
-	cleanup_free uint64_t *bits = calloc(bitmap_words(n), sizeof(*bits));
-	int ret;
-
-	if (!bits)
-		return err_set(err, ENOMEM, "VFIO dirty bitmap");
-	ret = unmap ? vfio_iommufd_unmap(&s->iommufd, gpa, size, bits, err)
-		    : vfio_iommufd_dirty(&s->iommufd, gpa, size, bits, err);
-	bitmap_or(bitmap, bits, n);
-	return ret;
-}
-
-static int read_devices(struct vfio_space *s, uint64_t gpa, uint64_t size,
-			uint64_t *bitmap, struct mote_err *err)
+static int ask_devices(struct vfio_space *s, uint64_t gpa, uint64_t size,
+		       uint64_t *bitmap, struct mote_err *err)
 {
 	int ret = 0;
 
@@ -212,19 +204,9 @@ static int read_devices(struct vfio_space *s, uint64_t gpa, uint64_t size,
 int vfio_space_dirty(struct vfio_space *s, uint64_t gpa, uint64_t size,
 		     uint64_t *bitmap, struct mote_err *err)
 {
-	int ret = 0;
+	int ret = ask_common(s, gpa, size, bitmap, false, err);
 
-	if (s->kind == VFIO_SPACE_TYPE1 && s->type1.tracking)
-		ret = type1_dirty(s, gpa, size, bitmap, false, err);
-	else if (s->kind == VFIO_SPACE_IOMMUFD && s->iommufd.tracking)
-		ret = iommufd_dirty(s, gpa, size, bitmap, false, err);
-	return ret < 0 ? ret : read_devices(s, gpa, size, bitmap, err);
-}
-
-static void set_all(uint64_t *bitmap, uint64_t size)
-{
-	for (uint64_t i = 0; i < size / host_page_size(); i++)
-		bitmap_set(bitmap, i);
+	return ret < 0 ? ret : ask_devices(s, gpa, size, bitmap, err);
 }
 
 /*
@@ -235,36 +217,26 @@ static void set_all(uint64_t *bitmap, uint64_t size)
 int vfio_space_sticky(struct vfio_space *s, uint64_t gpa, uint64_t size,
 		      uint64_t *sticky, struct mote_err *err)
 {
-	if (any(s, VFIO_LOG_NONE)) {
-		set_all(sticky, size);
-		return 0;
-	}
-	return s->kind == VFIO_SPACE_TYPE1 && s->type1.tracking
-		       ? type1_dirty(s, gpa, size, sticky, false, err)
-		       : 0;
+	bool unknown = any(s, VFIO_LOG_NONE);
+
+	for (uint64_t i = 0; unknown && i < size / host_page_size(); i++)
+		bitmap_set(sticky, i);
+	return unknown || s->kind != VFIO_SPACE_TYPE1
+		       ? 0
+		       : ask_common(s, gpa, size, sticky, false, err);
 }
 
 int vfio_space_unmap(struct vfio_space *s, uint64_t gpa, uint64_t size,
 		     uint64_t *bitmap, struct mote_err *err)
 {
-	int ret;
+	int ret = 0;
 
-	if (!s->tracking)
-		return s->kind == VFIO_SPACE_TYPE1
-			       ? vfio_container_unmap(&s->type1, gpa, size,
-						      NULL, err)
-			       : vfio_iommufd_unmap(&s->iommufd, gpa, size,
-						    NULL, err);
-	assert(bitmap);
-	memset(bitmap, 0, bitmap_words(size / host_page_size()) * 8);
-	ret = read_devices(s, gpa, size, bitmap, err);
-	if (ret < 0)
-		return ret;
-	if (any(s, VFIO_LOG_NONE))
-		set_all(bitmap, size);
-	if (s->kind == VFIO_SPACE_IOMMUFD)
-		return iommufd_dirty(s, gpa, size, bitmap, true, err);
-	return s->type1.dirty_page_size
-		       ? type1_dirty(s, gpa, size, bitmap, true, err)
-		       : vfio_container_unmap(&s->type1, gpa, size, NULL, err);
+	assert(!s->tracking || bitmap);
+	if (bitmap)
+		memset(bitmap, 0, bitmap_words(size / host_page_size()) * 8);
+	if (s->tracking)
+		ret = ask_devices(s, gpa, size, bitmap, err);
+	if (ret == 0 && s->tracking && any(s, VFIO_LOG_NONE))
+		ret = vfio_space_sticky(s, gpa, size, bitmap, err);
+	return ret < 0 ? ret : ask_common(s, gpa, size, bitmap, true, err);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "devices/vfio/pci.h"
+#include "vfio/pci.h"
 
 #include <errno.h>
 #include <linux/pci_regs.h>

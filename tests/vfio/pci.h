@@ -5,8 +5,8 @@
  * Threads: the VM thread.  The BAR is the device's; what it reads there is
  * hostile as the guest is.
  */
-#ifndef VMM_DEVICES_VFIO_PCI_H
-#define VMM_DEVICES_VFIO_PCI_H
+#ifndef TESTS_VFIO_PCI_H
+#define TESTS_VFIO_PCI_H
 
 #include <stdint.h>
 
