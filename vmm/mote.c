@@ -350,6 +350,11 @@ static int no_identity(struct mote_err *err)
 int mote_snapshot_may_clone(const struct mote_snapshot *snap,
 			    const struct mote_config *cfg, struct mote_err *err)
 {
+	if (cfg->c.passthrough_count)
+		return err_set_class(err, ENOTSUP, ERR_CLASS_DATA,
+				     "passthrough.%s: a device can't be in two "
+				     "machines: no pool",
+				     cfg->c.passthrough[0].name);
 	return mote_snapshot_has_identity(snap) ||
 			       cfg->c.restore.allow_shared_identity
 		       ? 0

@@ -23,11 +23,11 @@
 #include "build.h"
 #include "config/config.h"
 #include "devices/vfio/dirty.h"
-#include "vfio/pci.h"
 #include "devices/vfio/space.h"
 #include "memory/dirty.h"
 #include "memory/guestmem.h"
 #include "vfio/labdev.h"
+#include "vfio/pci.h"
 #include "vm.h"
 
 #define EDU_SRC	   0x80

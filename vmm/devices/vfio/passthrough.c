@@ -166,6 +166,13 @@ static int add_device(struct passthrough *p,
 	return ret < 0 ? ret : 0;
 }
 
+static int map_ram(struct passthrough *p, struct mote_err *err)
+{
+	int ret = vfio_space_map(&p->space, p->slots, err);
+
+	return ret < 0 ? err_wrap(err, ret, "passthrough") : 0;
+}
+
 static uint64_t end_of_ram(const struct memslot_table *slots)
 {
 	uint64_t top = 0;
@@ -207,7 +214,7 @@ int passthrough_create(struct passthrough **out,
 	}
 	/* All at once: a device is reset before it can reach anything. */
 	if (ret == 0)
-		ret = vfio_space_map(&p->space, opt->slots, err);
+		ret = map_ram(p, err);
 	for (uint32_t i = 0; ret == 0 && i < count; i++)
 		ret = add_device(p, opt, i, err);
 	return ret < 0 ? ret : fd_gather(fd, n, &p->fds, err);
