@@ -37,6 +37,8 @@
 	 "arch/ppc64le/kvm_papr.c: its registers at RTAS start-cpu"}, \
 	{"ioctl", {{0, NULL, "@vcpu"}, {1, NULL, "KVM_SET_ONE_REG"}}, PPC, RARE, \
 	 "arch/ppc64le/kvm_papr.c: its LPCR by H_SET_MODE"}, \
+	{"ioctl", {{1, NULL, "KVM_PPC_CONFIGURE_V3_MMU"}}, PPC, RARE, \
+	 "arch/ppc64le/kvm_radix.c: a process table by H_REGISTER_PROC_TBL"}, \
 	{"write", {{0, NULL, "@events"}, {2, NULL, "8"}}, ALL, USUAL, \
 	 "base/event.c: wake the VM thread"}, \
 	{"rt_sigtimedwait", {{3, NULL, "SIGSET_SIZE"}}, ALL, USUAL, \
@@ -285,6 +287,8 @@ static const struct policy_rule control_rules[] = {
 	 "rewind: pending exceptions and interrupts"},
 	{"ioctl", {{1, NULL, "KVM_SET_DEVICE_ATTR"}}, PPC, RARE,
 	 "rewind: the sources of the interrupt controller"},
+	{"ioctl", {{1, NULL, "KVM_PPC_CONFIGURE_V3_MMU"}}, PPC, RARE,
+	 "rewind: the process table of a radix guest"},
 	{"ioctl", {{1, NULL, "KVM_SET_REGS"}}, X86 | PPC, RARE,
 	 "rewind: general registers"},
 	{"ioctl", {{1, NULL, "KVM_SET_SREGS"}}, X86 | PPC, RARE,

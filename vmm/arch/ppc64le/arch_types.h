@@ -19,6 +19,7 @@ struct memslot_table;
 struct arch_vm {
 	int kvm_fd, vm_fd;
 	bool radix; /* else hpt is its table */
+	atomic_ullong process_table; /* of a radix guest: kvm_radix.c */
 	struct hpt hpt;
 	int xics_fd; /* -1: the machine has no XICS */
 	struct memslot_table *slots;

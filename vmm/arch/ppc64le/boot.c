@@ -96,6 +96,7 @@ int boot_tree(const struct arch_vm *a, struct memslot_table *slots,
 	struct tree t = {
 		.vcpus = cfg->vm.vcpus,
 		.hpt_order = a->hpt.order,
+		.radix = a->radix,
 		.xics = a->xics_fd >= 0,
 		.memory = cfg->vm.memory,
 		.rma = real_mode_area(a, cfg->vm.memory),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kvm_state.c - the state of a ppc64le vCPU and its VM's hashed page table.
+ * kvm_state.c - the state of a ppc64le vCPU and its VM's page tables.
  *
  * A vCPU is its registers and whether the guest has stopped it.  The timebase
  * goes on from its saved value: it is held and given to KVM just before the
@@ -16,14 +16,13 @@
 #include "arch/common/hpt_section.h"
 #include "arch/ppc64le/hpt.h"
 #include "arch/ppc64le/papr.h"
+#include "arch/ppc64le/radix.h"
 #include "base/err.h"
 #include "base/num.h"
 #include "kvm/kvm.h"
 #include "snapshot/stream.h"
 
-#define SECTION_MMU  "ppc64-mmu"
 #define SECTION_VCPU "ppc64-vcpu"
-#define VERSION	     1			 /* of the table's section */
 #define VERSION_VCPU 2			 /* 2: stopped vCPUs */
 #define TB_STEP	     (UINT64_C(1) << 24) /* KVM keeps a multiple of it */
 
@@ -209,22 +208,13 @@ int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err)
 
 /* --- the VM ------------------------------------------------------------ */
 
-/* A radix guest has its tables in RAM; only that it is one is kept. */
-static void save_radix(struct snap_writer *w)
-{
-	snap_section_begin(w, SECTION_MMU, 0, VERSION, SNAP_REQUIRED);
-	snap_put_u32(w, CPU_MMU_RADIX);
-	snap_put_u64(w, 0); /* no process table is registered */
-	snap_section_end(w);
-}
-
 int arch_vm_save(struct arch_vm *a, bool diff, struct snap_writer *w,
 		 struct mote_err *err)
 {
 	int ret;
 
 	if (a->radix) {
-		save_radix(w);
+		radix_save(a, w);
 		return 0;
 	}
 	snap_section_begin(w, HPT_SECTION, 0, HPT_SECTION_VERSION,
@@ -267,27 +257,11 @@ int arch_hpt_read(struct arch_vm *a, uint64_t first, bool bolted, void **out,
 	return 0;
 }
 
-static int load_radix(struct snap_reader *r, struct mote_err *err)
-{
-	struct snap_section s;
-	int ret = snap_section_open(r, SECTION_MMU, 0, &s, err);
-
-	if (ret == 0)
-		ret = snap_section_version(&s, VERSION, err);
-	if (ret < 0)
-		return ret;
-	if (snap_get_u32(&s) != CPU_MMU_RADIX || snap_get_u64(&s) != 0)
-		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
-				     "section " SECTION_MMU ": not that of a "
-				     "radix guest without a process table");
-	return snap_section_close(&s, err);
-}
-
 /* Slots exist, no register is set yet: the order that the kernel wants. */
 int arch_vm_load(struct arch_vm *a, struct snap_reader *r, struct mote_err *err)
 {
 	struct snap_section s;
-	bool radix = snap_section_find(r, SECTION_MMU, 0, &s);
+	bool radix = snap_section_find(r, RADIX_SECTION, 0, &s);
 	int ret;
 
 	if (radix != a->radix)
@@ -297,7 +271,7 @@ int arch_vm_load(struct arch_vm *a, struct snap_reader *r, struct mote_err *err)
 				     a->radix ? "radix" : "hash",
 				     radix ? "radix" : "hash");
 	if (radix)
-		return load_radix(r, err);
+		return radix_load(a, r, err);
 	ret = snap_section_open(r, HPT_SECTION, 0, &s, err);
 	if (ret == 0)
 		ret = hpt_load(&a->hpt, &s, err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kvm_vcpu.c - ppc64le VMs and vCPUs through KVM-HV: an HPT guest, PAPR
- * mode, registers at entry.
+ * kvm_vcpu.c - ppc64le VMs and vCPUs through KVM-HV: PAPR mode, registers at
+ * entry.
  */
 #include <elf.h>
 #include <errno.h>
@@ -15,6 +15,7 @@
 #include "arch/common/hpt_codec.h"
 #include "arch/ppc64le/hpt.h"
 #include "arch/ppc64le/papr.h"
+#include "arch/ppc64le/radix.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/map.h"
@@ -26,8 +27,6 @@
 #define KVM_VM_PPC_HV 1
 #define KVM_VM_PPC_PR 2
 #endif
-
-#define PATB_GR (UINT64_C(1) << 63)
 
 const char arch_name[] = "ppc64le";
 const uint16_t arch_elf_machine = EM_PPC64;
@@ -47,24 +46,6 @@ static uint32_t order_for(uint64_t memory)
 	while (order < HPT_ORDER_MAX && (UINT64_C(1) << order) < most)
 		order++;
 	return order;
-}
-
-static int use_radix(int vm_fd, struct mote_err *err)
-{
-	struct kvm_ppc_mmuv3_cfg cfg = {
-		.flags = KVM_PPC_MMUV3_RADIX | KVM_PPC_MMUV3_GTSE,
-		.process_table = PATB_GR, /* radix, and no table yet */
-	};
-	int ret = -ENOTSUP;
-
-	if (kvm_check_extension(vm_fd, KVM_CAP_PPC_MMU_RADIX))
-		ret = kvm_call(vm_fd, KVM_PPC_CONFIGURE_V3_MMU, &cfg);
-	if (ret < 0)
-		return err_set_class(err, -ret, ERR_CLASS_UNAVAILABLE,
-				     "cpu.mmu: radix: %s: this host has no "
-				     "radix guests",
-				     strerror(-ret));
-	return 0;
 }
 
 /* KVM PR takes guests too, of a kind that has no table for us to read. */
@@ -95,7 +76,7 @@ int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 		return no_hv(kvm_fd, -ret, err);
 	*vm_fd = a->vm_fd = ret;
 	if (a->radix)
-		ret = use_radix(a->vm_fd, err);
+		ret = radix_init(a->vm_fd, err);
 	else
 		ret = hpt_init(&a->hpt, a->vm_fd,
 			       cfg->cpu.hpt_order ? cfg->cpu.hpt_order
@@ -200,7 +181,7 @@ void arch_doctor(struct arch_vm *a, int vcpu_fd,
 {
 	struct mote_err err = {0};
 	int vm = kvm_create_vm(a->kvm_fd, KVM_VM_PPC_HV);
-	bool radix = vm >= 0 && use_radix(vm, &err) == 0;
+	bool radix = vm >= 0 && radix_init(vm, &err) == 0;
 
 	(void)vcpu_fd;
 	if (vm >= 0)

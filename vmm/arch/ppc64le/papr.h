@@ -16,6 +16,19 @@ struct snap_reader;
 struct snap_section;
 struct snap_writer;
 
+/* What a hypercall answers. */
+enum hcall_status {
+	H_SUCCESS = 0,
+	H_FUNCTION = -2,
+	H_PARAMETER = -4,
+	H_AUTHORITY = -10,
+	H_P2 = -55,
+	H_P3 = -56,
+	H_P4 = -57,
+	H_UNSUPPORTED_FLAG = -256,
+	H_LONG_BUSY_1_MSEC = 9900,
+};
+
 /* --- kvm_papr.c ----------------------------------------------------------- */
 
 /* MSR of a vCPU at its entry: 64 bits, little-endian, translation off. */

@@ -57,6 +57,41 @@ static void put_page_sizes(struct fdt_writer *w, const struct tree_host *h)
 		fdt_put_cells(w, "ibm,segment-page-sizes", cell, n);
 }
 
+/*
+ * ibm,pa-features of a radix guest: what it may use (LoPAR, "CPU features").
+ * Without it Linux goes by the processor's version, which says no radix.
+ */
+static void put_features(struct fdt_writer *w, const struct tree *t)
+{
+	enum { LENGTH = 42 };
+	uint8_t f[2 + LENGTH] = {LENGTH, 0};
+	uint8_t *bit = f + 2; /* by byte; 0x80 is its bit 0 */
+
+	bit[0] = 0xf6;		  /* MMU, FPU, run latch, no-execute, ... */
+	bit[1] = 0x1f;		  /* rounding, SPRG3, ... */
+	bit[5] = 0xf0;		  /* little-endian, CFAR, ... */
+	bit[16] = bit[18] = 0x80; /* vectors, vectors of scalars */
+	if (t->host.transactions)
+		bit[22] = 0x80;
+	bit[24] = 0x80; /* a decrementer of more than 32 bits */
+	bit[32] = 0x80; /* atomic updates, little-endian too */
+	bit[34] = 0xc0; /* event-based branches */
+	bit[40] = 0x80; /* radix trees */
+	fdt_put_bytes(w, "ibm,pa-features", f, sizeof(f));
+}
+
+static void put_radix(struct fdt_writer *w, const struct tree *t)
+{
+	uint32_t n = 0;
+
+	while (n < TREE_PAGE_SIZES && t->host.radix_page[n])
+		n++;
+	if (n)
+		fdt_put_cells(w, "ibm,processor-radix-AP-encodings",
+			      t->host.radix_page, n);
+	put_features(w, t);
+}
+
 static void put_cpu(struct fdt_writer *w, const struct tree *t, uint32_t id)
 {
 	const uint32_t segments[] = {28, t->host.terabyte ? 40 : UINT32_MAX,
@@ -91,6 +126,8 @@ static void put_cpu(struct fdt_writer *w, const struct tree *t, uint32_t id)
 	fdt_put_cells(w, "ibm,processor-segment-sizes", segments,
 		      ARRAY_SIZE(segments));
 	put_page_sizes(w, &t->host);
+	if (t->radix)
+		put_radix(w, t);
 	fdt_node_end(w);
 }
 
@@ -156,12 +193,29 @@ static void put_vdevice(struct fdt_writer *w)
 	fdt_node_end(w);
 }
 
+/*
+ * ibm,architecture-vec-5: what was agreed upon with a guest that did not ask
+ * (LoPAR, "client architecture support", vector 5).
+ */
+static void put_agreement(struct fdt_writer *w, const struct tree *t)
+{
+	enum { LENGTH = 26, MMU = 24, RADIX = 26 };
+	uint8_t v[1 + LENGTH] = {LENGTH - 1};
+
+	if (!t->radix)
+		return;
+	v[MMU] = 0x40;	 /* radix, and nothing else */
+	v[RADIX] = 0x40; /* GTSE */
+	fdt_put_bytes(w, "ibm,architecture-vec-5", v, sizeof(v));
+}
+
 static void put_chosen(struct fdt_writer *w, const struct tree *t)
 {
 	fdt_node_begin(w, "chosen");
 	fdt_put_string(w, "bootargs", t->cmdline ? t->cmdline : "");
 	fdt_put_string(w, "stdout-path", "/vdevice/vty@0");
 	fdt_put_string(w, "linux,stdout-path", "/vdevice/vty@0");
+	put_agreement(w, t);
 	if (t->initrd) {
 		fdt_put_u64(w, "linux,initrd-start", t->initrd);
 		fdt_put_u64(w, "linux,initrd-end", t->initrd_end);
