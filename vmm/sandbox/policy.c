@@ -39,6 +39,10 @@
 	 "arch/ppc64le/kvm_papr.c: its LPCR by H_SET_MODE"}, \
 	{"ioctl", {{1, NULL, "KVM_PPC_CONFIGURE_V3_MMU"}}, PPC, RARE, \
 	 "arch/ppc64le/kvm_radix.c: a process table by H_REGISTER_PROC_TBL"}, \
+	{"ioctl", {{1, NULL, "KVM_SET_DEVICE_ATTR"}}, PPC, RARE, \
+	 "arch/ppc64le/kvm_xive.c: where interrupts go, by the H_INT_ calls"}, \
+	{"ioctl", {{1, NULL, "KVM_GET_DEVICE_ATTR"}}, PPC, RARE, \
+	 "arch/ppc64le/kvm_xive.c: an event queue, by H_INT_GET_QUEUE_CONFIG"}, \
 	{"write", {{0, NULL, "@events"}, {2, NULL, "8"}}, ALL, USUAL, \
 	 "base/event.c: wake the VM thread"}, \
 	{"rt_sigtimedwait", {{3, NULL, "SIGSET_SIZE"}}, ALL, USUAL, \
@@ -286,7 +290,7 @@ static const struct policy_rule control_rules[] = {
 	{"ioctl", {{1, NULL, "KVM_SET_VCPU_EVENTS"}}, X86 | ARM, RARE,
 	 "rewind: pending exceptions and interrupts"},
 	{"ioctl", {{1, NULL, "KVM_SET_DEVICE_ATTR"}}, PPC, RARE,
-	 "rewind: the sources of the interrupt controller"},
+	 "rewind: the sources of the interrupt controller; a save waits for XIVE"},
 	{"ioctl", {{1, NULL, "KVM_PPC_CONFIGURE_V3_MMU"}}, PPC, RARE,
 	 "rewind: the process table of a radix guest"},
 	{"ioctl", {{1, NULL, "KVM_SET_REGS"}}, X86 | PPC, RARE,

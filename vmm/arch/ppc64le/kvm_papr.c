@@ -23,6 +23,7 @@
 #include "arch/common/rtas.h"
 #include "arch/ppc64le/papr.h"
 #include "arch/ppc64le/radix.h"
+#include "arch/ppc64le/xive.h"
 #include "base/err.h"
 #include "base/event.h"
 #include "base/num.h"
@@ -304,6 +305,8 @@ enum arch_exit arch_vcpu_exit(struct arch_vcpu *v, struct kvm_run *run,
 				      : no_process_table(args);
 		break;
 	default:
+		if (xive_hcall(v->vm, run->papr_hcall.nr, args, &status))
+			break;
 		bus_hcall(bus, run->papr_hcall.nr, args, &status, wait_ms);
 	}
 	run->papr_hcall.ret = (uint64_t)status;

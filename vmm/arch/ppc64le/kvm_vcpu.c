@@ -16,6 +16,7 @@
 #include "arch/ppc64le/hpt.h"
 #include "arch/ppc64le/papr.h"
 #include "arch/ppc64le/radix.h"
+#include "arch/ppc64le/xive.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/map.h"
@@ -82,14 +83,14 @@ int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 			       cfg->cpu.hpt_order ? cfg->cpu.hpt_order
 						  : order_for(cfg->vm.memory),
 			       err);
-	return ret < 0 ? ret : xics_create(a, saved, err);
+	return ret < 0 ? ret : irq_create(a, cfg, saved, err);
 }
 
 /* The table's reader holds the VM: it goes first. */
 void arch_vm_fini(struct arch_vm *a)
 {
 	hpt_fini(&a->hpt);
-	xics_fini(a);
+	irq_fini(a);
 	a->vm_fd = -1;
 }
 
@@ -116,7 +117,7 @@ int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd,
 	if (ret < 0)
 		return err_set(err, -ret, "vCPU %u: KVM_CAP_PPC_PAPR: %s", id,
 			       strerror(-ret));
-	return xics_connect(v, err);
+	return irq_connect(v, err);
 }
 
 void arch_vcpu_fini(struct arch_vcpu *v)
@@ -182,6 +183,7 @@ void arch_doctor(struct arch_vm *a, int vcpu_fd,
 	struct mote_err err = {0};
 	int vm = kvm_create_vm(a->kvm_fd, KVM_VM_PPC_HV);
 	bool radix = vm >= 0 && radix_init(vm, &err) == 0;
+	bool xive = vm >= 0 && xive_offered(vm, &err) == 0;
 
 	(void)vcpu_fd;
 	if (vm >= 0)
@@ -191,6 +193,7 @@ void arch_doctor(struct arch_vm *a, int vcpu_fd,
 	f(opaque, "radix guests", radix, "", "cpu.mmu = radix");
 	f(opaque, "interrupt controller (XICS)", a->xics_fd >= 0, "",
 	  "guests have one processor's interrupts only");
+	f(opaque, "native interrupts (XIVE)", xive, "", "cpu.irq = xive");
 }
 
 void arch_cpu_model(char *buf, size_t len)

@@ -4,6 +4,7 @@
 #include "arch/common/fdt.h"
 #include "arch/common/rtas.h"
 #include "arch/ppc64le/layout.h"
+#include "arch/ppc64le/xive.h"
 #include "base/guest_abi.h"
 #include "base/num.h"
 
@@ -177,6 +178,27 @@ static void put_xics(struct fdt_writer *w, const struct tree *t)
 	fdt_node_end(w);
 }
 
+/*
+ * The user's page of the thread's area, which is not there, comes first, then
+ * the system's: Linux takes the second.
+ */
+static void put_xive(struct fdt_writer *w, const struct tree *t)
+{
+	const uint64_t reg[] = {LAYOUT_XIVE_TIMA + t->page, t->page,
+				LAYOUT_XIVE_TIMA, t->page};
+	const uint32_t sources[] = {0, t->xive};
+
+	fdt_node_begin_at(w, "interrupt-controller", reg[0]);
+	fdt_put_string(w, "device_type", "power-ivpe");
+	fdt_put_string(w, "compatible", "ibm,power-ivpe");
+	fdt_put_u64s(w, "reg", reg, ARRAY_SIZE(reg));
+	fdt_put_u32(w, "ibm,xive-eq-sizes", XIVE_QUEUE_LOG2);
+	fdt_put_cells(w, "ibm,xive-lisn-ranges", sources, ARRAY_SIZE(sources));
+	fdt_put_flag(w, "interrupt-controller");
+	fdt_put_u32(w, "#interrupt-cells", 2);
+	fdt_node_end(w);
+}
+
 static void put_vdevice(struct fdt_writer *w)
 {
 	fdt_node_begin(w, "vdevice");
@@ -199,13 +221,17 @@ static void put_vdevice(struct fdt_writer *w)
  */
 static void put_agreement(struct fdt_writer *w, const struct tree *t)
 {
-	enum { LENGTH = 26, MMU = 24, RADIX = 26 };
+	enum { LENGTH = 26, XIVE = 23, MMU = 24, RADIX = 26 };
 	uint8_t v[1 + LENGTH] = {LENGTH - 1};
 
-	if (!t->radix)
+	if (!t->radix && !t->xive)
 		return;
-	v[MMU] = 0x40;	 /* radix, and nothing else */
-	v[RADIX] = 0x40; /* GTSE */
+	if (t->xive)
+		v[XIVE] = 0x40; /* the native mode, and nothing else */
+	if (t->radix) {
+		v[MMU] = 0x40;	 /* radix, and nothing else */
+		v[RADIX] = 0x40; /* GTSE */
+	}
 	fdt_put_bytes(w, "ibm,architecture-vec-5", v, sizeof(v));
 }
 
@@ -227,6 +253,9 @@ int tree_build(const struct tree *t, void *buf, size_t size,
 	       struct mote_err *err)
 {
 	const uint64_t reserved[] = {t->rtas, t->rtas_size};
+	/* The first that is not the guest's, and how many. */
+	const uint32_t priorities[] = {XIVE_PRIORITIES,
+				       XIVE_MASKED - XIVE_PRIORITIES};
 	struct fdt_writer w;
 
 	fdt_writer_init(&w, buf, size);
@@ -236,6 +265,9 @@ int tree_build(const struct tree *t, void *buf, size_t size,
 	fdt_put_string(&w, "model", "mote");
 	fdt_put_string(&w, "compatible", "mote,pseries");
 	fdt_put_u64s(&w, "reserved-ranges", reserved, ARRAY_SIZE(reserved));
+	if (t->xive)
+		fdt_put_cells(&w, "ibm,plat-res-int-priorities", priorities,
+			      ARRAY_SIZE(priorities));
 	put_chosen(&w, t);
 	put_memory(&w, 0, t->rma);
 	put_memory(&w, t->rma, t->memory - t->rma);
@@ -243,6 +275,8 @@ int tree_build(const struct tree *t, void *buf, size_t size,
 	put_rtas(&w, t);
 	if (t->xics)
 		put_xics(&w, t);
+	if (t->xive)
+		put_xive(&w, t);
 	put_vdevice(&w);
 	return fdt_writer_finish(&w, err);
 }

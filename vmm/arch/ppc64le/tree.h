@@ -49,6 +49,8 @@ struct tree {
 	struct tree_host host;
 	uint32_t vcpus, hpt_order;
 	bool radix, xics;
+	uint32_t xive;	      /* its sources; 0: not in XIVE's native mode */
+	uint64_t page;	      /* of the host */
 	uint64_t memory, rma; /* real mode reaches that much of it */
 	const char *cmdline;
 	uint64_t rtas, rtas_size;
