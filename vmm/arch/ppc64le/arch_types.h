@@ -29,6 +29,8 @@ struct arch_vm {
 	/* By id; filled before the first run, and constant from then on. */
 	struct arch_vcpu *vcpu[PPC_VCPUS_MAX];
 	atomic_ullong mode; /* LPCR bits that H_SET_MODE chose for all vCPUs */
+	uint64_t tb_offset; /* of loaded vCPUs: the guest's timebase, less ours
+			     */
 };
 
 /* Where a vCPU is between RTAS stop-self and start-cpu. */

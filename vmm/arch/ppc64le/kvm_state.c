@@ -184,7 +184,6 @@ int arch_vcpu_load(struct arch_vcpu *v, struct snap_reader *r,
 
 int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err)
 {
-	uint64_t offset;
 	int ret = papr_commit(v);
 
 	if (ret < 0)
@@ -192,10 +191,7 @@ int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err)
 			       strerror(-ret));
 	if (!v->held)
 		return 0;
-	/* Rounded up by KVM: the guest's time never goes back. */
-	offset = v->held_tb - host_timebase();
-	offset = (offset + TB_STEP - 1) & ~(TB_STEP - 1);
-	ret = kvm_set_one_reg(v->fd, KVM_REG_PPC_TB_OFFSET, &offset);
+	ret = kvm_set_one_reg(v->fd, KVM_REG_PPC_TB_OFFSET, &v->vm->tb_offset);
 	if (ret == 0)
 		ret = kvm_set_one_reg(v->fd, KVM_REG_PPC_DEC_EXPIRY,
 				      &v->held_dec);
@@ -280,10 +276,23 @@ int arch_vm_load(struct arch_vm *a, struct snap_reader *r, struct mote_err *err)
 	return ret;
 }
 
+/*
+ * One offset for all: of offsets made one by one two may be rounded to
+ * different steps, and a guest whose timebase differs from vCPU to vCPU sees
+ * time go back.
+ */
 int arch_vm_commit(struct arch_vm *a, struct mote_err *err)
 {
-	(void)a;
+	uint64_t latest = 0;
+
 	(void)err;
+	for (int i = 0; i < PPC_VCPUS_MAX; i++)
+		if (a->vcpu[i] && a->vcpu[i]->held &&
+		    a->vcpu[i]->held_tb > latest)
+			latest = a->vcpu[i]->held_tb;
+	/* Rounded up, as KVM would do: the guest's time never goes back. */
+	a->tb_offset =
+		(latest - host_timebase() + TB_STEP - 1) & ~(TB_STEP - 1);
 	return 0;
 }
 
