@@ -15,9 +15,9 @@
 #define VERSION 2 /* 2: a process table */
 
 /* Of the partition table's second doubleword: radix, where, 2^(12 + size). */
-#define PATB_GR	  (UINT64_C(1) << 63)
-#define PATB_BASE UINT64_C(0x0ffffffffffff000)
-#define PATB_SIZE UINT64_C(0x1f)
+#define PATB_GR	       (UINT64_C(1) << 63)
+#define PATB_BASE      UINT64_C(0x0ffffffffffff000)
+#define PATB_SIZE      UINT64_C(0x1f)
 #define TABLE_SIZE_MAX 24u
 
 /* Bits of arch_vm.process_table that are not the entry's. */
