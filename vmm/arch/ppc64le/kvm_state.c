@@ -17,6 +17,7 @@
 #include "arch/ppc64le/hpt.h"
 #include "arch/ppc64le/papr.h"
 #include "arch/ppc64le/radix.h"
+#include "arch/ppc64le/xive.h"
 #include "base/err.h"
 #include "base/num.h"
 #include "kvm/kvm.h"
@@ -305,6 +306,28 @@ static uint32_t host_pvr(void)
 	return (uint32_t)pvr;
 }
 
+/* Guests that not every host has: a section, and the capability for it. */
+static int check_kind(int kvm_fd, const char *section, struct mote_err *err)
+{
+	static const struct {
+		const char *section;
+		long cap;
+		const char *what;
+	} kinds[] = {
+		{RADIX_SECTION, KVM_CAP_PPC_MMU_RADIX, "radix guests"},
+		{XIVE_SECTION, KVM_CAP_PPC_IRQ_XIVE, "XIVE for guests"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (!strcmp(section, kinds[i].section) &&
+		    !kvm_check_extension(kvm_fd, kinds[i].cap))
+			return err_set_class(err, ENOTSUP,
+					     ERR_CLASS_UNAVAILABLE,
+					     "section %s: this host has no %s",
+					     section, kinds[i].what);
+	return 0;
+}
+
 /* KVM-HV has no other processor to offer; the rest only a vCPU tells. */
 int arch_host_check(int kvm_fd, const struct snap_section *of,
 		    struct mote_err *err)
@@ -312,9 +335,8 @@ int arch_host_check(int kvm_fd, const struct snap_section *of,
 	struct snap_section s = *of;
 	uint32_t pvr;
 
-	(void)kvm_fd;
 	if (strcmp(s.name, SECTION_VCPU) != 0)
-		return 0;
+		return check_kind(kvm_fd, s.name, err);
 	snap_get_raw(&s, sizeof(((union general *)0)->word));
 	pvr = snap_get_u32(&s);
 	if (s.error || pvr == host_pvr())
