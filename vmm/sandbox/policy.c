@@ -37,11 +37,11 @@
 	 "arch/ppc64le/kvm_papr.c: its registers at RTAS start-cpu"}, \
 	{"ioctl", {{0, NULL, "@vcpu"}, {1, NULL, "KVM_SET_ONE_REG"}}, PPC, RARE, \
 	 "arch/ppc64le/kvm_papr.c: its LPCR by H_SET_MODE"}, \
-	{"ioctl", {{1, NULL, "KVM_PPC_CONFIGURE_V3_MMU"}}, PPC, RARE, \
+	{"ioctl", {{0, NULL, "@vm"}, {1, NULL, "KVM_PPC_CONFIGURE_V3_MMU"}}, PPC, RARE, \
 	 "arch/ppc64le/kvm_radix.c: a process table by H_REGISTER_PROC_TBL"}, \
-	{"ioctl", {{1, NULL, "KVM_SET_DEVICE_ATTR"}}, PPC, RARE, \
+	{"ioctl", {{0, NULL, "@irq"}, {1, NULL, "KVM_SET_DEVICE_ATTR"}}, PPC, RARE, \
 	 "arch/ppc64le/kvm_xive.c: where interrupts go, by the H_INT_ calls"}, \
-	{"ioctl", {{1, NULL, "KVM_GET_DEVICE_ATTR"}}, PPC, RARE, \
+	{"ioctl", {{0, NULL, "@irq"}, {1, NULL, "KVM_GET_DEVICE_ATTR"}}, PPC, RARE, \
 	 "arch/ppc64le/kvm_xive.c: an event queue, by H_INT_GET_QUEUE_CONFIG"}, \
 	{"write", {{0, NULL, "@events"}, {2, NULL, "8"}}, ALL, USUAL, \
 	 "base/event.c: wake the VM thread"}, \

@@ -134,6 +134,11 @@ int irq_connect(struct arch_vcpu *v, struct mote_err *err)
 	return 0;
 }
 
+int arch_irq_fd(const struct arch_vm *a)
+{
+	return a->xive ? a->xive->fd : -1;
+}
+
 /* --- state ------------------------------------------------------------------
  */
 
