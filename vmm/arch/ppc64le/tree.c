@@ -74,7 +74,6 @@ static void put_features(struct fdt_writer *w, const struct tree *t)
 	bit[16] = bit[18] = 0x80; /* vectors, vectors of scalars */
 	if (t->host.transactions)
 		bit[22] = 0x80;
-	bit[24] = 0x80; /* a decrementer of more than 32 bits */
 	bit[32] = 0x80; /* atomic updates, little-endian too */
 	bit[34] = 0xc0; /* event-based branches */
 	bit[40] = 0x80; /* radix trees */
