@@ -330,7 +330,7 @@ static int take_shape(struct mote_config *cfg, struct mote_snapshot *snap,
 	static const char *const keys[] = {
 		"vm.protocol",	 "vm.memory", "vm.vcpus", "vm.kernel",
 		"vm.cmdline",	 "cpu.psci",  "cpu.sve",  "cpu.pauth",
-		"cpu.hpt_order", "cpu.mmu"};
+		"cpu.hpt_order", "cpu.mmu",   "cpu.irq"};
 	struct mote_config *saved = mote_config_new();
 	int ret = saved ? mote_snapshot_config(snap, saved, err)
 			: err_set(err, ENOMEM, "configuration");

@@ -364,6 +364,10 @@ static void check_vm(struct faults *f, const struct vm_config *c)
 	if (c->cpu.hpt_order != 0 && c->cpu.mmu == CPU_MMU_RADIX)
 		fault(f, 0, "cpu.hpt_order",
 		      "set, expected mmu=hash beside it");
+	/* Clones would take over pages that the host's hardware writes to. */
+	if (c->cpu.irq == CPU_IRQ_XIVE && c->memory.shared)
+		fault(f, 0, "memory.shared",
+		      "yes, expected irq=xics beside it");
 	if (c->vm.max_vcpus == 0 || c->vm.max_vcpus == c->vm.vcpus)
 		return;
 	if (c->vm.max_vcpus < c->vm.vcpus)

@@ -26,6 +26,11 @@ enum cpu_mmu {
 	CPU_MMU_RADIX,
 };
 
+enum cpu_irq {
+	CPU_IRQ_XICS,
+	CPU_IRQ_XIVE,
+};
+
 enum vm_protocol {
 	PROTOCOL_AUTO,
 	PROTOCOL_HVT,
@@ -191,6 +196,7 @@ struct vm_config {
 		bool pauth;	    /* arm64: pointer authentication */
 		uint32_t hpt_order; /* 0: chosen from the memory size */
 		enum cpu_mmu mmu;
+		enum cpu_irq irq;
 	} cpu;
 	struct {
 		enum dirty_tracking dirty_tracking;

@@ -88,6 +88,12 @@ static const struct choice mmus[] = {
 	{0},
 };
 
+static const struct choice irqs[] = {
+	{"xics", CPU_IRQ_XICS, PPC, false},
+	{"xive", CPU_IRQ_XIVE, PPC, false},
+	{0},
+};
+
 static const struct choice trackings[] = {
 	{"auto", DIRTY_AUTO, ANY, false},
 	{"private", DIRTY_PRIVATE, ANY, false},
@@ -250,6 +256,9 @@ static const struct key keys[] = {
 	KEY("cpu", "mmu", "hash|radix", "", "", "hash", PPC,
 	    "how the guest's addresses are translated", .kind = KEY_CHOICE,
 	    .flags = KEY_QUIET, AT(cpu.mmu), .choices = mmus),
+	KEY("cpu", "irq", "xics|xive", "", "", "xics", PPC,
+	    "interrupt controller that the guest sees", .kind = KEY_CHOICE,
+	    .flags = KEY_QUIET, AT(cpu.irq), .choices = irqs),
 
 	KEY("memory", "hugepages", "no|thp|2M|1G", "", "", "no", ANY,
 	    "large pages behind guest RAM", .kind = KEY_CHOICE,

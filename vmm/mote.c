@@ -404,18 +404,24 @@ static int enter_filter(void *opaque, int vcpu_fd)
 	const struct mote_vm *mv = opaque;
 	const struct vm *vm = mv->vm;
 
-	return load_filter(
-		mv,
-		vm->hvt		  ? SANDBOX_VCPU_HVT
-		: vm->passthrough ? SANDBOX_VCPU_PCI
-				  : SANDBOX_VCPU,
-		(int[SANDBOX_FDS]){vcpu_fd, vm->events.fd, vm->device_fds, -1});
+	return load_filter(mv,
+			   vm->hvt	     ? SANDBOX_VCPU_HVT
+			   : vm->passthrough ? SANDBOX_VCPU_PCI
+					     : SANDBOX_VCPU,
+			   (int[SANDBOX_FDS]){
+				   [SANDBOX_FD_VCPU] = vcpu_fd,
+				   [SANDBOX_FD_EVENTS] = vm->events.fd,
+				   [SANDBOX_FD_BLOCK] = vm->device_fds,
+				   [SANDBOX_FD_UFFD] = -1,
+				   [SANDBOX_FD_VM] = vm->vm_fd,
+				   [SANDBOX_FD_IRQ] = arch_irq_fd(&vm->arch),
+			   });
 }
 
 static int enter_pager_filter(void *opaque, int uffd, int events_fd)
 {
 	return load_filter(opaque, SANDBOX_PAGER,
-			   (int[SANDBOX_FDS]){-1, events_fd, -1, uffd});
+			   (int[SANDBOX_FDS]){-1, events_fd, -1, uffd, -1, -1});
 }
 
 static int open_kernel(struct mote_vm *mv, int given, int *own,
@@ -1043,7 +1049,7 @@ int mote_jail_enter(const struct mote_jail_options *opt, unsigned int *layers,
 
 int mote_jail_lock(enum mote_seccomp mode, struct mote_err *err)
 {
-	const int fd[SANDBOX_FDS] = {-1, -1, -1, -1};
+	const int fd[SANDBOX_FDS] = {-1, -1, -1, -1, -1, -1};
 	int ret;
 
 	ret = jail_lock(err);

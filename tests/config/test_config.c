@@ -508,6 +508,20 @@ Test(config, the_initrds_path_is_forgotten)
 	cr_assert_eq(a.c.vm.protocol, PROTOCOL_LINUX);
 }
 
+Test(config, memory_that_is_shared_and_native_interrupts_do_not_meet)
+{
+	AUTO_PARSED a = parse("[vm]\nkernel = k\n");
+
+	cr_assert_eq(config_set(&a.c, "test", "memory.shared=yes", PPC, NULL),
+		     0);
+	cr_assert_eq(config_set(&a.c, "test", "cpu.irq=xics", PPC, NULL), 0);
+	cr_assert_eq(config_check(&a.c, "t.ini", PPC, &a.e), 0);
+	cr_assert_eq(config_set(&a.c, "test", "cpu.irq=xive", PPC, NULL), 0);
+	cr_assert_eq(config_check(&a.c, "t.ini", PPC, &a.e), -EINVAL);
+	cr_assert_str_eq(a.e.msg[0], "t.ini: memory.shared: yes, expected "
+				     "irq=xics beside it");
+}
+
 Test(config, a_radix_guest_has_no_hashed_table_to_size)
 {
 	AUTO_PARSED a = parse("[vm]\nkernel = k\n");

@@ -50,10 +50,9 @@ static void load(enum sandbox_role role, enum sandbox_mode mode, int vcpu,
 		 int events)
 {
 	const int fd[SANDBOX_FDS] = {
-		[SANDBOX_FD_VCPU] = vcpu,
-		[SANDBOX_FD_EVENTS] = events,
-		[SANDBOX_FD_BLOCK] = -1,
-		[SANDBOX_FD_UFFD] = -1,
+		[SANDBOX_FD_VCPU] = vcpu, [SANDBOX_FD_EVENTS] = events,
+		[SANDBOX_FD_BLOCK] = -1,  [SANDBOX_FD_UFFD] = -1,
+		[SANDBOX_FD_VM] = -1,	  [SANDBOX_FD_IRQ] = -1,
 	};
 
 	if (sandbox_filter_load(role, mode, fd) < 0)
@@ -203,7 +202,7 @@ Test(filter, it_holds_for_one_thread)
 
 Test(filter, unknown_roles_and_modes_are_refused)
 {
-	const int fd[SANDBOX_FDS] = {-1, -1, -1, -1};
+	const int fd[SANDBOX_FDS] = {-1, -1, -1, -1, -1, -1};
 
 	cr_expect_eq(sandbox_filter_load(SANDBOX_ROLES, SANDBOX_KILL, fd),
 		     -EINVAL);

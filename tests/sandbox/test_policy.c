@@ -54,9 +54,10 @@ Test(policy, every_rule_says_why_and_stands_once)
 Test(policy, a_vcpu_has_twelve_calls_and_one_ioctl)
 {
 	const struct policy *p = policy_of(SANDBOX_VCPU);
-	int calls = 0, ioctls = 0, ppc = 0;
+	int calls = 0, ioctls = 0, ppc = 0, ppc_vm = 0, ppc_irq = 0;
 
 	for (size_t i = 0; i < p->count; i++) {
+		const char *fd = p->rule[i].check[0].value;
 		bool first = true;
 
 		for (size_t k = 0; k < i; k++)
@@ -65,13 +66,20 @@ Test(policy, a_vcpu_has_twelve_calls_and_one_ioctl)
 		calls += first;
 		if (strcmp(p->rule[i].call, "ioctl") != 0)
 			continue;
-		cr_expect_str_eq(p->rule[i].check[0].value, "@vcpu");
-		ppc += p->rule[i].arch == POLICY_PPC64LE;
+		if (p->rule[i].arch == POLICY_PPC64LE) {
+			ppc += !strcmp(fd, "@vcpu");
+			ppc_vm += !strcmp(fd, "@vm");
+			ppc_irq += !strcmp(fd, "@irq");
+			continue;
+		}
+		cr_expect_str_eq(fd, "@vcpu");
 		ioctls += p->rule[i].arch == 0;
 	}
 	cr_expect_eq(calls, 12);
 	cr_expect_eq(ioctls, 1);
 	cr_expect_eq(ppc, 2, "its registers at start-cpu and H_SET_MODE");
+	cr_expect_eq(ppc_vm, 1, "the process table");
+	cr_expect_eq(ppc_irq, 2, "where interrupts go");
 }
 
 Test(policy, no_role_can_open_connect_or_start_anything)

@@ -135,6 +135,12 @@ enum arch_exit arch_vcpu_exit(struct arch_vcpu *v, struct kvm_run *run,
 			      const struct bus *bus, struct event_queue *events,
 			      uint32_t *wait_ms);
 
+/*
+ * KVM's descriptor of an interrupt controller that the exits of vCPUs set up;
+ * -1: KVM does it all by itself.
+ */
+int arch_irq_fd(const struct arch_vm *a);
+
 /* --- boot, mote contract (docs/GUEST-ABI.md) ----------------------------- */
 
 struct arch_boot {

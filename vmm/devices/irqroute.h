@@ -26,7 +26,7 @@ struct irqroute {
 };
 
 struct irqroutes {
-	int vm_fd; /* owned by whoever initialised it */
+	int vm_fd; /* borrowed */
 	pthread_mutex_t lock;
 	struct irqroute route[IRQROUTES_MAX];
 	int used;

@@ -29,6 +29,10 @@ static int known_now(uint32_t k, const int fd[SANDBOX_FDS])
 		return fd[SANDBOX_FD_BLOCK];
 	case POLICY_AT_UFFD:
 		return fd[SANDBOX_FD_UFFD];
+	case POLICY_AT_VM:
+		return fd[SANDBOX_FD_VM];
+	case POLICY_AT_IRQ:
+		return fd[SANDBOX_FD_IRQ];
 	case POLICY_AT_PID:
 		return getpid();
 	case POLICY_AT_KICK:

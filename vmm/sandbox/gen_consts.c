@@ -98,6 +98,7 @@ void gen_consts(void)
 	CONST(KVM_SET_VCPU_EVENTS);
 #endif
 #ifdef __powerpc64__
+	CONST(KVM_PPC_CONFIGURE_V3_MMU);
 	CONST(KVM_PPC_GET_HTAB_FD);
 	/* libseccomp knows these as parts of socketcall only. */
 	NAMED("call:accept4", __NR_accept4);

@@ -47,6 +47,7 @@ static const struct {
 	{"@vcpu", POLICY_AT_VCPU},   {"@events", POLICY_AT_EVENTS},
 	{"@pid", POLICY_AT_PID},     {"@kick", POLICY_AT_KICK},
 	{"@block", POLICY_AT_BLOCK}, {"@uffd", POLICY_AT_UFFD},
+	{"@vm", POLICY_AT_VM},	     {"@irq", POLICY_AT_IRQ},
 };
 
 #define PLACEHOLDERS (sizeof(placeholder) / sizeof(placeholder[0]))

@@ -37,6 +37,12 @@
 	 "arch/ppc64le/kvm_papr.c: its registers at RTAS start-cpu"}, \
 	{"ioctl", {{0, NULL, "@vcpu"}, {1, NULL, "KVM_SET_ONE_REG"}}, PPC, RARE, \
 	 "arch/ppc64le/kvm_papr.c: its LPCR by H_SET_MODE"}, \
+	{"ioctl", {{0, NULL, "@vm"}, {1, NULL, "KVM_PPC_CONFIGURE_V3_MMU"}}, PPC, RARE, \
+	 "arch/ppc64le/kvm_radix.c: a process table by H_REGISTER_PROC_TBL"}, \
+	{"ioctl", {{0, NULL, "@irq"}, {1, NULL, "KVM_SET_DEVICE_ATTR"}}, PPC, RARE, \
+	 "arch/ppc64le/kvm_xive.c: where interrupts go, by the H_INT_ calls"}, \
+	{"ioctl", {{0, NULL, "@irq"}, {1, NULL, "KVM_GET_DEVICE_ATTR"}}, PPC, RARE, \
+	 "arch/ppc64le/kvm_xive.c: an event queue, by H_INT_GET_QUEUE_CONFIG"}, \
 	{"write", {{0, NULL, "@events"}, {2, NULL, "8"}}, ALL, USUAL, \
 	 "base/event.c: wake the VM thread"}, \
 	{"rt_sigtimedwait", {{3, NULL, "SIGSET_SIZE"}}, ALL, USUAL, \
@@ -92,8 +98,8 @@ static const struct policy_rule vcpu_hvt_rules[] = {
 
 /*
  * A guest with passed-through devices: what their interrupts and command
- * registers ask for, and accesses to what is not memory, on descriptors of
- * one block: the devices' and a copy of the VM's.
+ * registers ask for, and accesses to what is not memory, on the devices'
+ * descriptors, which are one block, and the VM's.
  */
 static const struct policy_rule vcpu_pci_rules[] = {
 	VCPU_RULES
@@ -103,9 +109,9 @@ static const struct policy_rule vcpu_pci_rules[] = {
 	 "devices/vfio: the same; the device's command register"},
 	{"ioctl", {{0, "FD_BLOCK", "@block"}, {1, NULL, "VFIO_DEVICE_SET_IRQS"}}, X86, USUAL,
 	 "devices/vfio/function.c: the guest switches its interrupts"},
-	{"ioctl", {{0, "FD_BLOCK", "@block"}, {1, NULL, "KVM_SET_GSI_ROUTING"}}, X86, USUAL,
+	{"ioctl", {{0, NULL, "@vm"}, {1, NULL, "KVM_SET_GSI_ROUTING"}}, X86, USUAL,
 	 "devices/irqroute.c: where they go"},
-	{"ioctl", {{0, "FD_BLOCK", "@block"}, {1, NULL, "KVM_IRQFD"}}, X86, USUAL,
+	{"ioctl", {{0, NULL, "@vm"}, {1, NULL, "KVM_IRQFD"}}, X86, USUAL,
 	 "devices/irqroute.c: KVM listens to them"},
 };
 
@@ -327,7 +333,9 @@ static const struct policy_rule control_rules[] = {
 	{"ioctl", {{1, NULL, "KVM_SET_VCPU_EVENTS"}}, X86 | ARM, RARE,
 	 "rewind: pending exceptions and interrupts"},
 	{"ioctl", {{1, NULL, "KVM_SET_DEVICE_ATTR"}}, PPC, RARE,
-	 "rewind: the sources of the interrupt controller"},
+	 "rewind: the sources of the interrupt controller; a save waits for XIVE"},
+	{"ioctl", {{1, NULL, "KVM_PPC_CONFIGURE_V3_MMU"}}, PPC, RARE,
+	 "rewind: the process table of a radix guest"},
 	{"ioctl", {{1, NULL, "KVM_SET_REGS"}}, X86 | PPC, RARE,
 	 "rewind: general registers"},
 	{"ioctl", {{1, NULL, "KVM_SET_SREGS"}}, X86 | PPC, RARE,

@@ -67,6 +67,8 @@ enum policy_placeholder {
 	POLICY_AT_PID = 0x7fd00003,    /* "@pid": this process */
 	POLICY_AT_KICK = 0x7fd00004,   /* "@kick": VCPU_KICK_SIGNAL */
 	POLICY_AT_UFFD = 0x7fd00005,   /* "@uffd": the VM's userfaultfd */
+	POLICY_AT_VM = 0x7fd00006,     /* "@vm": the VM's descriptor */
+	POLICY_AT_IRQ = 0x7fd00007,    /* "@irq": KVM's controller */
 	/* "@block": of a block of 64 descriptors, with mask FD_BLOCK. */
 	POLICY_AT_BLOCK = 0x7fd00040,
 };

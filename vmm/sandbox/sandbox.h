@@ -38,6 +38,8 @@ enum sandbox_fd {
 	SANDBOX_FD_EVENTS, /* the VM's eventfd */
 	SANDBOX_FD_BLOCK,  /* the first of a block for devices: fd_gather */
 	SANDBOX_FD_UFFD,   /* the pager's userfaultfd */
+	SANDBOX_FD_VM,	   /* the VM */
+	SANDBOX_FD_IRQ,	   /* an interrupt controller that vCPUs set up */
 	SANDBOX_FDS,
 };
 

@@ -185,6 +185,39 @@ Test(ppc64_papr, a_storm_of_calls_from_all_vcpus_passes, .timeout = 120)
 	run("storm=2000", 3, "fine\n");
 }
 
+/*
+ * Their timebases were read one after the other, and KVM keeps offsets in
+ * steps: made one by one they would differ now and then.  Here they would.
+ */
+Test(ppc64_papr, restored_vcpus_have_one_timebase)
+{
+	const uint64_t step = UINT64_C(1) << 24;
+	struct vmtest_snapshot snap;
+	uint64_t offset[2] = {1, 2};
+	struct vmtest a, b;
+
+	vmtest_init(&a, "again=100");
+	a.cfg.vm.vcpus = 2;
+	vmtest_build(&a, "papr");
+	vmtest_save(&a, &snap);
+	vmtest_fini(&a);
+	vmtest_init(&b, "again=100");
+	b.cfg.vm.vcpus = 2;
+	vmtest_load(&b, &snap);
+	b.vm->vcpu[1]->arch.held_tb = b.vm->vcpu[0]->arch.held_tb + step;
+	cr_assert_eq(vm_start(b.vm, false, &b.err), 0, "%s", b.err.msg);
+	cr_assert_eq(vm_pause(b.vm, &b.err), 0, "%s", b.err.msg);
+	for (int i = 0; i < 2; i++)
+		cr_expect_eq(kvm_get_one_reg(b.vm->vcpu[i]->arch.fd,
+					     KVM_REG_PPC_TB_OFFSET, &offset[i]),
+			     0);
+	cr_expect_eq(offset[0], offset[1], "%llx and %llx",
+		     (unsigned long long)offset[0],
+		     (unsigned long long)offset[1]);
+	vmtest_fini(&b);
+	vmtest_remove(&snap);
+}
+
 /* One vCPU changes the page table while the others compute. */
 Test(ppc64_hptsmp, entries_come_and_go_beside_vcpus_that_compute,
      .timeout = 120)

@@ -43,6 +43,16 @@ static uint32_t cell(const void *fdt, const char *path, const char *name, int i)
 	return fdt32_to_cpu(p[i]);
 }
 
+static uint8_t byte(const void *fdt, const char *path, const char *name, int i)
+{
+	int len = 0;
+	const uint8_t *p =
+		fdt_getprop(fdt, fdt_path_offset(fdt, path), name, &len);
+
+	cr_assert(p && len > i, "%s %s", path, name);
+	return p[i];
+}
+
 static bool has(const void *fdt, const char *path, const char *name)
 {
 	int node = fdt_path_offset(fdt, path);
@@ -138,6 +148,34 @@ Test(ppc64_tree, any_host_is_described)
 	cr_expect_eq(cell(buf, "/memory@10000000", "reg", 2), 3);
 	cr_expect_eq(cell(buf, "/chosen", "linux,initrd-start", 0), 1);
 	cr_expect(!has(buf, "/interrupt-controller", "compatible"));
+
+	cr_expect(!has(buf, "/chosen", "ibm,architecture-vec-5"));
+	cr_expect(!has(buf, "/cpus/cpu@0", "ibm,pa-features"));
+
+	t.xive = 64;
+	t.page = 65536;
+	t.radix = true;
+	t.host.radix_page[0] = 12;
+	t.host.radix_page[1] = 5u << 29 | 16;
+	cr_assert_gt(tree_build(&t, buf, sizeof(buf), &err), 0, "%s", err.msg);
+	/* Length less one; byte 23 XIVE, 24 radix, 26 GTSE. */
+	cr_expect_eq(byte(buf, "/chosen", "ibm,architecture-vec-5", 0), 25);
+	cr_expect_eq(byte(buf, "/chosen", "ibm,architecture-vec-5", 23), 0x40);
+	cr_expect_eq(byte(buf, "/chosen", "ibm,architecture-vec-5", 24), 0x40);
+	cr_expect_eq(byte(buf, "/chosen", "ibm,architecture-vec-5", 26), 0x40);
+	/* Radix: byte 40 behind the two of the head. */
+	cr_expect_eq(byte(buf, "/cpus/cpu@3f", "ibm,pa-features", 42), 0x80);
+	cr_expect_eq(cell(buf, "/cpus/cpu@3f",
+			  "ibm,processor-radix-AP-encodings", 1),
+		     0xa0000010);
+	cr_expect_eq(cell(buf, "/interrupt-controller@480000010000",
+			  "ibm,xive-lisn-ranges", 1),
+		     64);
+	cr_expect_eq(cell(buf, "/interrupt-controller@480000010000", "reg", 4),
+		     0x4800);
+	cr_expect_eq(cell(buf, "/", "ibm,plat-res-int-priorities", 0), 7);
+	t.radix = false;
+	t.xive = 0;
 
 	/* Every page of every segment: more than one property may hold. */
 	for (int i = 0; i < TREE_PAGE_SIZES; i++) {

@@ -83,7 +83,34 @@ Test(ppc64_vsx, a_computation_survives_snapshots, .timeout = 120)
 	vmtest_remove(&s);
 }
 
-/* The test would notice: one bit of one register, of each kind. */
+/* Does the sum show that a bit of that register was another? */
+static bool shows(uint64_t reg)
+{
+	uint8_t val[16];
+	struct vmtest t;
+	bool right;
+	int fd;
+
+	vmtest_init(&t, "");
+	vmtest_start(&t, "vsx");
+	vmtest_wait_for(&t, "computing\n");
+	usleep(RUN_US);
+	cr_assert_eq(vm_pause(t.vm, &t.err), 0, "%s", t.err.msg);
+	fd = t.vm->vcpu[0]->fd;
+	cr_assert_eq(kvm_get_one_reg(fd, reg, val), 0);
+	val[1] ^= 4;
+	cr_assert_eq(kvm_set_one_reg(fd, reg, val), 0);
+	cr_assert_eq(vm_resume(t.vm, &t.err), 0, "%s", t.err.msg);
+	right = sum_is_right(&t);
+	vmtest_fini(&t);
+	return !right;
+}
+
+/*
+ * The test would notice: one bit of one register, of each kind.  Between two
+ * of the guest's instructions a register may be about to be written: then no
+ * bit of it counts, and it is tried elsewhere.
+ */
 Test(ppc64_vsx, one_bit_of_a_register_shows, .timeout = 120)
 {
 	static const uint64_t regs[] = {
@@ -94,21 +121,10 @@ Test(ppc64_vsx, one_bit_of_a_register_shows, .timeout = 120)
 	};
 
 	for (size_t i = 0; i < sizeof(regs) / sizeof(*regs); i++) {
-		uint8_t val[16];
-		struct vmtest t;
-		int fd;
+		int tries = 1;
 
-		vmtest_init(&t, "");
-		vmtest_start(&t, "vsx");
-		vmtest_wait_for(&t, "computing\n");
-		usleep(RUN_US);
-		cr_assert_eq(vm_pause(t.vm, &t.err), 0, "%s", t.err.msg);
-		fd = t.vm->vcpu[0]->fd;
-		cr_assert_eq(kvm_get_one_reg(fd, regs[i], val), 0);
-		val[1] ^= 4;
-		cr_assert_eq(kvm_set_one_reg(fd, regs[i], val), 0);
-		cr_assert_eq(vm_resume(t.vm, &t.err), 0, "%s", t.err.msg);
-		cr_expect(!sum_is_right(&t), "register %zu is not in it", i);
-		vmtest_fini(&t);
+		while (!shows(regs[i]) && tries < 5)
+			tries++;
+		cr_expect_lt(tries, 5, "register %zu is not in it", i);
 	}
 }

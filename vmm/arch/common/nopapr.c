@@ -35,6 +35,12 @@ int arch_vcpu_enter(struct arch_vcpu *v)
 	return 0;
 }
 
+int arch_irq_fd(const struct arch_vm *a)
+{
+	(void)a;
+	return -1;
+}
+
 /* Nothing of the VM's own state is so large that it is saved as changes. */
 void arch_vm_saved(struct arch_vm *a, bool kept)
 {

@@ -15,16 +15,22 @@
 
 struct arch_vcpu;
 struct memslot_table;
+struct xive;
 
 struct arch_vm {
 	int kvm_fd, vm_fd;
-	bool radix; /* else hpt is its table */
+	bool radix;		     /* else hpt is its table */
+	atomic_ullong process_table; /* of a radix guest: kvm_radix.c */
 	struct hpt hpt;
-	int xics_fd; /* -1: the machine has no XICS */
+	/* One of the two, or none. */
+	int xics_fd;	   /* -1: the machine has no XICS */
+	struct xive *xive; /* NULL: it is not in XIVE's native mode */
 	struct memslot_table *slots;
 	/* By id; filled before the first run, and constant from then on. */
 	struct arch_vcpu *vcpu[PPC_VCPUS_MAX];
 	atomic_ullong mode; /* LPCR bits that H_SET_MODE chose for all vCPUs */
+	uint64_t tb_offset; /* of loaded vCPUs: the guest's timebase, less ours
+			     */
 };
 
 /* Where a vCPU is between RTAS stop-self and start-cpu. */

@@ -10,6 +10,7 @@
 #include "arch/ppc64le/boot.h"
 #include "arch/ppc64le/layout.h"
 #include "arch/ppc64le/tree.h"
+#include "arch/ppc64le/xive.h"
 #include "base/err.h"
 #include "base/guest_abi.h"
 #include "base/map.h"
@@ -101,7 +102,10 @@ int boot_tree(const struct arch_vm *a, struct memslot_table *slots,
 	struct tree t = {
 		.vcpus = cfg->vm.vcpus,
 		.hpt_order = a->hpt.order,
+		.radix = a->radix,
 		.xics = a->xics_fd >= 0,
+		.xive = a->xive ? a->xive->sources : 0,
+		.page = host_page_size(),
 		.memory = cfg->vm.memory,
 		.rma = real_mode_area(a, cfg->vm.memory),
 		.cmdline = cfg->vm.cmdline,

@@ -60,6 +60,17 @@ static void ask_mmu(const struct arch_vm *a, struct tree_host *h)
 	}
 }
 
+/* Page sizes that the guest's own trees may use. */
+static void ask_radix(const struct arch_vm *a, struct tree_host *h)
+{
+	struct kvm_ppc_rmmu_info info = {0};
+
+	if (!a->radix || kvm_call(a->vm_fd, KVM_PPC_GET_RMMU_INFO, &info) < 0)
+		return;
+	for (int i = 0; i < TREE_PAGE_SIZES; i++)
+		h->radix_page[i] = info.ap_encodings[i];
+}
+
 static uint32_t cache(unsigned long type, uint32_t usual)
 {
 	unsigned long size = getauxval(type);
@@ -82,5 +93,7 @@ void tree_host(const struct arch_vm *a, struct tree_host *h)
 	};
 	if (a->vcpu[0] && kvm_call(a->vcpu[0]->fd, KVM_GET_SREGS, &sregs) == 0)
 		h->pvr = sregs.pvr;
+	h->transactions = kvm_check_extension(a->vm_fd, KVM_CAP_PPC_HTM) > 0;
 	ask_mmu(a, h);
+	ask_radix(a, h);
 }

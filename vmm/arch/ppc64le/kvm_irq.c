@@ -7,7 +7,7 @@
  * H_CPPR, H_IPI, H_IPOLL) and those RTAS calls whose tokens it is told.  The
  * presentation controllers' state is a register of the vCPUs.  A host whose
  * KVM has none gives a machine without; its device tree has no such node.
- * The native mode of XIVE is not offered: a guest sees XICS on any host.
+ * A guest sees XICS on any host, unless it asked for XIVE (xive.h).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -19,6 +19,7 @@
 #include "arch/common/rtas.h"
 #include "arch/ppc64le/layout.h"
 #include "arch/ppc64le/papr.h"
+#include "arch/ppc64le/xive.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/guest_abi.h"
@@ -97,19 +98,33 @@ int xics_create(struct arch_vm *a, const struct snap_reader *saved,
 	return define_tokens(a, err);
 }
 
-void xics_fini(struct arch_vm *a)
+int irq_create(struct arch_vm *a, const struct vm_config *cfg,
+	       const struct snap_reader *saved, struct mote_err *err)
 {
+	struct snap_section s;
+	bool xive = saved ? snap_section_find(saved, XIVE_SECTION, 0, &s)
+			  : cfg->cpu.irq == CPU_IRQ_XIVE;
+
+	return xive ? xive_create(a, cfg->vm.vcpus, err)
+		    : xics_create(a, saved, err);
+}
+
+void irq_fini(struct arch_vm *a)
+{
+	xive_destroy(a);
 	/* One that was never created (all zero) has no descriptor either. */
 	if (a->xics_fd > 0)
 		fd_clear(&a->xics_fd);
 	a->xics_fd = -1;
 }
 
-int xics_connect(struct arch_vcpu *v, struct mote_err *err)
+int irq_connect(struct arch_vcpu *v, struct mote_err *err)
 {
 	const uint64_t args[4] = {(uint64_t)v->vm->xics_fd, v->id};
 	int ret;
 
+	if (v->vm->xive)
+		return xive_connect(v, err);
 	if (v->vm->xics_fd < 0)
 		return 0;
 	ret = kvm_enable_cap(v->fd, KVM_CAP_IRQ_XICS, args);
@@ -119,6 +134,11 @@ int xics_connect(struct arch_vcpu *v, struct mote_err *err)
 	return 0;
 }
 
+int arch_irq_fd(const struct arch_vm *a)
+{
+	return a->xive ? a->xive->fd : -1;
+}
+
 /* --- state ------------------------------------------------------------------
  */
 
@@ -126,6 +146,8 @@ int xics_connect(struct arch_vcpu *v, struct mote_err *err)
 int arch_irq_save(struct arch_vm *a, struct snap_writer *w,
 		  struct mote_err *err)
 {
+	if (a->xive)
+		return xive_save(a, w, err);
 	if (a->xics_fd < 0)
 		return 0;
 	snap_section_begin(w, SECTION_XICS, 0, VERSION, SNAP_REQUIRED);
@@ -176,6 +198,8 @@ int arch_irq_load(struct arch_vm *a, struct snap_reader *r,
 	uint32_t count;
 	int ret;
 
+	if (a->xive)
+		return xive_load(a, r, err);
 	if (a->xics_fd < 0)
 		return 0; /* xics_create has refused what it could not take */
 	ret = snap_section_open(r, SECTION_XICS, 0, &s, err);

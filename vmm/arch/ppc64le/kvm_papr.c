@@ -22,6 +22,8 @@
 #include "arch/arch.h"
 #include "arch/common/rtas.h"
 #include "arch/ppc64le/papr.h"
+#include "arch/ppc64le/radix.h"
+#include "arch/ppc64le/xive.h"
 #include "base/err.h"
 #include "base/event.h"
 #include "base/num.h"
@@ -33,18 +35,6 @@ enum hcall {
 	H_RESIZE_HPT_COMMIT = 0x370,
 	H_REGISTER_PROC_TBL = 0x37c,
 	H_RTAS = 0xf000,
-};
-
-enum hcall_status {
-	H_SUCCESS = 0,
-	H_FUNCTION = -2,
-	H_PARAMETER = -4,
-	H_AUTHORITY = -10,
-	H_P2 = -55,
-	H_P3 = -56,
-	H_P4 = -57,
-	H_UNSUPPORTED_FLAG = -256,
-	H_LONG_BUSY_1_MSEC = 9900,
 };
 
 /* Resources of H_SET_MODE. */
@@ -267,9 +257,9 @@ static enum arch_exit do_set_mode(struct arch_vcpu *v, const uint64_t *args,
 }
 
 /*
- * H_REGISTER_PROC_TBL: a guest on the hashed table says that it goes on with
- * it, by segments in its SLB.  What needs a table of processes (a radix
- * tree) is not given.
+ * H_REGISTER_PROC_TBL of a guest on the hashed table, which says that it goes
+ * on with it, by segments in its SLB.  It is not given what needs a table of
+ * processes: a radix tree.
  */
 static int64_t no_process_table(const uint64_t *args)
 {
@@ -311,9 +301,12 @@ enum arch_exit arch_vcpu_exit(struct arch_vcpu *v, struct kvm_run *run,
 		status = H_AUTHORITY;
 		break;
 	case H_REGISTER_PROC_TBL:
-		status = no_process_table(args);
+		status = v->vm->radix ? radix_register(v->vm, args)
+				      : no_process_table(args);
 		break;
 	default:
+		if (xive_hcall(v->vm, run->papr_hcall.nr, args, &status))
+			break;
 		bus_hcall(bus, run->papr_hcall.nr, args, &status, wait_ms);
 	}
 	run->papr_hcall.ret = (uint64_t)status;

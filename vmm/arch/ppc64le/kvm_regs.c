@@ -7,7 +7,7 @@
  * gives an error on reading and is noted as absent; one that was saved and
  * that the host refuses is an error by name.  Left out: TB_OFFSET and
  * DEC_EXPIRY (of the clock: kvm_state.c), PTCR (nested guests), VP_STATE
- * (XIVE's native mode, which no guest is given), and Book3E's.
+ * (XIVE's native mode: xive_state.c), and Book3E's.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -77,6 +77,9 @@ static void save_one(struct arch_vcpu *v, uint64_t id, struct snap_writer *w,
 {
 	uint8_t val[REG_MAX] = {0};
 
+	/* XICS's; KVM would give and take it in XIVE's native mode, too. */
+	if (id == KVM_REG_PPC_ICP_STATE && v->vm->xive)
+		return;
 	if (reg_size(id) > REG_MAX || kvm_get_one_reg(v->fd, id, val) < 0)
 		return; /* this host has no such register */
 	if (w) {
@@ -135,7 +138,7 @@ static int load_one(struct arch_vcpu *v, struct snap_section *s,
 
 	if (s->error)
 		return 0;
-	if (!name)
+	if (!name || (id == KVM_REG_PPC_ICP_STATE && v->vm->xive))
 		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
 				     "vCPU %u: unknown register 0x%" PRIx64,
 				     v->id, id);

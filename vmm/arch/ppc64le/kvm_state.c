@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kvm_state.c - the state of a ppc64le vCPU and its VM's hashed page table.
+ * kvm_state.c - the state of a ppc64le vCPU and its VM's page tables.
  *
  * A vCPU is its registers and whether the guest has stopped it.  The timebase
  * goes on from its saved value: it is held and given to KVM just before the
@@ -16,14 +16,14 @@
 #include "arch/common/hpt_section.h"
 #include "arch/ppc64le/hpt.h"
 #include "arch/ppc64le/papr.h"
+#include "arch/ppc64le/radix.h"
+#include "arch/ppc64le/xive.h"
 #include "base/err.h"
 #include "base/num.h"
 #include "kvm/kvm.h"
 #include "snapshot/stream.h"
 
-#define SECTION_MMU  "ppc64-mmu"
 #define SECTION_VCPU "ppc64-vcpu"
-#define VERSION	     1			 /* of the table's section */
 #define VERSION_VCPU 2			 /* 2: stopped vCPUs */
 #define TB_STEP	     (UINT64_C(1) << 24) /* KVM keeps a multiple of it */
 
@@ -185,7 +185,6 @@ int arch_vcpu_load(struct arch_vcpu *v, struct snap_reader *r,
 
 int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err)
 {
-	uint64_t offset;
 	int ret = papr_commit(v);
 
 	if (ret < 0)
@@ -193,10 +192,7 @@ int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err)
 			       strerror(-ret));
 	if (!v->held)
 		return 0;
-	/* Rounded up by KVM: the guest's time never goes back. */
-	offset = v->held_tb - host_timebase();
-	offset = (offset + TB_STEP - 1) & ~(TB_STEP - 1);
-	ret = kvm_set_one_reg(v->fd, KVM_REG_PPC_TB_OFFSET, &offset);
+	ret = kvm_set_one_reg(v->fd, KVM_REG_PPC_TB_OFFSET, &v->vm->tb_offset);
 	if (ret == 0)
 		ret = kvm_set_one_reg(v->fd, KVM_REG_PPC_DEC_EXPIRY,
 				      &v->held_dec);
@@ -209,22 +205,13 @@ int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err)
 
 /* --- the VM ------------------------------------------------------------ */
 
-/* A radix guest has its tables in RAM; only that it is one is kept. */
-static void save_radix(struct snap_writer *w)
-{
-	snap_section_begin(w, SECTION_MMU, 0, VERSION, SNAP_REQUIRED);
-	snap_put_u32(w, CPU_MMU_RADIX);
-	snap_put_u64(w, 0); /* no process table is registered */
-	snap_section_end(w);
-}
-
 int arch_vm_save(struct arch_vm *a, bool diff, struct snap_writer *w,
 		 struct mote_err *err)
 {
 	int ret;
 
 	if (a->radix) {
-		save_radix(w);
+		radix_save(a, w);
 		return 0;
 	}
 	snap_section_begin(w, HPT_SECTION, 0, HPT_SECTION_VERSION,
@@ -267,27 +254,11 @@ int arch_hpt_read(struct arch_vm *a, uint64_t first, bool bolted, void **out,
 	return 0;
 }
 
-static int load_radix(struct snap_reader *r, struct mote_err *err)
-{
-	struct snap_section s;
-	int ret = snap_section_open(r, SECTION_MMU, 0, &s, err);
-
-	if (ret == 0)
-		ret = snap_section_version(&s, VERSION, err);
-	if (ret < 0)
-		return ret;
-	if (snap_get_u32(&s) != CPU_MMU_RADIX || snap_get_u64(&s) != 0)
-		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
-				     "section " SECTION_MMU ": not that of a "
-				     "radix guest without a process table");
-	return snap_section_close(&s, err);
-}
-
 /* Slots exist, no register is set yet: the order that the kernel wants. */
 int arch_vm_load(struct arch_vm *a, struct snap_reader *r, struct mote_err *err)
 {
 	struct snap_section s;
-	bool radix = snap_section_find(r, SECTION_MMU, 0, &s);
+	bool radix = snap_section_find(r, RADIX_SECTION, 0, &s);
 	int ret;
 
 	if (radix != a->radix)
@@ -297,7 +268,7 @@ int arch_vm_load(struct arch_vm *a, struct snap_reader *r, struct mote_err *err)
 				     a->radix ? "radix" : "hash",
 				     radix ? "radix" : "hash");
 	if (radix)
-		return load_radix(r, err);
+		return radix_load(a, r, err);
 	ret = snap_section_open(r, HPT_SECTION, 0, &s, err);
 	if (ret == 0)
 		ret = hpt_load(&a->hpt, &s, err);
@@ -306,10 +277,23 @@ int arch_vm_load(struct arch_vm *a, struct snap_reader *r, struct mote_err *err)
 	return ret;
 }
 
+/*
+ * One offset for all: of offsets made one by one two may be rounded to
+ * different steps, and a guest whose timebase differs from vCPU to vCPU sees
+ * time go back.
+ */
 int arch_vm_commit(struct arch_vm *a, struct mote_err *err)
 {
-	(void)a;
+	uint64_t latest = 0;
+
 	(void)err;
+	for (int i = 0; i < PPC_VCPUS_MAX; i++)
+		if (a->vcpu[i] && a->vcpu[i]->held &&
+		    a->vcpu[i]->held_tb > latest)
+			latest = a->vcpu[i]->held_tb;
+	/* Rounded up, as KVM would do: the guest's time never goes back. */
+	a->tb_offset =
+		(latest - host_timebase() + TB_STEP - 1) & ~(TB_STEP - 1);
 	return 0;
 }
 
@@ -322,6 +306,28 @@ static uint32_t host_pvr(void)
 	return (uint32_t)pvr;
 }
 
+/* Guests that not every host has: a section, and the capability for it. */
+static int check_kind(int kvm_fd, const char *section, struct mote_err *err)
+{
+	static const struct {
+		const char *section;
+		long cap;
+		const char *what;
+	} kinds[] = {
+		{RADIX_SECTION, KVM_CAP_PPC_MMU_RADIX, "radix guests"},
+		{XIVE_SECTION, KVM_CAP_PPC_IRQ_XIVE, "XIVE for guests"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (!strcmp(section, kinds[i].section) &&
+		    !kvm_check_extension(kvm_fd, kinds[i].cap))
+			return err_set_class(err, ENOTSUP,
+					     ERR_CLASS_UNAVAILABLE,
+					     "section %s: this host has no %s",
+					     section, kinds[i].what);
+	return 0;
+}
+
 /* KVM-HV has no other processor to offer; the rest only a vCPU tells. */
 int arch_host_check(int kvm_fd, const struct snap_section *of,
 		    struct mote_err *err)
@@ -329,9 +335,8 @@ int arch_host_check(int kvm_fd, const struct snap_section *of,
 	struct snap_section s = *of;
 	uint32_t pvr;
 
-	(void)kvm_fd;
 	if (strcmp(s.name, SECTION_VCPU) != 0)
-		return 0;
+		return check_kind(kvm_fd, s.name, err);
 	snap_get_raw(&s, sizeof(((union general *)0)->word));
 	pvr = snap_get_u32(&s);
 	if (s.error || pvr == host_pvr())

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kvm_vcpu.c - ppc64le VMs and vCPUs through KVM-HV: an HPT guest, PAPR
- * mode, registers at entry.
+ * kvm_vcpu.c - ppc64le VMs and vCPUs through KVM-HV: PAPR mode, registers at
+ * entry.
  */
 #include <elf.h>
 #include <errno.h>
@@ -15,6 +15,8 @@
 #include "arch/common/hpt_codec.h"
 #include "arch/ppc64le/hpt.h"
 #include "arch/ppc64le/papr.h"
+#include "arch/ppc64le/radix.h"
+#include "arch/ppc64le/xive.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/map.h"
@@ -26,8 +28,6 @@
 #define KVM_VM_PPC_HV 1
 #define KVM_VM_PPC_PR 2
 #endif
-
-#define PATB_GR (UINT64_C(1) << 63)
 
 const char arch_name[] = "ppc64le";
 const uint16_t arch_elf_machine = EM_PPC64;
@@ -47,24 +47,6 @@ static uint32_t order_for(uint64_t memory)
 	while (order < HPT_ORDER_MAX && (UINT64_C(1) << order) < most)
 		order++;
 	return order;
-}
-
-static int use_radix(int vm_fd, struct mote_err *err)
-{
-	struct kvm_ppc_mmuv3_cfg cfg = {
-		.flags = KVM_PPC_MMUV3_RADIX | KVM_PPC_MMUV3_GTSE,
-		.process_table = PATB_GR, /* radix, and no table yet */
-	};
-	int ret = -ENOTSUP;
-
-	if (kvm_check_extension(vm_fd, KVM_CAP_PPC_MMU_RADIX))
-		ret = kvm_call(vm_fd, KVM_PPC_CONFIGURE_V3_MMU, &cfg);
-	if (ret < 0)
-		return err_set_class(err, -ret, ERR_CLASS_UNAVAILABLE,
-				     "cpu.mmu: radix: %s: this host has no "
-				     "radix guests",
-				     strerror(-ret));
-	return 0;
 }
 
 /* KVM PR takes guests too, of a kind that has no table for us to read. */
@@ -95,20 +77,20 @@ int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 		return no_hv(kvm_fd, -ret, err);
 	*vm_fd = a->vm_fd = ret;
 	if (a->radix)
-		ret = use_radix(a->vm_fd, err);
+		ret = radix_init(a->vm_fd, err);
 	else
 		ret = hpt_init(&a->hpt, a->vm_fd,
 			       cfg->cpu.hpt_order ? cfg->cpu.hpt_order
 						  : order_for(cfg->vm.memory),
 			       err);
-	return ret < 0 ? ret : xics_create(a, saved, err);
+	return ret < 0 ? ret : irq_create(a, cfg, saved, err);
 }
 
 /* The table's reader holds the VM: it goes first. */
 void arch_vm_fini(struct arch_vm *a)
 {
 	hpt_fini(&a->hpt);
-	xics_fini(a);
+	irq_fini(a);
 	a->vm_fd = -1;
 }
 
@@ -135,7 +117,7 @@ int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd,
 	if (ret < 0)
 		return err_set(err, -ret, "vCPU %u: KVM_CAP_PPC_PAPR: %s", id,
 			       strerror(-ret));
-	return xics_connect(v, err);
+	return irq_connect(v, err);
 }
 
 void arch_vcpu_fini(struct arch_vcpu *v)
@@ -200,7 +182,8 @@ void arch_doctor(struct arch_vm *a, int vcpu_fd,
 {
 	struct mote_err err = {0};
 	int vm = kvm_create_vm(a->kvm_fd, KVM_VM_PPC_HV);
-	bool radix = vm >= 0 && use_radix(vm, &err) == 0;
+	bool radix = vm >= 0 && radix_init(vm, &err) == 0;
+	bool xive = vm >= 0 && xive_offered(vm, &err) == 0;
 
 	(void)vcpu_fd;
 	if (vm >= 0)
@@ -210,6 +193,7 @@ void arch_doctor(struct arch_vm *a, int vcpu_fd,
 	f(opaque, "radix guests", radix, "", "cpu.mmu = radix");
 	f(opaque, "interrupt controller (XICS)", a->xics_fd >= 0, "",
 	  "guests have one processor's interrupts only");
+	f(opaque, "native interrupts (XIVE)", xive, "", "cpu.irq = xive");
 }
 
 void arch_cpu_model(char *buf, size_t len)

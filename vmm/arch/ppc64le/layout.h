@@ -33,4 +33,11 @@
 #define LAYOUT_IRQ_FIRST 0x1000u
 #define LAYOUT_IRQS	 16u
 
+/*
+ * XIVE's native mode, above any RAM: of each source a page to trigger it and
+ * one to control it; the page in which a vCPU takes its interrupts.
+ */
+#define LAYOUT_XIVE_ESB	 0x400000000000ull
+#define LAYOUT_XIVE_TIMA 0x480000000000ull
+
 #endif

@@ -69,10 +69,6 @@ int arch_linux_load(struct arch_vm *a, struct memslot_table *slots,
 	uint64_t high;
 	int ret;
 
-	if (a->radix)
-		return err_set_class(err, ENOTSUP, ERR_CLASS_DATA,
-				     "cpu.mmu: radix: protocol linux needs "
-				     "hash in this version");
 	use_real_addresses(&f);
 	ret = elf_load(slots, &f, 0, &img, err);
 	if (ret < 0)

@@ -15,6 +15,22 @@ struct mote_err;
 struct snap_reader;
 struct snap_section;
 struct snap_writer;
+struct vm_config;
+
+/* What a hypercall answers. */
+enum hcall_status {
+	H_SUCCESS = 0,
+	H_HARDWARE = -1,
+	H_FUNCTION = -2,
+	H_PARAMETER = -4,
+	H_AUTHORITY = -10,
+	H_P2 = -55,
+	H_P3 = -56,
+	H_P4 = -57,
+	H_P5 = -58,
+	H_UNSUPPORTED_FLAG = -256,
+	H_LONG_BUSY_1_MSEC = 9900,
+};
 
 /* --- kvm_papr.c ----------------------------------------------------------- */
 
@@ -36,15 +52,22 @@ int papr_commit(struct arch_vcpu *v);
 /* --- kvm_irq.c ------------------------------------------------------------ */
 
 /*
- * Create the interrupt controller where the host can: a->xics_fd.  saved, if
- * not NULL, decides: with its state one is needed, without there is none.
+ * Create the interrupt controller that the configuration says, or that saved,
+ * if not NULL, has the state of.
+ */
+int irq_create(struct arch_vm *a, const struct vm_config *cfg,
+	       const struct snap_reader *saved, struct mote_err *err);
+void irq_fini(struct arch_vm *a);
+
+/*
+ * XICS where the host can: a->xics_fd.  saved, if not NULL, decides: with its
+ * state one is needed, without there is none.
  */
 int xics_create(struct arch_vm *a, const struct snap_reader *saved,
 		struct mote_err *err);
-void xics_fini(struct arch_vm *a);
 
 /* Give a new vCPU its presentation controller. */
-int xics_connect(struct arch_vcpu *v, struct mote_err *err);
+int irq_connect(struct arch_vcpu *v, struct mote_err *err);
 
 /* --- kvm_regs.c ----------------------------------------------------------- */
 

@@ -4,6 +4,7 @@
 #include "arch/common/fdt.h"
 #include "arch/common/rtas.h"
 #include "arch/ppc64le/layout.h"
+#include "arch/ppc64le/xive.h"
 #include "base/guest_abi.h"
 #include "base/num.h"
 
@@ -57,6 +58,40 @@ static void put_page_sizes(struct fdt_writer *w, const struct tree_host *h)
 		fdt_put_cells(w, "ibm,segment-page-sizes", cell, n);
 }
 
+/*
+ * ibm,pa-features of a radix guest: what it may use (LoPAR, "CPU features").
+ * Without it Linux goes by the processor's version, which says no radix.
+ */
+static void put_features(struct fdt_writer *w, const struct tree *t)
+{
+	enum { LENGTH = 42 };
+	uint8_t f[2 + LENGTH] = {LENGTH, 0};
+	uint8_t *bit = f + 2; /* by byte; 0x80 is its bit 0 */
+
+	bit[0] = 0xf6;		  /* MMU, FPU, run latch, no-execute, ... */
+	bit[1] = 0x1f;		  /* rounding, SPRG3, ... */
+	bit[5] = 0xf0;		  /* little-endian, CFAR, ... */
+	bit[16] = bit[18] = 0x80; /* vectors, vectors of scalars */
+	if (t->host.transactions)
+		bit[22] = 0x80;
+	bit[32] = 0x80; /* atomic updates, little-endian too */
+	bit[34] = 0xc0; /* event-based branches */
+	bit[40] = 0x80; /* radix trees */
+	fdt_put_bytes(w, "ibm,pa-features", f, sizeof(f));
+}
+
+static void put_radix(struct fdt_writer *w, const struct tree *t)
+{
+	uint32_t n = 0;
+
+	while (n < TREE_PAGE_SIZES && t->host.radix_page[n])
+		n++;
+	if (n)
+		fdt_put_cells(w, "ibm,processor-radix-AP-encodings",
+			      t->host.radix_page, n);
+	put_features(w, t);
+}
+
 static void put_cpu(struct fdt_writer *w, const struct tree *t, uint32_t id)
 {
 	const uint32_t segments[] = {28, t->host.terabyte ? 40 : UINT32_MAX,
@@ -91,6 +126,8 @@ static void put_cpu(struct fdt_writer *w, const struct tree *t, uint32_t id)
 	fdt_put_cells(w, "ibm,processor-segment-sizes", segments,
 		      ARRAY_SIZE(segments));
 	put_page_sizes(w, &t->host);
+	if (t->radix)
+		put_radix(w, t);
 	fdt_node_end(w);
 }
 
@@ -140,6 +177,27 @@ static void put_xics(struct fdt_writer *w, const struct tree *t)
 	fdt_node_end(w);
 }
 
+/*
+ * The user's page of the thread's area, which is not there, comes first, then
+ * the system's: Linux takes the second.
+ */
+static void put_xive(struct fdt_writer *w, const struct tree *t)
+{
+	const uint64_t reg[] = {LAYOUT_XIVE_TIMA + t->page, t->page,
+				LAYOUT_XIVE_TIMA, t->page};
+	const uint32_t sources[] = {0, t->xive};
+
+	fdt_node_begin_at(w, "interrupt-controller", reg[0]);
+	fdt_put_string(w, "device_type", "power-ivpe");
+	fdt_put_string(w, "compatible", "ibm,power-ivpe");
+	fdt_put_u64s(w, "reg", reg, ARRAY_SIZE(reg));
+	fdt_put_u32(w, "ibm,xive-eq-sizes", XIVE_QUEUE_LOG2);
+	fdt_put_cells(w, "ibm,xive-lisn-ranges", sources, ARRAY_SIZE(sources));
+	fdt_put_flag(w, "interrupt-controller");
+	fdt_put_u32(w, "#interrupt-cells", 2);
+	fdt_node_end(w);
+}
+
 static void put_vdevice(struct fdt_writer *w)
 {
 	fdt_node_begin(w, "vdevice");
@@ -156,12 +214,33 @@ static void put_vdevice(struct fdt_writer *w)
 	fdt_node_end(w);
 }
 
+/*
+ * ibm,architecture-vec-5: what was agreed upon with a guest that did not ask
+ * (LoPAR, "client architecture support", vector 5).
+ */
+static void put_agreement(struct fdt_writer *w, const struct tree *t)
+{
+	enum { LENGTH = 26, XIVE = 23, MMU = 24, RADIX = 26 };
+	uint8_t v[1 + LENGTH] = {LENGTH - 1};
+
+	if (!t->radix && !t->xive)
+		return;
+	if (t->xive)
+		v[XIVE] = 0x40; /* the native mode, and nothing else */
+	if (t->radix) {
+		v[MMU] = 0x40;	 /* radix, and nothing else */
+		v[RADIX] = 0x40; /* GTSE */
+	}
+	fdt_put_bytes(w, "ibm,architecture-vec-5", v, sizeof(v));
+}
+
 static void put_chosen(struct fdt_writer *w, const struct tree *t)
 {
 	fdt_node_begin(w, "chosen");
 	fdt_put_string(w, "bootargs", t->cmdline ? t->cmdline : "");
 	fdt_put_string(w, "stdout-path", "/vdevice/vty@0");
 	fdt_put_string(w, "linux,stdout-path", "/vdevice/vty@0");
+	put_agreement(w, t);
 	if (t->initrd) {
 		fdt_put_u64(w, "linux,initrd-start", t->initrd);
 		fdt_put_u64(w, "linux,initrd-end", t->initrd_end);
@@ -173,6 +252,9 @@ int tree_build(const struct tree *t, void *buf, size_t size,
 	       struct mote_err *err)
 {
 	const uint64_t reserved[] = {t->rtas, t->rtas_size};
+	/* The first that is not the guest's, and how many. */
+	const uint32_t priorities[] = {XIVE_PRIORITIES,
+				       XIVE_MASKED - XIVE_PRIORITIES};
 	struct fdt_writer w;
 
 	fdt_writer_init(&w, buf, size);
@@ -182,6 +264,9 @@ int tree_build(const struct tree *t, void *buf, size_t size,
 	fdt_put_string(&w, "model", "mote");
 	fdt_put_string(&w, "compatible", "mote,pseries");
 	fdt_put_u64s(&w, "reserved-ranges", reserved, ARRAY_SIZE(reserved));
+	if (t->xive)
+		fdt_put_cells(&w, "ibm,plat-res-int-priorities", priorities,
+			      ARRAY_SIZE(priorities));
 	put_chosen(&w, t);
 	put_memory(&w, 0, t->rma);
 	put_memory(&w, t->rma, t->memory - t->rma);
@@ -189,6 +274,8 @@ int tree_build(const struct tree *t, void *buf, size_t size,
 	put_rtas(&w, t);
 	if (t->xics)
 		put_xics(&w, t);
+	if (t->xive)
+		put_xive(&w, t);
 	put_vdevice(&w);
 	return fdt_writer_finish(&w, err);
 }

@@ -36,6 +36,9 @@ struct tree_host {
 	uint32_t slb_size;
 	bool terabyte; /* segments of 1 TiB */
 	struct tree_segment segment[TREE_PAGE_SIZES];
+	bool transactions; /* guests may use them */
+	/* Of radix trees: page sizes as AP << 29 | shift; until 0. */
+	uint32_t radix_page[TREE_PAGE_SIZES];
 };
 
 /* Ask KVM and the C library; what they can't tell gets POWER's usual. */
@@ -45,7 +48,9 @@ void tree_host(const struct arch_vm *a, struct tree_host *h);
 struct tree {
 	struct tree_host host;
 	uint32_t vcpus, hpt_order;
-	bool xics;
+	bool radix, xics;
+	uint32_t xive;	      /* its sources; 0: not in XIVE's native mode */
+	uint64_t page;	      /* of the host */
 	uint64_t memory, rma; /* real mode reaches that much of it */
 	const char *cmdline;
 	uint64_t rtas, rtas_size;

@@ -192,7 +192,7 @@ int passthrough_create(struct passthrough **out,
 {
 	struct passthrough *p = calloc(1, sizeof(*p));
 	uint32_t count = opt->cfg->passthrough_count;
-	int *fd[CONFIG_PASSTHROUGHS_MAX + 1], n = 0, ret = 0;
+	int *fd[CONFIG_PASSTHROUGHS_MAX], n = 0, ret = 0;
 
 	*out = p;
 	if (!p)
@@ -201,11 +201,7 @@ int passthrough_create(struct passthrough **out,
 	p->slots = opt->slots;
 	p->kvm_vfio = -1;
 	p->slot = MEMSLOT_MAX;
-	irqroutes_init(&p->routes,
-		       fcntl(opt->slots->vm_fd, F_DUPFD_CLOEXEC, 3));
-	if (p->routes.vm_fd < 0)
-		return err_set(err, errno, "dup: %s", strerror(errno));
-	fd[n++] = &p->routes.vm_fd;
+	irqroutes_init(&p->routes, opt->slots->vm_fd);
 	ioapic_routes(opt->ioapic, &p->routes);
 	pci_root_windows(opt->root, opt->arch, end_of_ram(opt->slots));
 	for (uint32_t i = 0; ret == 0 && i < count; i++) {
@@ -227,7 +223,6 @@ void passthrough_destroy(struct passthrough *p)
 	if (p->opened)
 		vfio_space_close(&p->space);
 	fd_clear(&p->kvm_vfio);
-	fd_clear(&p->routes.vm_fd);
 	irqroutes_fini(&p->routes);
 	free(p);
 }
