@@ -8,6 +8,8 @@
 #include <libfdt.h>
 #include <linux/kvm.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/guest_abi.h"
 #include "kvm/kvm.h"
@@ -84,6 +86,28 @@ Test(arm64_psci, a_version_that_the_kernel_lacks_is_refused_by_name)
 	cr_expect_not_null(strstr(t.err.msg, "3.7"), "%s", t.err.msg);
 	cr_expect_eq(err_exit_code(&t.err), ERR_CLASS_UNAVAILABLE);
 	vmtest_fini(&t);
+}
+
+/* The guest's machine is not begun. */
+Test(arm64_psci, it_is_refused_before_there_is_a_machine)
+{
+	struct mote_err err = {0};
+	struct arch_vm a;
+	struct vmtest t;
+	int vm_fd = -1, kvm_fd = kvm_open(NULL, &err);
+
+	if (kvm_fd < 0)
+		cr_skip_test("%s", err.msg);
+	vmtest_init(&t, "");
+	t.cfg.cpu.psci = PSCI_3_7;
+	cr_expect_lt(arch_vm_create(&a, kvm_fd, &t.cfg, NULL, &vm_fd, &err), 0);
+	cr_expect_eq(vm_fd, -1);
+	cr_expect_eq(err.exit_class, ERR_CLASS_UNAVAILABLE);
+	cr_expect_not_null(strstr(err.msg, "cpu.psci: this host's KVM does not "
+					   "offer PSCI 3.7"),
+			   "%s", err.msg);
+	vmtest_fini(&t);
+	close(kvm_fd);
 }
 
 Test(arm64_psci, every_vcpu_has_the_version)

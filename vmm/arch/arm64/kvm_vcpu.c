@@ -24,6 +24,7 @@
 #include "arch/arm64/arch_priv.h"
 #include "arch/arm64/layout.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/num.h"
 #include "config/config.h"
 #include "kvm/kvm.h"
@@ -99,48 +100,6 @@ static int read_target(struct arch_vm *a, struct mote_err *err)
 	return 0;
 }
 
-int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
-		   const struct snap_reader *saved, int *vm_fd,
-		   struct mote_err *err)
-{
-	unsigned long type = 0;
-	int ret;
-
-	memset(a, 0, sizeof(*a));
-	a->kvm_fd = kvm_fd;
-	a->hvt = cfg->vm.protocol == PROTOCOL_HVT;
-	a->psci_wanted = cfg->cpu.psci;
-	if (a->psci_wanted == PSCI_DEFAULT)
-		a->psci_wanted = PSCI_PINNED;
-	if (saved)
-		a->psci_wanted = state_psci(saved);
-	ret = choose_ipa(a, cfg->vm.memory, &type, err);
-	if (ret < 0)
-		return ret;
-	ret = kvm_create_vm(kvm_fd, type);
-	if (ret < 0)
-		return err_set(err, -ret, "KVM_CREATE_VM: %s", strerror(-ret));
-	*vm_fd = a->vm_fd = ret;
-	/*
-	 * An access that KVM can't decode is then an exit with its address,
-	 * not an error of KVM_RUN; where it is missing (before 5.5) the guest
-	 * ends all the same, with fewer words.
-	 */
-	kvm_enable_cap(a->vm_fd, KVM_CAP_ARM_NISV_TO_USER, NULL);
-	ret = read_target(a, err);
-	if (ret == 0)
-		ret = features_choose(a, cfg, saved, err);
-	/* Its RAM lies where the controller would be. */
-	if (ret == 0 && !a->hvt)
-		ret = gic_create(a, err);
-	return ret;
-}
-
-void arch_vm_fini(struct arch_vm *a)
-{
-	gic_fini(a);
-}
-
 static int psci_refused(uint32_t version, int code, const char *why,
 			struct mote_err *err)
 {
@@ -180,6 +139,79 @@ static int set_psci(struct arch_vcpu *v, struct mote_err *err)
 		return psci_refused(wanted, ENOTSUP, "did not keep", err);
 	v->vm->psci = (uint32_t)value;
 	return 0;
+}
+
+/* On a machine made for that, so that the guest's is not begun in vain. */
+static int try_psci(const struct arch_vm *a, unsigned long type,
+		    struct mote_err *err)
+{
+	struct arch_vm vm = {.psci_wanted = a->psci_wanted};
+	struct arch_vcpu v = {.vm = &vm, .fd = -1};
+	struct kvm_vcpu_init init = {0};
+	int ret = kvm_create_vm(a->kvm_fd, type);
+
+	vm.vm_fd = ret;
+	if (ret >= 0)
+		ret = v.fd = kvm_create_vcpu(vm.vm_fd, 0);
+	if (ret >= 0)
+		ret = kvm_call(vm.vm_fd, KVM_ARM_PREFERRED_TARGET, &init);
+	init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
+	if (ret >= 0)
+		ret = kvm_call(v.fd, KVM_ARM_VCPU_INIT, &init);
+	if (ret < 0)
+		err_set(err, -ret, "cpu.psci: a machine to try it on: %s",
+			strerror(-ret));
+	else
+		ret = set_psci(&v, err);
+	fd_clear(&v.fd);
+	fd_clear(&vm.vm_fd);
+	return ret;
+}
+
+int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
+		   const struct snap_reader *saved, int *vm_fd,
+		   struct mote_err *err)
+{
+	unsigned long type = 0;
+	int ret;
+
+	memset(a, 0, sizeof(*a));
+	a->kvm_fd = kvm_fd;
+	a->hvt = cfg->vm.protocol == PROTOCOL_HVT;
+	a->psci_wanted = cfg->cpu.psci;
+	if (a->psci_wanted == PSCI_DEFAULT)
+		a->psci_wanted = PSCI_PINNED;
+	if (saved)
+		a->psci_wanted = state_psci(saved);
+	ret = choose_ipa(a, cfg->vm.memory, &type, err);
+	/* The default is in every kernel that has the register at all. */
+	if (ret == 0 && a->psci_wanted != PSCI_PINNED &&
+	    a->psci_wanted != PSCI_HOST)
+		ret = try_psci(a, type, err);
+	if (ret < 0)
+		return ret;
+	ret = kvm_create_vm(kvm_fd, type);
+	if (ret < 0)
+		return err_set(err, -ret, "KVM_CREATE_VM: %s", strerror(-ret));
+	*vm_fd = a->vm_fd = ret;
+	/*
+	 * An access that KVM can't decode is then an exit with its address,
+	 * not an error of KVM_RUN; where it is missing (before 5.5) the guest
+	 * ends all the same, with fewer words.
+	 */
+	kvm_enable_cap(a->vm_fd, KVM_CAP_ARM_NISV_TO_USER, NULL);
+	ret = read_target(a, err);
+	if (ret == 0)
+		ret = features_choose(a, cfg, saved, err);
+	/* Its RAM lies where the controller would be. */
+	if (ret == 0 && !a->hvt)
+		ret = gic_create(a, err);
+	return ret;
+}
+
+void arch_vm_fini(struct arch_vm *a)
+{
+	gic_fini(a);
 }
 
 int arch_vcpu_init(struct arch_vcpu *v, struct arch_vm *a, int fd,
