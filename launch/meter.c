@@ -23,6 +23,7 @@ void meter_init(struct meter *m, const struct mote_config *cfg,
 		.broker = broker,
 		.log = log,
 		.pause_ns = -1,
+		.predicted_ns = -1,
 		.write_ns = -1,
 		.total_ns = -1,
 		.bytes = -1,
@@ -58,6 +59,7 @@ void meter_read(const struct meter *m, struct metrics *out)
 		[METRIC_SNAPSHOTS] = m->taken,
 		[METRIC_SNAPSHOTS_FAILED] = m->failed,
 		[METRIC_SNAPSHOT_PAUSE] = m->pause_ns,
+		[METRIC_SNAPSHOT_PREDICTED] = m->predicted_ns,
 		[METRIC_SNAPSHOT_WRITE] = m->write_ns,
 		[METRIC_SNAPSHOT_TOTAL] = m->total_ns,
 		[METRIC_SNAPSHOT_BYTES] = m->bytes,
@@ -82,6 +84,7 @@ void meter_snapshot(struct meter *m, bool taken, uint64_t total_ns,
 	m->taken++;
 	/* Of a guest that was paused before, the pause is another's. */
 	m->pause_ns = was_running ? vm.snapshot_pause_ns : -1;
+	m->predicted_ns = was_running ? vm.snapshot_predicted_ns : -1;
 	m->write_ns = vm.snapshot_ns;
 	m->bytes = vm.snapshot_bytes;
 	m->pages = vm.snapshot_pages;

@@ -27,6 +27,7 @@ struct meter {
 	/* A snapshot is taken when its directory has its name. */
 	int64_t taken, failed;
 	int64_t pause_ns, write_ns, total_ns; /* the last; -1 */
+	int64_t predicted_ns;
 	int64_t bytes, pages;
 };
 

@@ -85,6 +85,12 @@ static const struct row {
 				   "How long the guest stood still for the "
 				   "last snapshot.",
 				   NULL},
+	[METRIC_SNAPSHOT_PREDICTED] =
+		{"snapshot_predicted_pause_ns",
+		 "mote_snapshot_predicted_pause_seconds", NULL, SECONDS,
+		 "What that pause was to be, with devices "
+		 "of the host.",
+		 NULL},
 	[METRIC_SNAPSHOT_WRITE] = {"snapshot_write_ns",
 				   "mote_snapshot_write_seconds", NULL, SECONDS,
 				   "How long the last snapshot was written.",

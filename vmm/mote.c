@@ -708,6 +708,7 @@ int mote_vm_metrics(struct mote_vm *mv, struct mote_metrics *m)
 		.snapshot_bytes = taken ? (int64_t)s->last.bytes : -1,
 		.snapshot_pages = taken ? s->last.pages : -1,
 		.snapshot_pause_ns = taken ? s->last.pause_ns : -1,
+		.snapshot_predicted_ns = taken ? s->last.predicted_ns : -1,
 		.restore_ns = vm->loaded ? (int64_t)mv->restore_ns : -1,
 	};
 	uint64_t pending;

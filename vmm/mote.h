@@ -359,6 +359,11 @@ struct mote_metrics {
 	 * pagemap_fd.
 	 */
 	int64_t dirty_pages;
+	/*
+	 * How long it was expected to stand still when that was decided, -1:
+	 * nobody did, because no device of the host is in the machine.
+	 */
+	int64_t snapshot_predicted_ns;
 };
 
 /*

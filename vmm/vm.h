@@ -58,9 +58,10 @@ enum vm_end {
 /* What one snapshot took; times of CLOCK_MONOTONIC. */
 struct vm_save {
 	uint64_t ns;
-	uint64_t bytes;	  /* written into the memory file */
-	int64_t pages;	  /* of a diff: that changed; -1: a full one */
-	int64_t pause_ns; /* -1: the guest has not run since */
+	uint64_t bytes;	      /* written into the memory file */
+	int64_t pages;	      /* of a diff: that changed; -1: a full one */
+	int64_t pause_ns;     /* -1: the guest has not run since */
+	int64_t predicted_ns; /* what it was to be; -1: nobody said */
 };
 
 struct vm_snapshots {

@@ -272,6 +272,40 @@ Test(precopy, sticky_pages_are_in_the_prediction_from_the_start)
 	cr_expect_eq(r.predicted_ns, 72 * MIB_NS);
 }
 
+/* A diff: the log is somebody's who will want to know all of it again. */
+Test(precopy, a_tracker_that_runs_goes_on_and_forgets_nothing)
+{
+	uint64_t *first = calloc(bitmap_words(RAM_MIB * mib) + 1, 8);
+	const struct precopy_limits limits = {
+		.pause_ns = 1200 * MS, .running = true, .first = first};
+
+	m.sticky = 16 * mib;
+	m.burst = 32 * mib;
+	m.burst_done = false;
+	for (uint64_t i = 0; i < 8 * mib; i++)
+		bitmap_set(first, 200 * mib + i);
+	cr_assert_eq(dirty_start(&t, &err), 0);
+	cr_assert_eq(precopy_run(&t, &target, &limits, &r, &err), 0, "%s",
+		     err.msg);
+	cr_expect_eq(m.starts, 2);
+	cr_expect_eq(m.stops, 0);
+	cr_expect(m.paused && m.finished);
+	expect_sticky_once();
+	for (uint64_t i = 0; i < t.pages; i++) {
+		bool sent = i < 16 * mib ||
+			    (i >= CPU_0 * mib && i < (CPU_0 + 32) * mib) ||
+			    (i >= 200 * mib && i < 208 * mib);
+
+		cr_assert_eq(m.count[i] > 0, sent, "page %d: %d times", (int)i,
+			     m.count[i]);
+	}
+	cr_expect_eq(dirty_count(&t, DIRTY_WRITTEN), 32 * mib,
+		     "what was sent in a round is still in the log");
+	cr_expect_eq(dirty_stop(&t, &err), 0);
+	cr_expect_eq(m.stops, 2);
+	free(first);
+}
+
 /*
  * The ablation: devices are asked only when the machine stands.  64 MiB seem
  * to fit, and the pause is twice as long as was said.  The pins were sent in

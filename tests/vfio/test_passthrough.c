@@ -392,6 +392,11 @@ Test(vfio_node, a_devices_state_is_in_the_snapshot)
 	cr_expect_eq(number(" of "), 8);
 	cr_expect_eq(command_run(said, WORDS("snapshot", sock, snap)), 0, "%s",
 		     command_text(said));
+	cr_expect_eq(command_run(said, WORDS("ctl", sock, "metrics", "--json")),
+		     0, "%s", command_text(said));
+	cr_expect_not_null(
+		strstr(command_text(said), "\"snapshot_predicted_pause_ns\":"),
+		"%s", command_text(said));
 	/* It tells what it writes, nothing, so there are diffs. */
 	cr_expect_eq(command_run(said, WORDS("snapshot", "--diff", sock,
 					     command_path("diff"))),

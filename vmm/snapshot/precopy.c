@@ -27,6 +27,7 @@ struct run {
 	struct precopy_result *r;
 	uint64_t *now;	/* pages to send next */
 	uint64_t *sent; /* pages sent at least once */
+	uint64_t *kept; /* what a tracker that goes on has lost */
 	uint64_t best_ns;
 	unsigned int stale;
 };
@@ -106,8 +107,10 @@ static int send_round(struct run *p, struct mote_err *err)
 	for (size_t i = 0; i < bitmap_words(p->t->pages); i++) {
 		p->now[i] = p->t->map[DIRTY_WRITTEN][i] |
 			    p->t->map[DIRTY_DEVICE][i];
+		p->kept[i] |= p->now[i];
 		if (p->r->rounds == 0)
-			p->now[i] = UINT64_MAX;
+			p->now[i] |= p->limits->first ? p->limits->first[i]
+						      : UINT64_MAX;
 		p->now[i] &= ~p->t->map[DIRTY_STICKY][i];
 	}
 	/* Forgotten first: what changes while it is sent counts again. */
@@ -218,27 +221,32 @@ int precopy_run(struct dirty_tracker *t, const struct precopy_target *to,
 	size_t words = bitmap_words(t->pages) + 1;
 	cleanup_free uint64_t *now = calloc(words, sizeof(*now));
 	cleanup_free uint64_t *sent = calloc(words, sizeof(*sent));
+	cleanup_free uint64_t *kept = calloc(words, sizeof(*kept));
 	struct run p = {.t = t,
 			.to = to,
 			.limits = limits,
 			.r = r,
 			.now = now,
 			.sent = sent,
+			.kept = kept,
 			.best_ns = UINT64_MAX};
 	int ret;
 
 	*r = (struct precopy_result){.bandwidth = limits->bandwidth};
-	if (!now || !sent)
+	if (!now || !sent || !kept)
 		return err_set(err, ENOMEM, "pre-copy: %" PRIu64 " pages",
 			       t->pages);
 	/* Before the first page is copied, or its changes go unseen. */
-	ret = dirty_start(t, err);
+	ret = limits->running ? 0 : dirty_start(t, err);
 	if (ret < 0)
 		return ret;
 	ret = rounds(&p, err);
 	if (ret == 0)
 		ret = stop_and_finish(&p, err);
 	/* A log that stays on costs, no more: all has been sent. */
-	dirty_stop(t, NULL);
+	if (limits->running)
+		bitmap_or(t->map[DIRTY_WRITTEN], kept, t->pages);
+	else
+		dirty_stop(t, NULL);
 	return ret;
 }

@@ -41,6 +41,12 @@ struct precopy_limits {
 	uint64_t bandwidth;	 /* bytes a second, until one is measured */
 	unsigned int rounds_max; /* 0: 30 */
 	bool force;		 /* stop even if the pause will be longer */
+	/*
+	 * The tracker runs already, for somebody else, and goes on: what it had
+	 * and what was found here is in it afterwards (as written).
+	 */
+	bool running;
+	const uint64_t *first; /* what the first round sends; NULL: all */
 };
 
 struct precopy_result {

@@ -20,10 +20,12 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/mem.h"
 #include "base/timeline.h"
 #include "config/config.h"
 #include "devices/vfio/passthrough.h"
 #include "snapshot/hot.h"
+#include "snapshot/precopy.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/snapshot_priv.h"
 #include "vm.h"
@@ -122,6 +124,7 @@ struct job {
 	struct snap_writer w;
 	struct vm_save now;
 	uint64_t *bits; /* of a diff: the pages that changed; else NULL */
+	uint64_t *sent; /* with devices of the host: pages that were written */
 	struct diff_out *diff;
 };
 
@@ -129,6 +132,7 @@ static void job_fini(struct job *j)
 {
 	diff_end(j->diff);
 	free(j->bits);
+	free(j->sent);
 	snap_writer_fini(&j->w);
 	manifest_fini(&j->m);
 }
@@ -314,7 +318,8 @@ static int job_init(struct job *j, struct vm *vm,
 		    const struct snapshot_options *opt, struct mote_err *err)
 {
 	*j = (struct job){.vm = vm, .files = files, .opt = opt};
-	j->now = (struct vm_save){.pause_ns = -1, .pages = -1};
+	j->now = (struct vm_save){
+		.pause_ns = -1, .predicted_ns = -1, .pages = -1};
 	snap_writer_init(&j->w);
 	if (vm->unpluggeds)
 		return err_set(err, EBUSY,
@@ -465,8 +470,110 @@ static int save_live(struct job *j, struct mote_err *err)
 	return ret;
 }
 
-/* Devices write RAM past every log of ours: all of it is read in the pause. */
-static int save_pinned(struct job *j, struct mote_err *err)
+/* --- with devices of the host ------------------------------------------------
+ */
+
+/* Where a pause that devices' pages are in is aimed at. */
+#define PAUSE_NS UINT64_C(100000000)
+
+/* In a full one a page of zeros is a hole until something else was there. */
+static int pinned_send(void *opaque, uint64_t page, uint64_t n,
+		       struct mote_err *err)
+{
+	struct job *j = opaque;
+	const struct memslot_table *slots = &j->vm->slots;
+	cleanup_free uint64_t *bits = track_bits(&j->vm->track);
+	uint64_t left;
+
+	if (!bits)
+		return err_set(err, ENOMEM, "changed pages");
+	for (uint64_t i = page; i < page + n; i++) {
+		if (!j->diff && !bitmap_test(j->sent, i) &&
+		    mem_is_zero(memslot_page(slots, i, &left),
+				host_page_size()))
+			continue;
+		bitmap_set(bits, i);
+		bitmap_set(j->sent, i);
+	}
+	if (!j->diff)
+		return ram_write_pages(slots, bits, j->files->memory_fd,
+				       &j->now.bytes, err);
+	bitmap_or(j->bits, bits, track_pages(&j->vm->track));
+	return diff_add(j->diff, bits, err);
+}
+
+static uint64_t pinned_now(void *opaque)
+{
+	(void)opaque;
+	return timeline_now();
+}
+
+static int pinned_pause(void *opaque, struct mote_err *err)
+{
+	struct job *j = opaque;
+	int ret = vm_pause(j->vm, err);
+
+	if (ret == 0)
+		chardev_flush(&j->vm->console, false);
+	return ret < 0 ? ret : passthrough_freeze(j->vm->passthrough, err);
+}
+
+static int pinned_finish(void *opaque, struct mote_err *err)
+{
+	return save_state(opaque, err);
+}
+
+static void pinned_resume(void *opaque)
+{
+	struct job *j = opaque;
+
+	passthrough_thaw(j->vm->passthrough);
+	if (j->vm->state == VM_PAUSED)
+		vm_resume(j->vm, NULL);
+}
+
+/* Rounds of what changed; what devices may write at any time, in the pause. */
+static int save_rounds(struct job *j, struct mote_err *err)
+{
+	const struct precopy_target to = {.send = pinned_send,
+					  .now_ns = pinned_now,
+					  .pause = pinned_pause,
+					  .finish = pinned_finish,
+					  .resume = pinned_resume,
+					  .opaque = j};
+	struct precopy_limits limits = {
+		.pause_ns = PAUSE_NS, .force = true, .running = true};
+	struct precopy_result r;
+	cleanup_free uint64_t *first = NULL;
+	struct vm *vm = j->vm;
+	uint64_t since;
+	int ret;
+
+	j->sent = track_bits(&vm->track);
+	if (!j->sent)
+		return err_set(err, ENOMEM, "changed pages");
+	if (j->bits) {
+		first = track_bits(&vm->track);
+		j->diff = diff_begin(&vm->slots, j->files->memory_fd);
+		if (!first || !j->diff)
+			return err_set(err, ENOMEM, "changed pages");
+		bitmap_or(first, j->bits, track_pages(&vm->track));
+		limits.first = first;
+	}
+	ret = precopy_run(&vm->track.log, &to, &limits, &r, err);
+	if (ret < 0)
+		return ret;
+	since = vm->snapshots.paused_at;
+	passthrough_thaw(vm->passthrough);
+	if (vm->state == VM_PAUSED && vm_resume(vm, err) < 0)
+		return -EIO;
+	j->now.pause_ns = (int64_t)(timeline_now() - since);
+	j->now.predicted_ns = (int64_t)r.predicted_ns;
+	return finish_memory(j, err);
+}
+
+/* Nobody logs: devices write RAM, and all of it is read in the pause. */
+static int save_at_once(struct job *j, struct mote_err *err)
 {
 	struct vm *vm = j->vm;
 	uint64_t since;
@@ -479,6 +586,19 @@ static int save_pinned(struct job *j, struct mote_err *err)
 		return ret < 0 ? ret : -EIO;
 	j->now.pause_ns = (int64_t)(timeline_now() - since);
 	return ret;
+}
+
+static int save_pinned(struct job *j, struct mote_err *err)
+{
+	int ret;
+
+	if (j->vm->track.how == DIRTY_PRIVATE)
+		return save_at_once(j, err);
+	ret = find_changed(j->vm, j->opt, &j->bits, err);
+	if (ret < 0)
+		return ret;
+	return j->vm->track.logging ? save_rounds(j, err)
+				    : save_at_once(j, err);
 }
 
 static int save(struct job *j, struct mote_err *err)
