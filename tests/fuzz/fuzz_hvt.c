@@ -115,7 +115,7 @@ static void attach(struct device *dev)
 	require(hvt_attach_net(dev, 2, g.net[0], mac, 1500, &err) == 0,
 		err.msg);
 	require(hvt_seal(dev, &base, &err) == 0, err.msg);
-	require(base % HVT_FD_BLOCK == 0 && base > 0, "block of descriptors");
+	require(base % FD_BLOCK == 0 && base > 0, "block of descriptors");
 }
 
 static void make_device(struct device *dev, enum bus_space space)

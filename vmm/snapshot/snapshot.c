@@ -14,7 +14,6 @@
 #include "build.h"
 #include "config/config.h"
 #include "devices/vfio/passthrough.h"
-#include "devices/vfio/passthrough.h"
 #include "snapshot/hot.h"
 #include "snapshot/paged.h"
 #include "snapshot/plan.h"
