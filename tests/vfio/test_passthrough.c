@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/num.h"
@@ -315,6 +316,63 @@ Test(vfio_passthrough, each_call_that_fails_leaves_nothing_behind)
 	printf("[info] each of %d calls failed once\n", n - 1);
 	cr_expect_eq(pinned(), before, "pages are still pinned");
 	cr_expect_eq(fake_vfio_fds(), fds, "descriptors are left");
+}
+
+/* A snapshot in which the n-th call fails; the guest runs afterwards. */
+static int save_with(struct vmtest *t, int n)
+{
+	struct snapshot_files f = {memfd_create("manifest", MFD_CLOEXEC),
+				   memfd_create("state", MFD_CLOEXEC),
+				   memfd_create("memory", MFD_CLOEXEC)};
+	const struct snapshot_options opt = {.name = "s"};
+	int ret;
+
+	t->err.msg[0] = 0;
+	fake_vfio.calls = 0;
+	fake_vfio.failed = 0;
+	fake_vfio.fail_with = EIO;
+	fake_vfio.fail_at = n;
+	ret = snapshot_save_live(t->vm, &f, &opt, &t->err);
+	fake_vfio.fail_at = 0;
+	snapshot_saved(t->vm, ret == 0);
+	cr_expect_eq((ret < 0), (t->err.msg[0] != 0), "call %d: %d", n, ret);
+	cr_expect_eq(t->vm->state, VM_RUNNING, "call %d: it stands still", n);
+	close(f.manifest_fd);
+	close(f.state_fd);
+	close(f.memory_fd);
+	return ret;
+}
+
+Test(vfio_passthrough, a_snapshot_that_fails_leaves_the_guest_running)
+{
+	struct config_errors e = {0};
+	struct vmtest t;
+	char *word;
+	int n = 0, failed = 0;
+
+	vmtest_init(&t, "rounds=1 hold=1");
+	t.cfg.vm.memory = 32 * MIB;
+	t.cfg.vm.protocol = PROTOCOL_MOTE;
+	cr_assert_geq(asprintf(&word, "passthrough.edu.pci=%s", address), 0);
+	cr_assert_eq(config_set(&t.cfg, "test", word, CONFIG_ARCH_X86_64, &e),
+		     0);
+	cr_assert_eq(config_set(&t.cfg, "test",
+				"passthrough.edu.snapshot=without-device",
+				CONFIG_ARCH_X86_64, &e),
+		     0);
+	vmtest_start(&t, "edu");
+	vmtest_wait_for(&t, "wrong 0");
+	for (int i = 0; i < 100 && !t.vm->ready; i++)
+		vmtest_turn(&t);
+	do {
+		failed += save_with(&t, ++n) < 0;
+	} while (fake_vfio.failed && n < 100);
+	cr_expect_gt(failed, 0);
+	cr_expect_lt(n, 100);
+	printf("[info] %d of %d calls failed a snapshot\n", failed, n - 1);
+	cr_expect_eq(save_with(&t, 0), 0, "%s", t.err.msg);
+	vm_kill(t.vm);
+	vmtest_fini(&t);
 }
 
 /* --- device nodes and iommufd ----------------------------------------------

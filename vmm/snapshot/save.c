@@ -513,9 +513,13 @@ static int pinned_pause(void *opaque, struct mote_err *err)
 	struct job *j = opaque;
 	int ret = vm_pause(j->vm, err);
 
-	if (ret == 0)
-		chardev_flush(&j->vm->console, false);
-	return ret < 0 ? ret : passthrough_freeze(j->vm->passthrough, err);
+	if (ret < 0)
+		return ret;
+	chardev_flush(&j->vm->console, false);
+	ret = passthrough_freeze(j->vm->passthrough, err);
+	if (ret < 0)
+		vm_resume(j->vm, NULL);
+	return ret;
 }
 
 static int pinned_finish(void *opaque, struct mote_err *err)
@@ -597,8 +601,11 @@ static int save_pinned(struct job *j, struct mote_err *err)
 	ret = find_changed(j->vm, j->opt, &j->bits, err);
 	if (ret < 0)
 		return ret;
-	return j->vm->track.logging ? save_rounds(j, err)
-				    : save_at_once(j, err);
+	if (j->vm->track.logging)
+		return save_rounds(j, err);
+	free(j->bits); /* it is found once more */
+	j->bits = NULL;
+	return save_at_once(j, err);
 }
 
 static int save(struct job *j, struct mote_err *err)
