@@ -27,7 +27,7 @@
 
 /* Of [KIND.NAME]: Solo5's devices have names of up to 67 bytes. */
 #define SECTION_NAME_MAX 67
-#define SECTION_MAX	 (sizeof("disk.") - 1 + SECTION_NAME_MAX)
+#define SECTION_MAX	 (sizeof("passthrough.") - 1 + SECTION_NAME_MAX)
 
 #define CONFIG_ARCH_ANY                                                        \
 	(CONFIG_ARCH_X86_64 | CONFIG_ARCH_ARM64 | CONFIG_ARCH_PPC64LE)

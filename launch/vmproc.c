@@ -33,7 +33,8 @@
 #include "launch/record.h"
 
 #define GUEST_ABORTED 255 /* status of solo5_abort */
-#define KEEP_DEVICES  126 /* disks and networks of a configuration */
+#define KEEP_DEVICES                                                           \
+	136 /* 63 disks, 63 networks, 8 devices of the host, /dev/vfio/vfio */
 #define POLL_MAX                                                               \
 	(MOTE_VM_POLL_MAX + CONTROL_CLIENTS + CONSOLE_POLL_MAX +               \
 	 CLAIM_POLL_MAX + 3)

@@ -209,9 +209,12 @@ enum mote_seccomp {
 	MOTE_SECCOMP_LOG,   /* ... is logged by the kernel and allowed */
 };
 
-/* What stands behind a disk or network of the guest, by its section. */
+/*
+ * What stands behind a disk, a network or a device of the host, by its section;
+ * "vfio" and "iommu" for what all of the last need.
+ */
 struct mote_device_fd {
-	char section[80]; /* "disk.data", "net.service" */
+	char section[80]; /* "disk.data", "passthrough.nic" */
 	int fd;
 	uint32_t mtu; /* of a network, bytes */
 };
@@ -223,9 +226,9 @@ struct mote_device_fd {
 MOTE_API int mote_uffd_open(struct mote_err *err);
 
 /*
- * Open the i-th disk or network of the configuration, as the user, before
- * any jail: 1 and *out (fd is the caller's to close), 0 past the last, or an
- * error that names the section.  A tap must exist and be up.
+ * Open the i-th disk, network or device of the configuration, as the user,
+ * before any jail: 1 and *out (fd is the caller's to close), 0 past the last,
+ * or an error that names the section.  A tap must exist and be up.
  */
 MOTE_API int mote_device_open(const struct mote_config *cfg, size_t i,
 			      struct mote_device_fd *out, struct mote_err *err);

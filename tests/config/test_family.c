@@ -476,6 +476,20 @@ Test(family, a_device_of_the_host_is_named_once)
 		   "t: passthrough.b.pci: the device of [passthrough.a] too");
 }
 
+/* As long as any: [disk.NAME] has the shorter word before it. */
+Test(family, a_devices_name_may_be_as_long_as_a_disks)
+{
+	char name[SECTION_NAME_MAX + 1], text[200], want[200];
+
+	memset(name, 'n', SECTION_NAME_MAX);
+	name[SECTION_NAME_MAX] = 0;
+	snprintf(text, sizeof(text), "[passthrough.%s]\n", name);
+	snprintf(want, sizeof(want),
+		 "t: passthrough.%s.pci: not set, expected pci, cdev or fd",
+		 name);
+	check_says(text, want);
+}
+
 Test(family, a_pci_address_is_as_sysfs_names_it)
 {
 	static const char *const bad[] = {"00:05.0",	  "0000:00:05.8",

@@ -152,7 +152,7 @@ Test(ini_lines, a_semicolon_in_any_column_of_a_value_is_data)
 /* "[" name "]" where name has len bytes, the last one c. */
 static void check_section(size_t len, char c)
 {
-	char text[400] = "[", want[200];
+	char text[400] = "[", want[300];
 
 	memset(text + 1, 'a', len);
 	memcpy(text + 1, "disk.", len < 5 ? len : 5);
@@ -165,8 +165,17 @@ static void check_section(size_t len, char c)
 		cr_assert_eq(p.ret, -EINVAL);
 		snprintf(want, sizeof(want),
 			 "/t.ini:1: section name of %zu bytes, expected at "
-			 "most 72",
+			 "most 79",
 			 len);
+		cr_assert_str_eq(msg(&p, 0), want);
+		cr_assert_eq(p.e.count, 1);
+		cr_assert_eq(p.c.disk_count, 0);
+	} else if (len > 5 + SECTION_NAME_MAX) {
+		cr_assert_eq(p.ret, -EINVAL);
+		snprintf(want, sizeof(want),
+			 "/t.ini:1: disk.%.*s: the section's name is '%.*s', "
+			 "expected 1 to 67 of A-Z a-z 0-9 _ -",
+			 (int)(len - 5), text + 6, (int)(len - 5), text + 6);
 		cr_assert_str_eq(msg(&p, 0), want);
 		cr_assert_eq(p.e.count, 1);
 		cr_assert_eq(p.c.disk_count, 0);

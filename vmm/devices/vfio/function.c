@@ -47,6 +47,7 @@ struct vfio_function {
 	uint8_t writable[PCI_CONFIG_SIZE]; /* bits that the guest may change */
 	struct vfio_bars bars;
 	unsigned int msi, msix;	     /* offsets of the capabilities, 0: none */
+	uint32_t entries;	     /* of the device\'s MSI-X table */
 	uint32_t vectors, irq_index; /* irq_index: as armed now, or none */
 	struct vector vector[VECTORS_MAX];
 	uint32_t table[VECTORS_MAX]
@@ -491,6 +492,9 @@ static void show_msi(struct vfio_function *v, unsigned int at)
 
 static void show_msix(struct vfio_function *v, unsigned int at)
 {
+	v->entries = (get(v->config, at + PCI_MSIX_FLAGS, 2) &
+		      PCI_MSIX_FLAGS_QSIZE) +
+		     1;
 	put(v->config, at + PCI_MSIX_FLAGS, 2, v->vectors - 1);
 	put(v->writable, at + PCI_MSIX_FLAGS, 2,
 	    PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
@@ -624,7 +628,7 @@ static void find_table(const struct vfio_function *v, struct vfio_trap *trap)
 	*trap = (struct vfio_trap){
 		.bar = (int)(at & PCI_MSIX_TABLE_BIR),
 		.off = at & PCI_MSIX_TABLE_OFFSET,
-		.size = v->vectors * MSIX_ENTRY,
+		.size = v->entries * MSIX_ENTRY, /* all of it */
 		.read = table_read,
 		.write = table_write,
 		.opaque = (void *)v,
