@@ -63,6 +63,8 @@ static void forget_files(struct vm_config *c)
 	forget(&c->restore.from);
 	forget(&c->sandbox.user);
 	forget(&c->sandbox.group);
+	forget(&c->sandbox.netns);
+	forget(&c->limits.cgroup);
 	forget(&c->control.socket);
 	forget(&c->metrics.file);
 	forget(&c->log.file);
@@ -91,12 +93,14 @@ int config_forget_run(struct vm_config *c)
 	c->snapshot = def.snapshot;
 	c->restore = def.restore;
 	c->sandbox = def.sandbox;
+	c->limits = def.limits;
 	c->control = def.control;
 	c->metrics = def.metrics;
 	c->log = def.log;
 	/* Its strings are ours now. */
 	def.console.path = def.snapshot.dir = def.snapshot.ready = NULL;
 	def.restore.from = def.sandbox.user = def.sandbox.group = NULL;
+	def.sandbox.netns = def.limits.cgroup = NULL;
 	def.control.socket = def.metrics.file = def.log.file = NULL;
 	config_fini(&def);
 	return 0;
@@ -494,6 +498,10 @@ int config_check(const struct vm_config *c, const char *name, unsigned int arch,
 	if (c->sandbox.require && !c->sandbox.enable)
 		fault(&f, 0, "sandbox.require",
 		      "found yes, expected no with sandbox.enable = no");
+	if (c->sandbox.netns && !(c->sandbox.enable && c->sandbox.namespaces))
+		fault(&f, 0, "sandbox.netns",
+		      "set, expected only with sandbox.enable = yes and "
+		      "sandbox.namespaces = yes");
 	check_socket(&f, "control.socket", c->control.socket);
 	if (c->console.type == CONSOLE_SOCKET)
 		check_socket(&f, "console.path", c->console.path);

@@ -233,9 +233,15 @@ struct vm_config {
 		bool require; /* what can't be applied is fatal */
 		char *user;   /* name or number */
 		char *group;
-		bool namespaces;
+		bool namespaces, landlock;
+		char *netns;
 		enum seccomp_mode seccomp;
 	} sandbox;
+	struct {
+		char *cgroup;
+		uint32_t open_files, threads; /* 0: as it was inherited */
+		uint64_t file_size;	      /* likewise */
+	} limits;
 	struct {
 		char *socket;
 		uint32_t mode; /* of the socket file */

@@ -482,6 +482,8 @@ const char *value_text(const void *at, const struct key *k, char *buf,
 		return *(char *const *)p;
 	case KEY_SIZE:
 	case KEY_SIZE32:
+		if ((k->flags & KEY_AUTO) && get_number(at, k) == 0)
+			return "auto";
 		return size_text(get_number(at, k), buf, size);
 	case KEY_TIME:
 		return time_text(get_number(at, k), buf, size);

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 
+#include "launch/place.h"
 #include "mote.h"
 
 struct launch_options {
@@ -77,10 +78,11 @@ struct launch_fds {
 	int log;			/* [log] file, else stderr */
 	struct mote_device_fd *devices; /* owned; of [disk.*] and [net.*] */
 	int device_count;
-	int core_dir;		/* [vm] core; -1: none */
-	int hotset;		/* hotset.tmp of [restore] record; -1 */
-	unsigned int owner_uid; /* who may use the control socket */
-	unsigned int uid, gid;	/* what the VM process becomes */
+	int core_dir;		 /* [vm] core; -1: none */
+	int hotset;		 /* hotset.tmp of [restore] record; -1 */
+	unsigned int owner_uid;	 /* who may use the control socket */
+	unsigned int uid, gid;	 /* what the VM process becomes */
+	struct host_place place; /* network namespace, cgroups */
 };
 
 /* The VM process: build, jail when jailed, run, report. */

@@ -73,16 +73,19 @@ static int enter_user_namespace(void)
 }
 
 /* In the child: the namespaces that hold for the process itself. */
-static int enter_namespaces(const struct launch_options *opt,
-			    struct mote_err *err)
+static int enter_namespaces(const struct launcher *l, struct mote_err *err)
 {
 	int flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+	int net = l->opt->netns_fd < 0 ? l->fds.place.netns : l->opt->netns_fd;
 
-	if (opt->netns_fd < 0)
+	if (net < 0)
 		flags |= CLONE_NEWNET;
-	else if (setns(opt->netns_fd, CLONE_NEWNET) < 0)
-		return err_set(err, errno, "network namespace: %s",
-			       strerror(errno));
+	else if (setns(net, CLONE_NEWNET) < 0)
+		return err_set(err, errno, "network namespace: %s%s",
+			       strerror(errno),
+			       errno == EPERM ? " (sandbox.netns: only root "
+						"may join one)"
+					      : "");
 	if (unshare(flags) < 0)
 		return err_set(err, errno, "namespaces: %s", strerror(errno));
 	return 0;
@@ -95,15 +98,16 @@ static int __attribute__((noreturn)) child_main(struct launcher *l, int sock)
 	struct broker broker = {.sock = sock, .dir_fd = -1};
 	struct launch_fds fds = l->fds;
 	sigset_t all;
-	int ret = 0;
+	int ret;
 
 	/* Signals are the launcher's to relay; its death is ours. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	fds.signals = -1;
-	if (launch_is(l->opt->cfg, "sandbox.namespaces", "yes"))
-		ret = enter_namespaces(l->opt, &err);
+	ret = place_join_cgroups(&fds.place, &err);
+	if (ret == 0 && launch_is(l->opt->cfg, "sandbox.namespaces", "yes"))
+		ret = enter_namespaces(l, &err);
 	mote_timeline_mark(l->opt->timeline, "namespaces");
 	if (ret == 0)
 		ret = vmproc_run(l->opt, &fds, &broker, true, &res, &err);
@@ -417,6 +421,8 @@ static int run_jailed(struct launcher *l, struct launch_result *res,
 static int run_here(struct launcher *l, struct launch_result *res,
 		    struct mote_err *err)
 {
+	int ret;
+
 	l->broker.here = &l->snap;
 	l->broker.dir_fd = l->fds.snapshot_dir;
 	l->broker.core_dir = l->fds.core_dir;
@@ -424,7 +430,10 @@ static int run_here(struct launcher *l, struct launch_result *res,
 	l->broker.hotset_fd = l->fds.hotset;
 	if (l->fds.hotset >= 0)
 		l->broker.hotset_dir = mote_snapshot_dir(l->opt->snapshot);
-	return vmproc_run(l->opt, &l->fds, &l->broker, false, res, err);
+	ret = place_join_cgroups(&l->fds.place, err);
+	return ret < 0 ? ret
+		       : vmproc_run(l->opt, &l->fds, &l->broker, false, res,
+				    err);
 }
 
 int launch_run(const struct launch_options *opt, struct launch_result *res,
@@ -445,6 +454,7 @@ int launch_run(const struct launch_options *opt, struct launch_result *res,
 			.signals = -1,
 			.core_dir = -1,
 			.hotset = -1,
+			.place = {.netns = -1},
 			.log = STDERR_FILENO},
 		.log_file = -1,
 		.broker = {.sock = -1,

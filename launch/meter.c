@@ -14,7 +14,7 @@
 
 void meter_init(struct meter *m, const struct mote_config *cfg,
 		struct mote_vm *vm, struct broker *broker,
-		const struct launch_log *log)
+		const struct launch_log *log, unsigned int layers)
 {
 	char buf[8];
 
@@ -22,6 +22,7 @@ void meter_init(struct meter *m, const struct mote_config *cfg,
 		.vm = vm,
 		.broker = broker,
 		.log = log,
+		.layers = layers,
 		.pause_ns = -1,
 		.predicted_ns = -1,
 		.write_ns = -1,
@@ -67,6 +68,8 @@ void meter_read(const struct meter *m, struct metrics *out)
 		[METRIC_RESTORE_MODE] = vm.restore,
 		[METRIC_RESTORE_TIME] = vm.restore_ns,
 	}};
+	for (int i = 0; i < JAIL_LAYERS; i++)
+		out->value[METRIC_JAIL + i] = m->layers >> i & 1;
 	for (size_t i = 0; i < ARRAY_SIZE(vm.exits); i++)
 		out->value[METRIC_EXITS + i] = count(vm.exits[i]);
 }

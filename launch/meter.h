@@ -22,6 +22,7 @@ struct meter {
 	struct mote_vm *vm;	      /* borrowed, all three */
 	struct broker *broker;	      /* leads to the file */
 	const struct launch_log *log; /* counts its own losses */
+	unsigned int layers;	      /* of the jail: metrics.h */
 	uint64_t interval_ns;	      /* 0: no file */
 	uint64_t next_ns;
 	/* A snapshot is taken when its directory has its name. */
@@ -34,7 +35,7 @@ struct meter {
 /* vm exists and may run already. */
 void meter_init(struct meter *m, const struct mote_config *cfg,
 		struct mote_vm *vm, struct broker *broker,
-		const struct launch_log *log);
+		const struct launch_log *log, unsigned int layers);
 
 /* What they are now. */
 void meter_read(const struct meter *m, struct metrics *out);

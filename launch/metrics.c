@@ -119,7 +119,29 @@ static const struct row {
 				 "From the begin of a restore until all was "
 				 "loaded.",
 				 NULL},
+#define LAYER(at, name)                                                        \
+	[METRIC_JAIL + (at)] = {"jail_" name,                                  \
+				"mote_jail_layer",                             \
+				"layer=\"" name "\"",                          \
+				YESNO,                                         \
+				"Layers of the jail that are on.",             \
+				NULL}
+	LAYER(0, "fds"),
+	LAYER(1, "root"),
+	LAYER(2, "limits"),
+	LAYER(3, "capabilities"),
+	LAYER(4, "no_new_privs"),
+	LAYER(5, "mdwe"),
+	LAYER(6, "landlock"),
+	LAYER(7, "user"),
+	LAYER(JAIL_NAMESPACES, "namespaces"),
+	LAYER(JAIL_SECCOMP, "seccomp"),
 };
+
+const char *jail_layer_name(int layer)
+{
+	return rows[METRIC_JAIL + layer].json + strlen("jail_");
+}
 
 /* Its word, or NULL: no value that it can have. */
 static const char *word_of(const struct row *r, int64_t value)

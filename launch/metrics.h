@@ -33,8 +33,15 @@ enum metric {
 	METRIC_SNAPSHOT_PAGES,
 	METRIC_RESTORE_MODE, /* enum mote_restore */
 	METRIC_RESTORE_TIME,
-	METRICS
+	METRIC_JAIL, /* JAIL_LAYERS of them, in the order of their names */
+	METRICS = METRIC_JAIL + 10
 };
+
+/* Of mote_jail_layer, then these two. */
+#define JAIL_LAYERS	(METRICS - METRIC_JAIL)
+#define JAIL_NAMESPACES (JAIL_LAYERS - 2)
+#define JAIL_SECCOMP	(JAIL_LAYERS - 1)
+const char *jail_layer_name(int layer);
 
 /* A negative value is not known and appears nowhere.  Times are ns. */
 struct metrics {

@@ -376,6 +376,8 @@ int launcher_open(struct launcher *l, struct mote_err *err)
 		ret = open_devices(l, err);
 	if (ret == 0)
 		ret = open_core_dir(l, err);
+	if (ret == 0)
+		ret = place_open(&l->fds.place, l->opt->cfg, err);
 	/* Before the sockets: from there on there is something to remove. */
 	if (ret == 0)
 		ret = take_signals(l, err);
@@ -419,6 +421,7 @@ void launcher_close(struct launcher *l)
 		fd_close(l->fds.devices[i].fd);
 	free(l->fds.devices);
 	fd_clear(&l->fds.core_dir);
+	place_close(&l->fds.place);
 	close_hotset(l);
 	launcher_close_console(l);
 	fd_clear(&l->log_file);

@@ -135,6 +135,7 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 		.size = sizeof(jail),
 		.require = launch_is(cfg, "sandbox.require", "yes"),
 		.new_root = launch_is(cfg, "sandbox.namespaces", "yes"),
+		.no_landlock = launch_is(cfg, "sandbox.landlock", "no"),
 		.uid = f->uid,
 		.gid = f->gid,
 		.keep_fds = keep,
@@ -158,6 +159,9 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 	j.keep_fds = extra;
 	j.keep_count = n;
 	n = mote_jail_enter(&j, &p->layers, &p->missing, err);
+	p->layers |= (unsigned int)j.new_root << JAIL_NAMESPACES |
+		     (unsigned int)(p->seccomp != MOTE_SECCOMP_OFF)
+			     << JAIL_SECCOMP;
 	/* Not applied is never silent. */
 	if (n == 0 && p->missing)
 		log_jail(p);
@@ -291,17 +295,13 @@ static const char *state_name(enum mote_state state)
 
 static void add_layers(const struct vmproc *p, struct json_object *reply)
 {
-	static const char *const name[] = {
-		"fds",		"root", "limits",   "capabilities",
-		"no-new-privs", "mdwe", "landlock", "user"};
 	struct json_object *list = json_object_new_array();
 
-	for (size_t i = 0; i < ARRAY_SIZE(name); i++)
+	for (int i = 0; i < JAIL_LAYERS; i++)
 		if (p->layers & 1u << i)
-			json_object_array_add(list,
-					      json_object_new_string(name[i]));
-	if (p->seccomp != MOTE_SECCOMP_OFF)
-		json_object_array_add(list, json_object_new_string("seccomp"));
+			json_object_array_add(
+				list,
+				json_object_new_string(jail_layer_name(i)));
 	json_object_object_add(reply, "jail", list);
 	if (p->missing)
 		json_object_object_add(reply, "jail_missing",
@@ -722,12 +722,13 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 				   .fd = fds->hotset,
 				   .log = log_above,
 				   .opaque = &p};
+	ret = place_limit(opt->cfg, err);
 	allow_lock(lock_bytes(opt->cfg, fds));
 	if (opt->snapshot) /* for diffs, and to count changed pages */
 		p.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (opt->snapshot)
 		launch_watch_sigbus();
-	if (opt->snapshot)
+	if (ret == 0 && opt->snapshot)
 		ret = open_uffd(&p, err);
 	if (ret == 0 && jailed)
 		ret = enter_jail(&p, err);
@@ -735,7 +736,7 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	if (ret == 0)
 		ret = create(&p, err);
 	if (ret == 0) {
-		meter_init(&p.meter, opt->cfg, p.vm, broker, &p.log);
+		meter_init(&p.meter, opt->cfg, p.vm, broker, &p.log, p.layers);
 		tell_created(&p);
 		claim_parked(&p.claim);
 		ret = loop(&p, err);

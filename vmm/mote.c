@@ -1038,6 +1038,7 @@ int mote_jail_enter(const struct mote_jail_options *opt, unsigned int *layers,
 		.keep_count = opt->keep_count,
 		.lock_bytes = opt->lock_bytes,
 		.more_fds = opt->more_fds,
+		.no_landlock = opt->no_landlock,
 	};
 	int ret = jail_enter(&j, &report, err);
 

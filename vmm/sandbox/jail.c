@@ -290,7 +290,7 @@ static int enter(const struct jail_options *opt, struct jail_report *report,
 		ret = change_ids(opt, report, err);
 	if (ret == 0)
 		ret = set_switches(report, err);
-	if (ret == 0)
+	if (ret == 0 && !opt->no_landlock)
 		ret = jail_landlock(report, err);
 	return ret;
 }

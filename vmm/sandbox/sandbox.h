@@ -69,6 +69,7 @@ struct jail_options {
 	int keep_count;
 	uint64_t lock_bytes; /* how much memory may be locked or pinned later */
 	unsigned int more_fds; /* to be made, beside what every VM has */
+	bool no_landlock;      /* leave that layer out, in jail_report too */
 };
 
 #define JAIL_MISSING_MAX 512
