@@ -413,6 +413,7 @@ help: ## list the targets
 -include vmm/sandbox/sandbox.mk
 -include lab/lab.mk
 -include tests/check.mk
+-include tests/attack/attack.mk
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 # What a build of ARCH links, one a line; for tests/lint/sizes.sh.

@@ -3,12 +3,15 @@
  * gen_filter.c - turns policy.c into BPF for one architecture, at build
  * time, with libseccomp.
  *
- *   gen_filter [--sanitizer] ARCH CONSTS.s >filters.h
+ *   gen_filter [--sanitizer | --audit] ARCH CONSTS.s >filters.h
  *   gen_filter --doc >policy.md
  *
  * ARCH is x86_64, arm64 or ppc64le; CONSTS.s is gen_consts.c compiled for
  * it.  Any doubt (a name that the architecture lacks, a placeholder that is
  * not where the loader can patch it) fails the build.
+ *
+ * --audit makes filters in which each rule asks a tracer, with its number
+ * (POLICY_AUDIT_ID): tests/attack/audit.c counts which are used.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -176,6 +179,24 @@ static bool same_call_unchecked(const struct policy *p, const char *call,
 	return false;
 }
 
+static bool audit;
+
+static uint32_t allow_action(const struct policy *p, size_t rule)
+{
+	for (unsigned int role = 0; audit && role < SANDBOX_ROLES; role++)
+		if (p == policy_of((enum sandbox_role)role))
+			return SCMP_ACT_TRACE(
+				POLICY_AUDIT_ID(role, (unsigned int)rule));
+	return SCMP_ACT_ALLOW;
+}
+
+static bool allows(uint32_t action)
+{
+	return action == SECCOMP_RET_ALLOW ||
+	       (audit &&
+		(action & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_TRACE);
+}
+
 static void add_rules(scmp_filter_ctx ctx, const struct policy *p,
 		      const struct policy *wider, const struct target *t)
 {
@@ -197,7 +218,7 @@ static void add_rules(scmp_filter_ctx ctx, const struct policy *p,
 		 */
 		call_number(r, t);
 		ret = seccomp_rule_add_array(
-			ctx, SCMP_ACT_ALLOW,
+			ctx, allow_action(p, i),
 			seccomp_syscall_resolve_name(r->call), (unsigned int)n,
 			cmp);
 		if (ret < 0 && ret != -EEXIST)
@@ -356,7 +377,7 @@ static void expect(const struct policy *p, const struct policy *extra,
 		want = rule_matches(&p->rule[i], t, data);
 	for (size_t i = 0; extra && i < extra->count && !want; i++)
 		want = rule_matches(&extra->rule[i], t, data);
-	if ((evaluate(insn, n, data) == SECCOMP_RET_ALLOW) != want)
+	if (allows(evaluate(insn, n, data)) != want)
 		die("%s: call %d on %s: the filter is not what the table says",
 		    p->name, data->nr, t->name);
 }
@@ -402,7 +423,7 @@ static void verify(const struct policy *p, const struct policy *extra,
 			die("%s: a foreign architecture gets through", p->name);
 		d.arch ^= 1;
 		d.nr |= 0x40000000;
-		if (evaluate(insn, n, &d) == SECCOMP_RET_ALLOW)
+		if (allows(evaluate(insn, n, &d)))
 			die("%s: an x32 call gets through", p->name);
 	}
 }
@@ -537,14 +558,18 @@ static void print_doc(void)
 int main(int argc, char **argv)
 {
 	bool sanitizer = argc > 1 && !strcmp(argv[1], "--sanitizer");
-	int at = sanitizer ? 2 : 1;
+	int at;
+
+	audit = argc > 1 && !strcmp(argv[1], "--audit");
+	at = sanitizer || audit ? 2 : 1;
 
 	if (argc == 2 && !strcmp(argv[1], "--doc")) {
 		print_doc();
 		return 0;
 	}
 	if (argc != at + 2)
-		die("usage: gen_filter [--sanitizer] ARCH CONSTS.s, or --doc");
+		die("usage: gen_filter [--sanitizer | --audit] ARCH CONSTS.s, "
+		    "or --doc");
 	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
 		if (strcmp(targets[i].name, argv[at]) != 0)
 			continue;

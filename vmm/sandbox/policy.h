@@ -73,6 +73,9 @@ enum policy_placeholder {
 	POLICY_AT_BLOCK = 0x7fd00040,
 };
 
+/* What a filter made with --audit tells its tracer: 16 bits. */
+#define POLICY_AUDIT_ID(role, rule) ((role) << 8 | (rule))
+
 /* Instructions in the largest filter; the loader patches it on its stack. */
 #define POLICY_FILTER_MAX 512
 

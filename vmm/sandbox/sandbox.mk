@@ -18,7 +18,7 @@ $(B)/gen/gen_filter: vmm/sandbox/gen_filter.c vmm/sandbox/policy.c \
 
 $(B)/gen/filters.h: $(B)/gen/gen_filter $(B)/gen/consts.s
 	$(call say,GEN,$@)
-	$(Q)$(B)/gen/gen_filter $(if $(SAN),--sanitizer) $(ARCH) \
+	$(Q)$(B)/gen/gen_filter $(if $(SAN),--sanitizer,$(if $(AUDIT),--audit)) $(ARCH) \
 		$(B)/gen/consts.s >$@.tmp && mv $@.tmp $@
 
 # The policy as a table, for docs/THREATS.md.
