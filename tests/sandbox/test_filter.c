@@ -22,6 +22,7 @@
 #define FILTERS_WANT_CALLS
 #include "base/kick.h"
 #include "filters.h"
+#include "sandbox/policy.h"
 #include "sandbox/sandbox.h"
 
 #define LAST_CALL 470
@@ -63,15 +64,11 @@ enum listed { NOT_LISTED, WITH_CHECKS, FREE };
 
 static enum listed listed(enum sandbox_role role, int nr)
 {
-	const struct filter_call *c = role == SANDBOX_VCPU ? filter_vcpu_calls
-				      : role == SANDBOX_PAGER
-					      ? filter_pager_calls
-					      : filter_control_calls;
 	enum listed best = NOT_LISTED;
 
-	for (; c->name; c++)
+	for (const struct filter_call *c = filter_calls[role]; c->name; c++)
 		if (c->nr == nr && best != FREE)
-			best = c->checked ? WITH_CHECKS : FREE;
+			best = c->check[0].arg >= 0 ? WITH_CHECKS : FREE;
 	return best;
 }
 
@@ -121,19 +118,130 @@ static void try_all(enum sandbox_role role)
 	munmap(seen, (LAST_CALL + 1) * sizeof(int));
 }
 
-Test(filter, a_vcpu_gets_only_what_its_table_lists)
+Test(filter, a_role_gets_only_what_its_table_lists)
 {
-	try_all(SANDBOX_VCPU);
+	for (int role = 0; role < SANDBOX_ROLES; role++)
+		try_all((enum sandbox_role)role);
 }
 
-Test(filter, a_pager_gets_only_what_its_table_lists)
+/* --- each rule, as the kernel applies it --------------------------------- */
+
+/* Descriptors that the placeholders become: not /dev/null's own number. */
+struct own_fds {
+	int fd[SANDBOX_FDS];
+	int null;
+};
+
+static void open_own(struct own_fds *o)
 {
-	try_all(SANDBOX_PAGER);
+	o->null = open("/dev/null", O_RDWR);
+	for (int i = 0; i < SANDBOX_FDS; i++)
+		o->fd[i] = fcntl(o->null, F_DUPFD, 100 + i);
+	o->fd[SANDBOX_FD_BLOCK] = fcntl(o->null, F_DUPFD, 128);
 }
 
-Test(filter, the_vm_thread_gets_only_what_its_table_lists)
+/* What the loader makes of a value of the table. */
+static uint32_t patched(uint32_t value, const struct own_fds *o)
 {
-	try_all(SANDBOX_CONTROL);
+	switch (value) {
+	case POLICY_AT_VCPU:
+		return (uint32_t)o->fd[SANDBOX_FD_VCPU];
+	case POLICY_AT_EVENTS:
+		return (uint32_t)o->fd[SANDBOX_FD_EVENTS];
+	case POLICY_AT_BLOCK:
+		return (uint32_t)o->fd[SANDBOX_FD_BLOCK];
+	case POLICY_AT_UFFD:
+		return (uint32_t)o->fd[SANDBOX_FD_UFFD];
+	case POLICY_AT_VM:
+		return (uint32_t)o->fd[SANDBOX_FD_VM];
+	case POLICY_AT_IRQ:
+		return (uint32_t)o->fd[SANDBOX_FD_IRQ];
+	case POLICY_AT_PID:
+		return (uint32_t)getpid();
+	case POLICY_AT_KICK:
+		return VCPU_KICK_SIGNAL;
+	default:
+		return value;
+	}
+}
+
+static bool in_table(enum sandbox_role role, long nr, const long arg[6],
+		     const struct own_fds *o)
+{
+	for (const struct filter_call *c = filter_calls[role]; c->name; c++) {
+		bool fits = c->nr == nr;
+
+		for (int i = 0; fits && c->check[i].arg >= 0; i++)
+			fits = ((uint32_t)arg[c->check[i].arg] &
+				c->check[i].mask) ==
+			       patched(c->check[i].value, o);
+		if (fits)
+			return true;
+	}
+	return false;
+}
+
+/* How many calls the kernel judged otherwise than the table does. */
+static int judge(enum sandbox_role role, long nr, const long a[6],
+		 const struct own_fds *o)
+{
+	int e = syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]) < 0 ? errno : 0;
+
+	return (e != DENIED) != in_table(role, nr, a, o);
+}
+
+/* All rules of a role with arguments that fit, and each off by one bit. */
+static int judge_rules(enum sandbox_role role, const struct own_fds *o,
+		       int *tried)
+{
+	int wrong = 0;
+
+	for (const struct filter_call *c = filter_calls[role]; c->name; c++) {
+		/* No memory, no descriptor: what gets through does nothing. */
+		long arg[6] = {-1, -1, -1, -1, -1, -1};
+
+		if (leaves(c->nr))
+			continue;
+		for (int i = 0; c->check[i].arg >= 0; i++)
+			arg[c->check[i].arg] = patched(c->check[i].value, o);
+		wrong += judge(role, c->nr, arg, o);
+		++*tried;
+		for (int i = 0; c->check[i].arg >= 0; i++) {
+			for (int bit = 0; bit < 32; bit++) {
+				long *at = &arg[c->check[i].arg], was = *at;
+
+				*at ^= 1L << bit;
+				wrong += judge(role, c->nr, arg, o);
+				*at = was;
+			}
+		}
+	}
+	return wrong;
+}
+
+Test(filter, each_rule_lets_its_call_through_and_no_other)
+{
+	int *seen = shared_results();
+
+	for (int r = 0; r < SANDBOX_ROLES; r++) {
+		enum sandbox_role role = (enum sandbox_role)r;
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			struct own_fds o;
+
+			open_own(&o);
+			if (sandbox_filter_load(role, SANDBOX_ERRNO, o.fd) < 0)
+				_exit(99);
+			seen[1] = 0;
+			seen[0] = judge_rules(role, &o, &seen[1]);
+			_exit(0);
+		}
+		cr_assert_eq(wait_for(pid), 0);
+		cr_expect_eq(seen[0], 0, "role %d: %d calls", r, seen[0]);
+		cr_expect_gt(seen[1], 10, "role %d: %d rules", r, seen[1]);
+	}
+	munmap(seen, (LAST_CALL + 1) * sizeof(int));
 }
 
 Test(filter, a_forbidden_call_kills_the_process)
@@ -151,6 +259,29 @@ Test(filter, a_forbidden_call_kills_the_process)
 		cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS,
 			  "role %d: status 0x%x", role, (unsigned int)status);
 	}
+}
+
+Test(filter, running_another_vcpu_kills_the_process)
+{
+	int own = open("/dev/null", O_RDWR), other = dup(own);
+
+	for (int run = 0; run < 2; run++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0) {
+			load(SANDBOX_VCPU, SANDBOX_KILL, own, -1);
+			ioctl(run ? own : other, KVM_RUN, 0);
+			_exit(0);
+		}
+		status = wait_for(pid);
+		cr_expect_eq(run ? WIFEXITED(status)
+				 : WIFSIGNALED(status) &&
+					     WTERMSIG(status) == SIGSYS,
+			     1, "%d: status 0x%x", run, (unsigned int)status);
+	}
+	close(own);
+	close(other);
 }
 
 Test(filter, an_allowed_exit_is_one)

@@ -463,13 +463,20 @@ static void print_calls(const struct policy *p, const struct policy *extra,
 		for (size_t i = 0; from[k] && i < from[k]->count; i++) {
 			const struct policy_rule *r = &from[k]->rule[i];
 
-			if (applies(r, t))
-				printf("\t{%d, \"%s\", %d},\n",
-				       call_number(r, t), r->call,
-				       r->check[0].value != NULL);
+			if (!applies(r, t))
+				continue;
+			printf("\t{%d, \"%s\", {", call_number(r, t), r->call);
+			for (int c = 0; c < POLICY_CHECKS && r->check[c].value;
+			     c++)
+				printf("{%d, 0x%xu, 0x%xu}, ", r->check[c].arg,
+				       r->check[c].mask
+					       ? resolve(r, r->check[c].mask)
+					       : UINT32_MAX,
+				       resolve(r, r->check[c].value));
+			printf("{-1, 0, 0}}},\n");
 		}
 	}
-	printf("\t{-1, NULL, 0},\n};\n");
+	printf("\t{-1, NULL, {{-1, 0, 0}}},\n};\n");
 }
 
 static void print_header(const struct target *t, bool sanitizer)
@@ -497,11 +504,18 @@ static void print_header(const struct target *t, bool sanitizer)
 	}
 	printf("};\n\n#ifdef FILTERS_WANT_CALLS\n"
 	       "struct filter_call {\n"
-	       "\tint nr;\n\tconst char *name;\n\tint checked;\n};\n");
+	       "\tint nr;\n\tconst char *name;\n"
+	       "\tstruct {\n\t\tint arg; /* -1: no more */\n"
+	       "\t\tunsigned int mask, value;\n\t} check[%d];\n};\n",
+	       POLICY_CHECKS + 1);
 	for (int r = 0; r < SANDBOX_ROLES; r++)
 		print_calls(policy_of((enum sandbox_role)r),
 			    sanitizer ? policy_sanitizer() : NULL, t);
-	printf("#endif\n");
+	printf("\nstatic const struct filter_call *const filter_calls[] = {\n");
+	for (int r = 0; r < SANDBOX_ROLES; r++)
+		printf("\tfilter_%s_calls,\n",
+		       policy_of((enum sandbox_role)r)->name);
+	printf("};\n#endif\n");
 }
 
 /* --- the documentation ------------------------------------------------- */
