@@ -84,7 +84,7 @@ well_formed()
 		}
 		for (split /\n/) {
 			next if /^# (HELP|TYPE) mote_[a-z_]+ ./;
-			/^mote_[a-z_]+\{vm="[^"\\]*"(,[a-z]+="[a-z]+")?\} [0-9]+(\.[0-9]{9})?$/
+			/^mote_[a-z_]+\{vm="[^"\\]*"(,[a-z]+="[a-z_]+")?\} [0-9]+(\.[0-9]{9})?$/
 				or exit 1;
 		}
 		exit(/^mote_state\{/m ? 0 : 1);' "$1" "$2"
@@ -98,8 +98,8 @@ read_on()
 		my ($form, $path) = @ARGV;
 		my ($seen, $ino, $bad) = (0, 0, 0);
 		my $ended = $form eq "json" ? qr/"state":"ended"/ : qr/state="ended"\} 1/;
-		my $end = $form eq "json" ? qr/"restore_mode":"none"\}\n\z/
-			: qr/mode="uffd"\} 0\n\z/;
+		my $end = $form eq "json" ? qr/"jail_seccomp":(true|false)\}\n\z/
+			: qr/layer="seccomp"\} [01]\n\z/;
 		for (1 .. 200000) {
 			open(my $f, "<", $path) or do { $bad++; next };
 			my $i = (stat $f)[1];
