@@ -70,8 +70,7 @@ static void take_client(struct console *c)
 {
 	static const char busy[] =
 		"mote: busy: the console has a client already\n";
-	int fd =
-		accept4(c->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = fd_accept(c->listen_fd);
 
 	if (fd < 0)
 		return;

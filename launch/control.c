@@ -102,8 +102,7 @@ static void take_client(struct control *c)
 		"{\"ok\":false,\"error\":\"control: this user may not: the "
 		"VM is another one's\",\"code\":77}\n";
 	struct control_client *cl;
-	int fd =
-		accept4(c->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = fd_accept(c->listen_fd);
 
 	if (fd < 0)
 		return;

@@ -251,12 +251,11 @@ static void serve(struct pool *p)
 
 	while (c->state != CLONE_PARKED)
 		c++;
-	fd = accept4(p->opt->listen_fd, NULL, NULL,
-		     SOCK_CLOEXEC | SOCK_NONBLOCK);
+	fd = fd_accept(p->opt->listen_fd);
 	if (fd < 0) {
-		if (errno != EAGAIN && errno != ECONNABORTED)
+		if (fd != -EAGAIN && fd != -ECONNABORTED)
 			back_off(p, &p->connections,
-				 "no further connection: accept", errno);
+				 "no further connection: accept", -fd);
 		return;
 	}
 	p->connections.said = false;

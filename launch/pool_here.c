@@ -63,14 +63,13 @@ static void serve(struct here *h)
 	struct place *p = h->place;
 	struct mote_err err = {0};
 	struct mote_vm *vm;
-	int fd = accept4(h->opt->listen_fd, NULL, NULL,
-			 SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = fd_accept(h->opt->listen_fd);
 
 	if (fd < 0) {
-		if (errno == EAGAIN || errno == ECONNABORTED)
+		if (fd == -EAGAIN || fd == -ECONNABORTED)
 			return;
-		err_set(&err, errno, "no further connection: accept: %s",
-			strerror(errno));
+		err_set(&err, -fd, "no further connection: accept: %s",
+			strerror(-fd));
 		back_off(h, &err);
 		return;
 	}

@@ -19,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/fdroom.h"
 #include "base/num.h"
 #include "base/timeline.h"
 #include "launch/autosnap.h"
@@ -556,6 +557,7 @@ static int loop(struct vmproc *p, struct mote_err *err)
 		if (poll(fds, (nfds_t)n, timeout_of(p, timeout)) < 0 &&
 		    errno != EINTR)
 			return err_set(err, errno, "poll: %s", strerror(errno));
+		fd_room_shut(); /* of clients that have left */
 		mote_vm_dispatch(p->vm, fds, vm);
 		console_dispatch(&p->console, fds + vm + ctl, con);
 		p->ran |=

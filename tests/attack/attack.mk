@@ -15,3 +15,15 @@ audit: guests $(AUDIT_B)/audit ## does the suite use each rule of the seccomp fi
 	$(Q)$(MAKE) --no-print-directory B=$(AUDIT_B) AUDIT=1 \
 		$(AUDIT_B)/mote $(AUDIT_B)/mote-oci $(AUDIT_B)/unit-tests
 	@tests/attack/audit.sh $(AUDIT_B) '$(AUDIT_ONLY)'
+
+# mote with its jail attacked from inside: hook.c.
+PROBE_B := $(B)/attack
+PROBE_WRAP := -Wl,--wrap=mote_jail_lock,--wrap=kvm_run,--wrap=jail_new_root,--wrap=caps_bound,--wrap=caps_drop,--wrap=setrlimit,--wrap=fd_room_fill,--wrap=getrlimit,--wrap=prctl,--wrap=syscall
+$(PROBE_B)/%.o: tests/attack/%.c tests/attack/probe.h Makefile
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(TEST_INC) $(filter-out -fcf-protection%,$(CFLAGS)) -c -o $@ $<
+
+$(PROBE_B)/mote-probe: $(PROBE_B)/hook.o $(PROBE_B)/probes.o $(call obj,$(CLI_SRC) $(LAUNCH_SRC)) $(B)/libmote-int.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(STATIC) $(PROBE_WRAP) $(LDPATH) -o $@ $(filter %.o %.a,$^) $(LIBS)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/fdroom.h"
 
 void fd_close(int fd)
 {
@@ -262,12 +263,15 @@ ssize_t fd_recv_msg(int sock, void *buf, size_t len, int *fds, int max_fds,
 	ssize_t n;
 
 	*nfds = 0;
+	fd_room_open(max_fds);
 	do {
 		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return -errno;
-	take_fds(&msg, fds, max_fds, nfds);
+		n = -errno;
+	else
+		take_fds(&msg, fds, max_fds, nfds);
+	fd_room_shut();
 	return n;
 }
 
@@ -305,4 +309,16 @@ int fd_gather(int **fd, int n, int *base, struct mote_err *err)
 		*fd[i] = to[i];
 	}
 	return 0;
+}
+
+int fd_accept(int listen_fd)
+{
+	int fd;
+
+	fd_room_open(1);
+	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+		fd = -errno;
+	fd_room_shut();
+	return fd;
 }

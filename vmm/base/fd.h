@@ -59,6 +59,9 @@ int fd_open_stdio(struct mote_err *err);
 /* Size in bytes of a regular file, or -errno. */
 int64_t fd_size(int fd);
 
+/* A client of a listening socket, O_CLOEXEC, O_NONBLOCK; or -errno. */
+int fd_accept(int listen_fd);
+
 /*
  * One message with up to FD_PASS_MAX descriptors over a unix socket.
  * fd_recv_msg sets O_CLOEXEC on what it takes, and closes what is more

@@ -6,6 +6,7 @@
  * gen_filter reads the "->NAME value" markers from the text.  ioctl numbers
  * differ: powerpc encodes the direction in other bits than x86 and arm.
  */
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/kvm.h>
 #include <linux/userfaultfd.h>
@@ -43,6 +44,7 @@ void gen_consts(void)
 	CONST(FUTEX_WAIT_BITSET_PRIVATE);
 	CONST(FUTEX_WAIT_BITSET);
 
+	CONST(F_DUPFD_CLOEXEC);
 	CONST(PROT_EXEC);
 	CONST(MADV_DONTNEED);
 	NAMED("MAP_KIND", MAP_TYPE | MAP_ANONYMOUS | MAP_HUGETLB);

@@ -21,6 +21,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/fdroom.h"
 #include "sandbox/compat.h"
 #include "sandbox/jail_priv.h"
 
@@ -30,8 +31,6 @@
 /* ... and a second, aligned place for many devices (devices/hvt.c). */
 #define FDS_OF_DEVICES 192
 #define FEW_FDS	       24 /* to keep: with so many there is room */
-/* To come later: clients of the control socket, files of a snapshot. */
-#define FDS_TO_RUN 16
 
 void jail_missing(struct jail_report *report, const char *what, const char *why)
 {
@@ -315,16 +314,23 @@ int jail_enter(const struct jail_options *opt, struct jail_report *report,
 int jail_lock(struct mote_err *err)
 {
 	struct rlimit fds;
-	unsigned int top = 3;
+	unsigned int top = 3, held = 0, room;
 	int ret;
 
 	if (getrlimit(RLIMIT_NOFILE, &fds) < 0)
 		return err_set(err, errno, "limit on descriptors: %s",
 			       strerror(errno));
 	for (unsigned int i = 3; i < fds.rlim_cur; i++)
-		if (fcntl((int)i, F_GETFD) >= 0)
+		if (fcntl((int)i, F_GETFD) >= 0) {
 			top = i + 1;
-	ret = set_limit(RLIMIT_NOFILE, "descriptors", top + FDS_TO_RUN, err);
+			held++;
+		}
+	/* Numbers that are free below do for what is to be received. */
+	room = top - 3 - held;
+	room = room < FD_ROOM + 1 ? FD_ROOM + 1 - room : 0;
+	ret = set_limit(RLIMIT_NOFILE, "descriptors", top + room, err);
+	if (ret == 0)
+		ret = fd_room_fill(err);
 	/*
 	 * RLIMIT_NPROC stays: from Linux 6.14 the first KVM_RUN makes a
 	 * thread (for huge pages) in this process and would give EAGAIN.

@@ -198,6 +198,8 @@ static const struct policy_rule control_rules[] = {
 	 "launch/control.c: replies, console.c: busy; to the peer only"},
 	{"close", ANY, ALL, USUAL,
 	 "clients that leave, files of a snapshot, teardown"},
+	{"fcntl", {{1, NULL, "F_DUPFD_CLOEXEC"}}, ALL, USUAL,
+	 "base/fdroom.c: placeholders where no descriptor is to come"},
 
 	/* snapshots */
 	{"pwrite64", ANY, ALL, RARE,

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -24,7 +25,12 @@
 /* --- root ------------------------------------------------------------------
  */
 
-/* One inode, the root itself: nothing can be made, whoever asks. */
+#define EMPTY_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+/*
+ * Two inodes, its root and a directory there that becomes ours: nothing can
+ * be made, whoever asks.  Who has changed his root can make no user namespace.
+ */
 static int mount_empty(void)
 {
 	/* Some directory that is there; it is gone a moment later. */
@@ -32,27 +38,36 @@ static int mount_empty(void)
 	int ret = -ENOENT;
 
 	for (size_t i = 0; i < sizeof(dir) / sizeof(dir[0]); i++) {
-		if (mount("none", dir[i], "tmpfs",
-			  MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
-			  "size=64k,nr_inodes=1,mode=555") == 0)
-			return chdir(dir[i]) < 0 ? -errno : 0;
-		ret = -errno;
+		if (mount("none", dir[i], "tmpfs", EMPTY_FLAGS,
+			  "size=64k,nr_inodes=2,mode=555") < 0) {
+			ret = -errno;
+			continue;
+		}
+		if (chdir(dir[i]) < 0 || mkdir("empty", 0555) < 0 ||
+		    mount(NULL, ".", NULL,
+			  MS_REMOUNT | MS_BIND | MS_RDONLY | EMPTY_FLAGS,
+			  NULL) < 0)
+			return -errno;
+		return 0;
 	}
 	return ret;
 }
 
 static int switch_root(void)
 {
-	if (syscall(SYS_pivot_root, ".", ".") == 0)
+	if (syscall(SYS_pivot_root, ".", ".") == 0) {
 		/* The old root now lies on top of the new one. */
-		return umount2(".", MNT_DETACH) < 0 ? -errno : 0;
+		if (umount2(".", MNT_DETACH) < 0 || chroot("/empty") < 0)
+			return -errno;
+		return 0;
+	}
 	if (errno != EINVAL)
 		return -errno;
 	/*
 	 * An initramfs can't be pivoted away from.  Covering it is as good
 	 * once CAP_SYS_CHROOT is gone and no descriptor leads outside.
 	 */
-	if (mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
+	if (mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot("empty") < 0)
 		return -errno;
 	return 0;
 }
@@ -62,7 +77,7 @@ static bool root_is_empty(void)
 	struct statfs fs;
 
 	return statfs("/", &fs) == 0 && fs.f_type == TMPFS_MAGIC &&
-	       (fs.f_flags & ST_RDONLY) && fs.f_files == 1 && fs.f_ffree == 0 &&
+	       (fs.f_flags & ST_RDONLY) && fs.f_files == 2 && fs.f_ffree == 0 &&
 	       access("/proc", F_OK) < 0 && errno == ENOENT;
 }
 

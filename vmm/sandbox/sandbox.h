@@ -91,8 +91,8 @@ int jail_enter(const struct jail_options *opt, struct jail_report *report,
 	       struct mote_err *err);
 
 /*
- * Once the machine is built: no descriptors but a few to be received.  Just
- * before the filter of the VM thread.
+ * Once the machine is built: no descriptors but a few to be received, which
+ * base/fdroom.h makes room for.  Just before the filter of the VM thread.
  */
 int jail_lock(struct mote_err *err);
 

@@ -103,8 +103,11 @@ static int open_htab(int vm_fd, bool writing, struct mote_err *err)
 	struct kvm_get_htab_fd req = {
 		.flags = writing ? KVM_GET_HTAB_WRITE : 0,
 	};
-	int fd = kvm_call(vm_fd, KVM_PPC_GET_HTAB_FD, &req);
+	int fd;
 
+	fd_room_open(1); /* maybe behind a jail */
+	fd = kvm_call(vm_fd, KVM_PPC_GET_HTAB_FD, &req);
+	fd_room_shut();
 	if (fd < 0)
 		return err_set_class(err, -fd, ERR_CLASS_UNAVAILABLE,
 				     "KVM_PPC_GET_HTAB_FD: %s", strerror(-fd));
