@@ -393,13 +393,16 @@ int snapshot_compat(struct snapshot *s, struct mote_err *err)
 	return for_chain(s, compat_one, err);
 }
 
-int snapshot_host(const struct snapshot *s, int kvm_fd, struct mote_err *err)
+int snapshot_host(struct snapshot *s, int kvm_fd, bool values,
+		  struct mote_err *err)
 {
-	cleanup_fd int own = kvm_fd < 0 ? kvm_open(NULL, err) : -1;
+	cleanup_fd int own = -1;
 	int ret = 0, most;
 
+	if (s->host_ok && !values)
+		return 0;
 	if (kvm_fd < 0)
-		kvm_fd = own;
+		kvm_fd = own = kvm_open(NULL, err);
 	if (kvm_fd < 0)
 		return kvm_fd;
 	most = kvm_check_extension(kvm_fd, KVM_CAP_MAX_VCPUS);
@@ -408,7 +411,9 @@ int snapshot_host(const struct snapshot *s, int kvm_fd, struct mote_err *err)
 				     "vcpus: %u, this host's KVM offers %d",
 				     s->manifest.vcpus, most);
 	for (int i = 0; ret == 0 && i < s->reader.count; i++)
-		ret = arch_host_check(kvm_fd, &s->reader.section[i], err);
+		ret = arch_host_check(kvm_fd, &s->reader, &s->reader.section[i],
+				      values, err);
+	s->host_ok = ret == 0;
 	return ret;
 }
 

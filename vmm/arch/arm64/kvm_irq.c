@@ -114,6 +114,18 @@ static int set_layout(struct arch_vm *a, struct mote_err *err)
 	return 0;
 }
 
+static int no_gic(struct mote_err *err)
+{
+	return err_set_class(err, ENODEV, ERR_CLASS_UNAVAILABLE,
+			     "KVM on this host offers neither GICv3 nor GICv2");
+}
+
+int gic_check_host(int kvm_fd, struct mote_err *err)
+{
+	return kvm_check_extension(kvm_fd, KVM_CAP_IRQCHIP) > 0 ? 0
+								: no_gic(err);
+}
+
 int gic_create(struct arch_vm *a, struct mote_err *err)
 {
 	uint32_t version = 3;
@@ -125,9 +137,7 @@ int gic_create(struct arch_vm *a, struct mote_err *err)
 					false);
 	}
 	if (ret == -ENODEV)
-		return err_set_class(err, ENODEV, ERR_CLASS_UNAVAILABLE,
-				     "KVM on this host offers neither GICv3 "
-				     "nor GICv2");
+		return no_gic(err);
 	if (ret < 0)
 		return err_set(err, -ret, "KVM_CREATE_DEVICE GICv%u: %s",
 			       version, strerror(-ret));
@@ -414,14 +424,43 @@ int arch_irq_save(struct arch_vm *a, struct snap_writer *w,
 	return 0;
 }
 
+static int check_version(const struct arch_vm *a, uint32_t version,
+			 struct mote_err *err)
+{
+	if (version == a->gic_version)
+		return 0;
+	return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+			     "the snapshot's guest has a GICv%u, this host "
+			     "offers GICv%u",
+			     version, a->gic_version);
+}
+
+bool gic_is_saved(const struct snap_reader *saved)
+{
+	struct snap_section s;
+
+	return snap_section_find(saved, SECTION_GIC, 0, &s);
+}
+
+int gic_check_saved(const struct arch_vm *a, const struct snap_reader *saved,
+		    struct mote_err *err)
+{
+	struct snap_section s;
+	uint32_t version;
+
+	if (!snap_section_find(saved, SECTION_GIC, 0, &s))
+		return 0;
+	version = snap_get_u32(&s);
+	return s.error ? 0 : check_version(a, version, err);
+}
+
 static int check_shape(const struct arch_vm *a, uint32_t version,
 		       uint32_t vcpus, uint32_t irqs, struct mote_err *err)
 {
-	if (version != a->gic_version)
-		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
-				     "the snapshot's guest has a GICv%u, this "
-				     "host offers GICv%u",
-				     version, a->gic_version);
+	int ret = check_version(a, version, err);
+
+	if (ret < 0)
+		return ret;
 	/* Older versions may have had fewer interrupts, in groups of 32. */
 	if (vcpus != a->vcpus || irqs > LAYOUT_IRQS || irqs < PRIVATE_IRQS ||
 	    irqs % PRIVATE_IRQS)
