@@ -6,7 +6,9 @@
 #include <criterion/criterion.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/kvm.h>
+#include <string.h>
 
 #include "kvm/arm64/clone.h"
 #include "kvm/kvm.h"
@@ -148,6 +150,29 @@ Test(arm64_gic, a_host_without_one_is_refused_by_name)
 	cr_assert_eq(build_vm(&t.vm, &t.opt, &t.err), -ENODEV);
 	cr_expect_not_null(strstr(t.err.msg, "neither GICv3 nor GICv2"), "%s",
 			   t.err.msg);
+	cr_expect_eq(err_exit_code(&t.err), ERR_CLASS_UNAVAILABLE);
+	vmtest_fini(&t);
+}
+
+/* KVM creates one there, which need not answer for this. */
+static int gicv2_alone(uint32_t type)
+{
+	return type == KVM_DEV_TYPE_ARM_VGIC_V2
+		       ? open("/dev/null", O_RDWR | O_CLOEXEC)
+		       : -ENODEV;
+}
+
+Test(arm64_gic, more_vcpus_than_a_gicv2_takes_are_refused_by_name)
+{
+	struct vmtest t;
+
+	vmtest_init(&t, "");
+	t.cfg.vm.vcpus = 9;
+	kvm_hook.create_device = gicv2_alone;
+	cr_expect_eq(build_vm(&t.vm, &t.opt, &t.err), -ENOTSUP);
+	cr_expect_not_null(strstr(t.err.msg, "vm.vcpus: 9, this host's GICv2 "
+					     "takes at most 8"),
+			   "%s", t.err.msg);
 	cr_expect_eq(err_exit_code(&t.err), ERR_CLASS_UNAVAILABLE);
 	vmtest_fini(&t);
 }

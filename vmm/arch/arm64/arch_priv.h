@@ -16,7 +16,7 @@ struct snap_section;
 struct vm_config;
 
 /* Create the interrupt controller, set its addresses (kvm_irq.c). */
-int gic_create(struct arch_vm *a, struct mote_err *err);
+int gic_create(struct arch_vm *a, uint32_t vcpus, struct mote_err *err);
 void gic_fini(struct arch_vm *a); /* none: fine */
 
 /* Before there is a VM: does KVM offer one at all? */

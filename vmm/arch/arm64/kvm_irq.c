@@ -126,7 +126,7 @@ int gic_check_host(int kvm_fd, struct mote_err *err)
 								: no_gic(err);
 }
 
-int gic_create(struct arch_vm *a, struct mote_err *err)
+int gic_create(struct arch_vm *a, uint32_t vcpus, struct mote_err *err)
 {
 	uint32_t version = 3;
 	int ret = kvm_create_device(a->vm_fd, KVM_DEV_TYPE_ARM_VGIC_V3, false);
@@ -143,6 +143,11 @@ int gic_create(struct arch_vm *a, struct mote_err *err)
 			       version, strerror(-ret));
 	a->gic_fd = ret;
 	a->gic_version = version;
+	if (version == 2 && vcpus > GICV2_VCPUS)
+		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+				     "vm.vcpus: %u, this host's GICv2 takes "
+				     "at most %u",
+				     vcpus, GICV2_VCPUS);
 	return set_layout(a, err);
 }
 
@@ -160,11 +165,6 @@ int arch_vm_ready(struct arch_vm *a, struct memslot_table *slots,
 
 	if (a->gic_version == 0)
 		return 0; /* the hvt contract has none */
-	if (a->gic_version == 2 && a->vcpus > GICV2_VCPUS)
-		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
-				     "vm.vcpus: %u, this host's GICv2 takes "
-				     "at most %u",
-				     a->vcpus, GICV2_VCPUS);
 	ret = kvm_set_attr(a->gic_fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
 			   KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
 	if (ret < 0)

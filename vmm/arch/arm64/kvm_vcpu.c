@@ -232,7 +232,7 @@ int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 		ret = features_choose(a, cfg, saved, err);
 	/* Its RAM lies where the controller would be. */
 	if (ret == 0 && !a->hvt)
-		ret = gic_create(a, err);
+		ret = gic_create(a, cfg->vm.vcpus, err);
 	return ret;
 }
 
