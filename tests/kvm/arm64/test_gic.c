@@ -92,6 +92,31 @@ Test(arm64_gic, what_the_guest_configured_survives)
 	vmtest_remove(&s);
 }
 
+/* What a first load need not set, a second one must. */
+Test(arm64_gic, a_second_load_takes_back_what_was_configured_since)
+{
+	static struct snap_reader r;
+	struct vmtest_snapshot s, again;
+	struct vmtest a, b;
+
+	vmtest_init(&a, "");
+	vmtest_build(&a, "hello");
+	vmtest_save(&a, &s);
+	vmtest_fini(&a);
+	vmtest_init(&b, "");
+	vmtest_load(&b, &s);
+	for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++)
+		set(&b, DIST, shared[i].offset, shared[i].value);
+	r = b.from->reader;
+	cr_assert_eq(arch_irq_load(&b.vm->arch, &r, &b.err), 0, "%s",
+		     b.err.msg);
+	vmtest_save(&b, &again);
+	vmtest_expect_same(&s, &again);
+	vmtest_fini(&b);
+	vmtest_remove(&again);
+	vmtest_remove(&s);
+}
+
 /* Private interrupts of the second vCPU, and its priority mask. */
 Test(arm64_gic, each_vcpu_has_its_own_part)
 {

@@ -8,7 +8,8 @@
  * One walk over all registers serves save and load, so that their order
  * can't differ: group, target and trigger mode before pending bits, and the
  * distributor's enable bit first of all, or KVM would not queue what is
- * pending.
+ * pending.  The first load is into a new machine: most values are zeros there
+ * and here, and are not set.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -182,6 +183,7 @@ struct gic_walk {
 	uint32_t irqs;
 	struct snap_writer *w; /* save, or NULL */
 	struct snap_section *r;
+	bool zeroed;   /* a load: these registers hold 0 */
 	uint64_t last; /* the value that moved */
 	int ret;
 	struct mote_err *err;
@@ -256,7 +258,7 @@ static void move(struct gic_walk *g, uint32_t group, uint64_t attr,
 	g->last = wide ? snap_get_u64(g->r) : snap_get_u32(g->r);
 	if (g->r->error)
 		g->ret = -EBADMSG; /* told when the section is closed */
-	else
+	else if (g->last & ~drop || !g->zeroed)
 		set(g, group, attr, g->last & ~drop);
 }
 
@@ -264,7 +266,7 @@ static void move(struct gic_walk *g, uint32_t group, uint64_t attr,
 static void move_bits(struct gic_walk *g, uint32_t group, uint64_t attr,
 		      bool clear, uint64_t drop)
 {
-	if (!g->w && clear)
+	if (!g->w && clear && !g->zeroed)
 		set(g, group, attr + SET_TO_CLEAR, UINT32_MAX);
 	move(g, group, attr, drop);
 }
@@ -274,20 +276,21 @@ struct irq_reg {
 	uint32_t offset;
 	uint32_t bits;
 	bool clear;	  /* see move_bits */
+	bool zero;	  /* it is 0 in a new machine, for all interrupts */
 	uint32_t drop[2]; /* of the private interrupts, v2 and v3 */
 };
 
 static const struct irq_reg before_level[] = {
-	{GICD_IGROUPR, 1, false, {0, 0}},
-	{GICD_ICFGR, 2, false, {0, 0}},
-	{GICD_IPRIORITYR, 8, false, {0, 0}},
-	{GICD_ISENABLER, 1, true, {0, 0}},
+	{GICD_IGROUPR, 1, false, false, {0, 0}},
+	{GICD_ICFGR, 2, false, false, {0, 0}},
+	{GICD_IPRIORITYR, 8, false, true, {0, 0}},
+	{GICD_ISENABLER, 1, true, false, {0, 0}},
 };
 
 /* v2 keeps SGIs elsewhere, and shows lines as pending. */
 static const struct irq_reg after_level[] = {
-	{GICD_ISPENDR, 1, false, {SGI_MASK | TIMER_PPIS, 0}},
-	{GICD_ISACTIVER, 1, true, {0, 0}},
+	{GICD_ISPENDR, 1, false, true, {SGI_MASK | TIMER_PPIS, 0}},
+	{GICD_ISACTIVER, 1, true, true, {0, 0}},
 };
 
 static void move_irq_reg(struct gic_walk *g, const struct irq_reg *reg)
@@ -295,6 +298,7 @@ static void move_irq_reg(struct gic_walk *g, const struct irq_reg *reg)
 	bool v3 = g->a->gic_version == 3;
 	uint32_t words = reg->bits; /* of 32 interrupts */
 
+	g->zeroed = reg->zero && !g->a->gic_used;
 	for (uint32_t cpu = 0; cpu < g->a->vcpus; cpu++)
 		for (uint32_t i = 0; i < words; i++)
 			move_bits(g, v3 ? GROUP_REDIST : GROUP_DIST,
@@ -304,6 +308,7 @@ static void move_irq_reg(struct gic_walk *g, const struct irq_reg *reg)
 				  reg->clear, reg->drop[v3]);
 	for (uint32_t i = words; i < g->irqs / PRIVATE_IRQS * words; i++)
 		move_bits(g, GROUP_DIST, reg->offset + 4 * i, reg->clear, 0);
+	g->zeroed = false;
 }
 
 static void move_irq_regs(struct gic_walk *g, const struct irq_reg *reg,
@@ -316,11 +321,13 @@ static void move_irq_regs(struct gic_walk *g, const struct irq_reg *reg,
 /* Where shared interrupts go. */
 static void move_targets(struct gic_walk *g)
 {
+	g->zeroed = g->a->gic_version == 3 && !g->a->gic_used;
 	for (uint32_t i = PRIVATE_IRQS; i < g->irqs; i++)
 		if (g->a->gic_version == 3) /* the upper half is Aff3: zero */
 			move(g, GROUP_DIST, GICD_IROUTER + 8 * i, 0);
 		else if (i % 4 == 0)
 			move(g, GROUP_DIST, GICD_ITARGETSR + i, 0);
+	g->zeroed = false;
 }
 
 /* Input lines; v2 has no way to ask. */
@@ -495,6 +502,7 @@ int arch_irq_load(struct arch_vm *a, struct snap_reader *r,
 		ret = check_shape(a, version, vcpus, g.irqs, err);
 		if (ret == 0)
 			ret = walk(&g);
+		a->gic_used = true;
 	}
 	return ret < 0 && !s.error ? ret : snap_section_close(&s, err);
 }
