@@ -297,6 +297,8 @@ static void move_irq_reg(struct gic_walk *g, const struct irq_reg *reg)
 {
 	bool v3 = g->a->gic_version == 3;
 	uint32_t words = reg->bits; /* of 32 interrupts */
+	/* In a v3 what is written there also clears. */
+	bool clear = reg->clear || (reg->offset == GICD_ISPENDR && !v3);
 
 	g->zeroed = reg->zero && !g->a->gic_used;
 	for (uint32_t cpu = 0; cpu < g->a->vcpus; cpu++)
@@ -305,9 +307,9 @@ static void move_irq_reg(struct gic_walk *g, const struct irq_reg *reg)
 				  attr_of(g, cpu,
 					  (v3 ? GICR_SGI_FRAME : 0) +
 						  reg->offset + 4 * i),
-				  reg->clear, reg->drop[v3]);
+				  clear, reg->drop[v3]);
 	for (uint32_t i = words; i < g->irqs / PRIVATE_IRQS * words; i++)
-		move_bits(g, GROUP_DIST, reg->offset + 4 * i, reg->clear, 0);
+		move_bits(g, GROUP_DIST, reg->offset + 4 * i, clear, 0);
 	g->zeroed = false;
 }
 
