@@ -396,13 +396,14 @@ int snapshot_compat(struct snapshot *s, struct mote_err *err)
 int snapshot_host(struct snapshot *s, int kvm_fd, bool values,
 		  struct mote_err *err)
 {
-	cleanup_fd int own = -1;
+	bool known = s->host_ok && !values;
+	cleanup_fd int own = kvm_fd < 0 && !known ? kvm_open(NULL, err) : -1;
 	int ret = 0, most;
 
-	if (s->host_ok && !values)
+	if (known)
 		return 0;
 	if (kvm_fd < 0)
-		kvm_fd = own = kvm_open(NULL, err);
+		kvm_fd = own;
 	if (kvm_fd < 0)
 		return kvm_fd;
 	most = kvm_check_extension(kvm_fd, KVM_CAP_MAX_VCPUS);

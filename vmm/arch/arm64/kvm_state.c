@@ -543,9 +543,9 @@ static int try_vcpu(struct arch_vm *a, const struct snap_reader *saved,
 
 /*
  * Only a vCPU says which registers KVM has and which values it takes: one of
- * a bare VM without memory, gone again at the end.  The first vCPU stands for
- * all that have the same registers.  Other values than the firmware's cost as
- * much as a load: a restore leaves them to that.
+ * a bare VM without memory, gone again at the end.  Other values than the
+ * firmware's cost as much as a load: a restore leaves them to that, and takes
+ * the first vCPU for all that have the same registers.
  */
 int state_check_host(int kvm_fd, const struct snap_reader *saved,
 		     const struct snap_section *s, bool values,
@@ -560,7 +560,7 @@ int state_check_host(int kvm_fd, const struct snap_reader *saved,
 	if (strcmp(s->name, SECTION_VCPU) != 0)
 		return 0;
 	ret = check_cpu(s, err);
-	if (ret < 0 || (s->instance > 0 &&
+	if (ret < 0 || (s->instance > 0 && !values &&
 			snap_section_find(saved, SECTION_VCPU, 0, &first) &&
 			same_ids(first, *s)))
 		return ret;
