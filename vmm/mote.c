@@ -312,7 +312,7 @@ int mote_snapshot_compat(struct mote_snapshot *snap, struct mote_err *err)
 
 	if (ret == 0)
 		ret = snapshot_read_state(&snap->s, err);
-	return ret < 0 ? ret : snapshot_host(&snap->s, -1, err);
+	return ret < 0 ? ret : snapshot_host(&snap->s, -1, true, err);
 }
 
 char *mote_snapshot_describe(struct mote_snapshot *snap, bool json,

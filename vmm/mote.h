@@ -132,7 +132,10 @@ MOTE_API int mote_snapshot_verify(struct mote_snapshot *snap,
 MOTE_API int mote_snapshot_seal(struct mote_snapshot *snap,
 				struct mote_err *err);
 
-/* Can this host restore it?  If not, *err names what is missing. */
+/*
+ * Can this host restore it?  If not, *err names what is missing.  On arm64 a
+ * bare VM is made, of which KVM's registers are asked, and closed again.
+ */
 MOTE_API int mote_snapshot_compat(struct mote_snapshot *snap,
 				  struct mote_err *err);
 

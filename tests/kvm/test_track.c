@@ -28,6 +28,7 @@
 #define MEMORY	(UINT64_C(24) << 20)
 #define STEPS	((MEMORY - FROM) / STEP)
 #define ORDERS	100
+#define FEWER	40  /* where instructions are emulated */
 #define AT_ONCE 400 /* pages of one order: the box is a page */
 #define TIMEOUT 300
 
@@ -182,6 +183,8 @@ static void take_orders(const struct vmtest_snapshot *base,
 			enum dirty_tracking how, enum restore_memory memory)
 {
 	const char *name = how == DIRTY_RING ? "ring" : "bitmap";
+	bool few = getenv("MOTE_LAB") && !getenv("MOTE_LONG");
+	uint64_t orders = few ? FEWER : ORDERS;
 	struct vmtest t;
 
 	seed = 88172645463325252u;
@@ -191,7 +194,7 @@ static void take_orders(const struct vmtest_snapshot *base,
 	cr_assert_eq(t.vm->track.mode, TRACK_LOG, "it begins with the load");
 	go(&t);
 	stand(&t);
-	for (uint64_t n = 1; n <= ORDERS; n++)
+	for (uint64_t n = 1; n <= orders; n++)
 		one_order(&t, n, name);
 	vmtest_fini(&t);
 }

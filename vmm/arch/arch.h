@@ -268,10 +268,13 @@ int arch_vm_commit(struct arch_vm *a, struct mote_err *err);
 int arch_vcpu_commit(struct arch_vcpu *v, struct mote_err *err);
 
 /*
- * Does this KVM (its device) have what a section of a snapshot needs?  -ENOTSUP
- * by name, before there is a VM.  What only a VM can tell, its load tells.
+ * Does this KVM (its device) have what s, one section of a saved state, needs?
+ * Refused by name, before there is a VM of the guest's.  What only a VM can
+ * tell, its load tells, or a bare one that is gone before this returns.
+ * values: will it take all values too?  That lasts as long as a load.
  */
-int arch_host_check(int kvm_fd, const struct snap_section *s,
+int arch_host_check(int kvm_fd, const struct snap_reader *saved,
+		    const struct snap_section *s, bool values,
 		    struct mote_err *err);
 
 /*

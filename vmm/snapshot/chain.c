@@ -393,11 +393,15 @@ int snapshot_compat(struct snapshot *s, struct mote_err *err)
 	return for_chain(s, compat_one, err);
 }
 
-int snapshot_host(const struct snapshot *s, int kvm_fd, struct mote_err *err)
+int snapshot_host(struct snapshot *s, int kvm_fd, bool values,
+		  struct mote_err *err)
 {
-	cleanup_fd int own = kvm_fd < 0 ? kvm_open(NULL, err) : -1;
+	bool known = s->host_ok && !values;
+	cleanup_fd int own = kvm_fd < 0 && !known ? kvm_open(NULL, err) : -1;
 	int ret = 0, most;
 
+	if (known)
+		return 0;
 	if (kvm_fd < 0)
 		kvm_fd = own;
 	if (kvm_fd < 0)
@@ -408,7 +412,9 @@ int snapshot_host(const struct snapshot *s, int kvm_fd, struct mote_err *err)
 				     "vcpus: %u, this host's KVM offers %d",
 				     s->manifest.vcpus, most);
 	for (int i = 0; ret == 0 && i < s->reader.count; i++)
-		ret = arch_host_check(kvm_fd, &s->reader.section[i], err);
+		ret = arch_host_check(kvm_fd, &s->reader, &s->reader.section[i],
+				      values, err);
+	s->host_ok = ret == 0;
 	return ret;
 }
 

@@ -110,6 +110,7 @@ int snapshot_fork(struct snapshot *s, struct vm *vm,
 		return ret;
 	}
 	ret = snapshot_adopt(s, &f, parent, err);
+	s->host_ok = ret == 0; /* it is of this one */
 	return ret < 0 ? err_wrap(err, ret, "fork") : 0;
 }
 

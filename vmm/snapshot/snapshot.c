@@ -106,10 +106,8 @@ static int check(struct snapshot *s, const struct build_options *opt,
 		ret = snapshot_read_state(s, err);
 	if (ret == 0)
 		ret = check_shape(s, cfg, err);
-	if (ret == 0 && !s->host_ok) { /* what KVM offers does not change */
-		ret = snapshot_host(s, opt->kvm_fd, err);
-		s->host_ok = ret == 0;
-	}
+	if (ret == 0)
+		ret = snapshot_host(s, opt->kvm_fd, false, err);
 	return ret;
 }
 

@@ -95,7 +95,7 @@ struct snapshot {
 	unsigned int depth;	   /* parents above it */
 	bool sealed;		   /* memory_fd is a verified copy */
 	struct snapshot_seen seen; /* memory_fd, as it was verified */
-	bool host_ok;		   /* snapshot_host was asked */
+	bool host_ok;		   /* snapshot_host said yes */
 	/* Read by snapshot_read_state. */
 	uint8_t *state;
 	struct snap_reader reader;
@@ -165,9 +165,12 @@ int snapshot_fork_into(const struct snapshot_files *f, struct vm *vm,
 
 /*
  * Does this host's KVM (kvm_fd, -1: /dev/kvm) offer what the state needs, which
- * was read?  Refused by name, before a VM exists.
+ * was read?  Refused by name, before the guest's VM exists.  values: as
+ * arch_host_check.  A yes is kept: what KVM offers does not change, and
+ * machines after the first of s cost no question.
  */
-int snapshot_host(const struct snapshot *s, int kvm_fd, struct mote_err *err);
+int snapshot_host(struct snapshot *s, int kvm_fd, bool values,
+		  struct mote_err *err);
 
 /*
  * Build a machine from opt (its memory fields are set here) and load it; *out

@@ -6,7 +6,9 @@
 #include <criterion/criterion.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/kvm.h>
+#include <string.h>
 
 #include "kvm/arm64/clone.h"
 #include "kvm/kvm.h"
@@ -90,6 +92,31 @@ Test(arm64_gic, what_the_guest_configured_survives)
 	vmtest_remove(&s);
 }
 
+/* What a first load need not set, a second one must. */
+Test(arm64_gic, a_second_load_takes_back_what_was_configured_since)
+{
+	static struct snap_reader r;
+	struct vmtest_snapshot s, again;
+	struct vmtest a, b;
+
+	vmtest_init(&a, "");
+	vmtest_build(&a, "hello");
+	vmtest_save(&a, &s);
+	vmtest_fini(&a);
+	vmtest_init(&b, "");
+	vmtest_load(&b, &s);
+	for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++)
+		set(&b, DIST, shared[i].offset, shared[i].value);
+	r = b.from->reader;
+	cr_assert_eq(arch_irq_load(&b.vm->arch, &r, &b.err), 0, "%s",
+		     b.err.msg);
+	vmtest_save(&b, &again);
+	vmtest_expect_same(&s, &again);
+	vmtest_fini(&b);
+	vmtest_remove(&again);
+	vmtest_remove(&s);
+}
+
 /* Private interrupts of the second vCPU, and its priority mask. */
 Test(arm64_gic, each_vcpu_has_its_own_part)
 {
@@ -148,6 +175,29 @@ Test(arm64_gic, a_host_without_one_is_refused_by_name)
 	cr_assert_eq(build_vm(&t.vm, &t.opt, &t.err), -ENODEV);
 	cr_expect_not_null(strstr(t.err.msg, "neither GICv3 nor GICv2"), "%s",
 			   t.err.msg);
+	cr_expect_eq(err_exit_code(&t.err), ERR_CLASS_UNAVAILABLE);
+	vmtest_fini(&t);
+}
+
+/* KVM creates one there, which need not answer for this. */
+static int gicv2_alone(uint32_t type)
+{
+	return type == KVM_DEV_TYPE_ARM_VGIC_V2
+		       ? open("/dev/null", O_RDWR | O_CLOEXEC)
+		       : -ENODEV;
+}
+
+Test(arm64_gic, more_vcpus_than_a_gicv2_takes_are_refused_by_name)
+{
+	struct vmtest t;
+
+	vmtest_init(&t, "");
+	t.cfg.vm.vcpus = 9;
+	kvm_hook.create_device = gicv2_alone;
+	cr_expect_eq(build_vm(&t.vm, &t.opt, &t.err), -ENOTSUP);
+	cr_expect_not_null(strstr(t.err.msg, "vm.vcpus: 9, this host's GICv2 "
+					     "takes at most 8"),
+			   "%s", t.err.msg);
 	cr_expect_eq(err_exit_code(&t.err), ERR_CLASS_UNAVAILABLE);
 	vmtest_fini(&t);
 }

@@ -142,7 +142,7 @@ Test(arm64_sve, all_vcpus_have_the_same_lengths)
 	vmtest_fini(&t);
 }
 
-static unsigned int steps;
+static unsigned int steps, lengths;
 static bool in_order = true;
 
 /* 0: nothing, 1: lengths set, 2: other registers of that vCPU. */
@@ -151,8 +151,9 @@ static int watch(int fd, bool set, uint64_t id, void *val)
 	(void)fd;
 	(void)val;
 	if (set && id == KVM_REG_ARM64_SVE_VLS) {
-		in_order = in_order && steps == 0;
+		in_order = in_order && steps != 1;
 		steps = 1;
+		lengths++;
 	} else if (set) {
 		in_order = in_order && steps >= 1;
 		steps = 2;
@@ -173,6 +174,7 @@ Test(arm64_sve, lengths_are_set_first_and_once)
 	vmtest_load(&b, &s);
 	cr_expect_eq(steps, 2);
 	cr_expect(in_order);
+	cr_expect_eq(lengths, 2); /* where KVM is asked, and in the guest */
 	vmtest_fini(&b);
 	vmtest_fini(&a);
 	vmtest_remove(&s);

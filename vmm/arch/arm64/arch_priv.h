@@ -5,6 +5,7 @@
 #ifndef VMM_ARCH_ARM64_ARCH_PRIV_H
 #define VMM_ARCH_ARM64_ARCH_PRIV_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct arch_vcpu;
@@ -15,8 +16,16 @@ struct snap_section;
 struct vm_config;
 
 /* Create the interrupt controller, set its addresses (kvm_irq.c). */
-int gic_create(struct arch_vm *a, struct mote_err *err);
+int gic_create(struct arch_vm *a, uint32_t vcpus, struct mote_err *err);
 void gic_fini(struct arch_vm *a); /* none: fine */
+
+/* Before there is a VM: does KVM offer one at all? */
+int gic_check_host(int kvm_fd, struct mote_err *err);
+
+/* Has the saved guest one, and is it (or none) of the version that a has? */
+bool gic_is_saved(const struct snap_reader *saved);
+int gic_check_saved(const struct arch_vm *a, const struct snap_reader *saved,
+		    struct mote_err *err);
 
 /*
  * What the vCPUs are initialised with (kvm_features.c): the snapshot's, or
@@ -36,11 +45,13 @@ int features_finalize(struct arch_vcpu *v, struct mote_err *err);
  */
 uint32_t state_psci(const struct snap_reader *saved);
 
-/*
- * Is a vCPU's section of a processor like this host's?  KVM has no other to
- * offer, and says so only to a vCPU; this needs none.
- */
-int state_check_cpu(const struct snap_section *s, struct mote_err *err);
+/* arch_host_check of a vCPU's section; of another: 0. */
+int state_check_host(int kvm_fd, const struct snap_reader *saved,
+		     const struct snap_section *s, bool values,
+		     struct mote_err *err);
+
+/* How wide the addresses of its guests can be (kvm_vcpu.c). */
+uint32_t host_ipa_bits(int kvm_fd);
 
 /* MIDR_EL1, 0: the kernel does not tell (kvm_vcpu.c). */
 uint64_t host_midr(void);

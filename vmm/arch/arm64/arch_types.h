@@ -25,6 +25,7 @@ struct arch_vm {
 	uint64_t sve_lengths[ARM64_SVE_WORDS];
 	uint32_t gic_version; /* 3, 2, or 0: none (and no descriptor) */
 	int gic_fd;
+	bool gic_used; /* it was loaded: its registers may hold anything */
 	uint32_t vcpus;
 	uint64_t mpidr[ARM64_VCPUS_MAX]; /* affinity bits, by id */
 };

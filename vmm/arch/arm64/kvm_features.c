@@ -119,19 +119,41 @@ static int check_state(int fd, const struct vm_state *st, struct mote_err *err)
 	return check_caps(fd, st->features, "the snapshot's guest has", err);
 }
 
-/* Only what the device tells: lengths and address size are a VM's. */
-int arch_host_check(int kvm_fd, const struct snap_section *of,
+static int check_machine(const struct vm_state *st, uint32_t ipa_bits,
+			 struct mote_err *err)
+{
+	if (st->ipa_bits > ipa_bits)
+		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+				     "address size: %u bits in the snapshot, "
+				     "KVM on this host has %u",
+				     st->ipa_bits, ipa_bits);
+	if (st->counter_hz != counter_hz())
+		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+				     "counter frequency (CNTFRQ_EL0): %" PRIu64
+				     " Hz in the snapshot, this host has "
+				     "%" PRIu64 ": the guest's clock would go "
+				     "wrong",
+				     st->counter_hz, counter_hz());
+	return 0;
+}
+
+int arch_host_check(int kvm_fd, const struct snap_reader *saved,
+		    const struct snap_section *of, bool values,
 		    struct mote_err *err)
 {
 	struct snap_section s = *of;
 	struct vm_state st;
+	int ret;
 
 	if (strcmp(s.name, SECTION) != 0)
-		return state_check_cpu(of, err);
+		return state_check_host(kvm_fd, saved, of, values, err);
 	if (s.version > VERSION)
 		return 0; /* it is refused when it is loaded */
 	get_state(&s, &st);
-	return s.error ? 0 : check_state(kvm_fd, &st, err);
+	if (s.error)
+		return 0;
+	ret = check_state(kvm_fd, &st, err);
+	return ret < 0 ? ret : check_machine(&st, host_ipa_bits(kvm_fd), err);
 }
 
 int features_choose(struct arch_vm *a, const struct vm_config *cfg,
@@ -262,18 +284,9 @@ int arch_vm_load(struct arch_vm *a, struct snap_reader *r, struct mote_err *err)
 	ret = snap_section_close(&s, err);
 	if (ret < 0)
 		return ret;
-	if (st.ipa_bits > a->ipa_limit)
-		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
-				     "address size: %u bits in the snapshot, "
-				     "KVM on this host has %u",
-				     st.ipa_bits, a->ipa_limit);
-	if (st.counter_hz != counter_hz())
-		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
-				     "counter frequency (CNTFRQ_EL0): %" PRIu64
-				     " Hz in the snapshot, this host has "
-				     "%" PRIu64 ": the guest's clock would go "
-				     "wrong",
-				     st.counter_hz, counter_hz());
+	ret = check_machine(&st, a->ipa_limit, err);
+	if (ret < 0)
+		return ret;
 	/* arch_vm_create took both from this very section. */
 	if (st.features != a->features[0] ||
 	    memcmp(st.lengths, a->sve_lengths, sizeof(st.lengths)) != 0)

@@ -8,7 +8,8 @@
  * One walk over all registers serves save and load, so that their order
  * can't differ: group, target and trigger mode before pending bits, and the
  * distributor's enable bit first of all, or KVM would not queue what is
- * pending.
+ * pending.  The first load is into a new machine: most values are zeros there
+ * and here, and are not set.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -114,7 +115,19 @@ static int set_layout(struct arch_vm *a, struct mote_err *err)
 	return 0;
 }
 
-int gic_create(struct arch_vm *a, struct mote_err *err)
+static int no_gic(struct mote_err *err)
+{
+	return err_set_class(err, ENODEV, ERR_CLASS_UNAVAILABLE,
+			     "KVM on this host offers neither GICv3 nor GICv2");
+}
+
+int gic_check_host(int kvm_fd, struct mote_err *err)
+{
+	return kvm_check_extension(kvm_fd, KVM_CAP_IRQCHIP) > 0 ? 0
+								: no_gic(err);
+}
+
+int gic_create(struct arch_vm *a, uint32_t vcpus, struct mote_err *err)
 {
 	uint32_t version = 3;
 	int ret = kvm_create_device(a->vm_fd, KVM_DEV_TYPE_ARM_VGIC_V3, false);
@@ -125,14 +138,17 @@ int gic_create(struct arch_vm *a, struct mote_err *err)
 					false);
 	}
 	if (ret == -ENODEV)
-		return err_set_class(err, ENODEV, ERR_CLASS_UNAVAILABLE,
-				     "KVM on this host offers neither GICv3 "
-				     "nor GICv2");
+		return no_gic(err);
 	if (ret < 0)
 		return err_set(err, -ret, "KVM_CREATE_DEVICE GICv%u: %s",
 			       version, strerror(-ret));
 	a->gic_fd = ret;
 	a->gic_version = version;
+	if (version == 2 && vcpus > GICV2_VCPUS)
+		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+				     "vm.vcpus: %u, this host's GICv2 takes "
+				     "at most %u",
+				     vcpus, GICV2_VCPUS);
 	return set_layout(a, err);
 }
 
@@ -150,11 +166,6 @@ int arch_vm_ready(struct arch_vm *a, struct memslot_table *slots,
 
 	if (a->gic_version == 0)
 		return 0; /* the hvt contract has none */
-	if (a->gic_version == 2 && a->vcpus > GICV2_VCPUS)
-		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
-				     "vm.vcpus: %u, this host's GICv2 takes "
-				     "at most %u",
-				     a->vcpus, GICV2_VCPUS);
 	ret = kvm_set_attr(a->gic_fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
 			   KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
 	if (ret < 0)
@@ -172,6 +183,7 @@ struct gic_walk {
 	uint32_t irqs;
 	struct snap_writer *w; /* save, or NULL */
 	struct snap_section *r;
+	bool zeroed;   /* a load: these registers hold 0 */
 	uint64_t last; /* the value that moved */
 	int ret;
 	struct mote_err *err;
@@ -246,7 +258,7 @@ static void move(struct gic_walk *g, uint32_t group, uint64_t attr,
 	g->last = wide ? snap_get_u64(g->r) : snap_get_u32(g->r);
 	if (g->r->error)
 		g->ret = -EBADMSG; /* told when the section is closed */
-	else
+	else if (g->last & ~drop || !g->zeroed)
 		set(g, group, attr, g->last & ~drop);
 }
 
@@ -254,7 +266,7 @@ static void move(struct gic_walk *g, uint32_t group, uint64_t attr,
 static void move_bits(struct gic_walk *g, uint32_t group, uint64_t attr,
 		      bool clear, uint64_t drop)
 {
-	if (!g->w && clear)
+	if (!g->w && clear && !g->zeroed)
 		set(g, group, attr + SET_TO_CLEAR, UINT32_MAX);
 	move(g, group, attr, drop);
 }
@@ -264,36 +276,41 @@ struct irq_reg {
 	uint32_t offset;
 	uint32_t bits;
 	bool clear;	  /* see move_bits */
+	bool zero;	  /* it is 0 in a new machine, for all interrupts */
 	uint32_t drop[2]; /* of the private interrupts, v2 and v3 */
 };
 
 static const struct irq_reg before_level[] = {
-	{GICD_IGROUPR, 1, false, {0, 0}},
-	{GICD_ICFGR, 2, false, {0, 0}},
-	{GICD_IPRIORITYR, 8, false, {0, 0}},
-	{GICD_ISENABLER, 1, true, {0, 0}},
+	{GICD_IGROUPR, 1, false, false, {0, 0}},
+	{GICD_ICFGR, 2, false, false, {0, 0}},
+	{GICD_IPRIORITYR, 8, false, true, {0, 0}},
+	{GICD_ISENABLER, 1, true, false, {0, 0}},
 };
 
 /* v2 keeps SGIs elsewhere, and shows lines as pending. */
 static const struct irq_reg after_level[] = {
-	{GICD_ISPENDR, 1, false, {SGI_MASK | TIMER_PPIS, 0}},
-	{GICD_ISACTIVER, 1, true, {0, 0}},
+	{GICD_ISPENDR, 1, false, true, {SGI_MASK | TIMER_PPIS, 0}},
+	{GICD_ISACTIVER, 1, true, true, {0, 0}},
 };
 
 static void move_irq_reg(struct gic_walk *g, const struct irq_reg *reg)
 {
 	bool v3 = g->a->gic_version == 3;
 	uint32_t words = reg->bits; /* of 32 interrupts */
+	/* In a v3 what is written there also clears. */
+	bool clear = reg->clear || (reg->offset == GICD_ISPENDR && !v3);
 
+	g->zeroed = reg->zero && !g->a->gic_used;
 	for (uint32_t cpu = 0; cpu < g->a->vcpus; cpu++)
 		for (uint32_t i = 0; i < words; i++)
 			move_bits(g, v3 ? GROUP_REDIST : GROUP_DIST,
 				  attr_of(g, cpu,
 					  (v3 ? GICR_SGI_FRAME : 0) +
 						  reg->offset + 4 * i),
-				  reg->clear, reg->drop[v3]);
+				  clear, reg->drop[v3]);
 	for (uint32_t i = words; i < g->irqs / PRIVATE_IRQS * words; i++)
-		move_bits(g, GROUP_DIST, reg->offset + 4 * i, reg->clear, 0);
+		move_bits(g, GROUP_DIST, reg->offset + 4 * i, clear, 0);
+	g->zeroed = false;
 }
 
 static void move_irq_regs(struct gic_walk *g, const struct irq_reg *reg,
@@ -306,11 +323,13 @@ static void move_irq_regs(struct gic_walk *g, const struct irq_reg *reg,
 /* Where shared interrupts go. */
 static void move_targets(struct gic_walk *g)
 {
+	g->zeroed = g->a->gic_version == 3 && !g->a->gic_used;
 	for (uint32_t i = PRIVATE_IRQS; i < g->irqs; i++)
 		if (g->a->gic_version == 3) /* the upper half is Aff3: zero */
 			move(g, GROUP_DIST, GICD_IROUTER + 8 * i, 0);
 		else if (i % 4 == 0)
 			move(g, GROUP_DIST, GICD_ITARGETSR + i, 0);
+	g->zeroed = false;
 }
 
 /* Input lines; v2 has no way to ask. */
@@ -414,14 +433,43 @@ int arch_irq_save(struct arch_vm *a, struct snap_writer *w,
 	return 0;
 }
 
+static int check_version(const struct arch_vm *a, uint32_t version,
+			 struct mote_err *err)
+{
+	if (version == a->gic_version)
+		return 0;
+	return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+			     "the snapshot's guest has a GICv%u, this host "
+			     "offers GICv%u",
+			     version, a->gic_version);
+}
+
+bool gic_is_saved(const struct snap_reader *saved)
+{
+	struct snap_section s;
+
+	return snap_section_find(saved, SECTION_GIC, 0, &s);
+}
+
+int gic_check_saved(const struct arch_vm *a, const struct snap_reader *saved,
+		    struct mote_err *err)
+{
+	struct snap_section s;
+	uint32_t version;
+
+	if (!snap_section_find(saved, SECTION_GIC, 0, &s))
+		return 0;
+	version = snap_get_u32(&s);
+	return s.error ? 0 : check_version(a, version, err);
+}
+
 static int check_shape(const struct arch_vm *a, uint32_t version,
 		       uint32_t vcpus, uint32_t irqs, struct mote_err *err)
 {
-	if (version != a->gic_version)
-		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
-				     "the snapshot's guest has a GICv%u, this "
-				     "host offers GICv%u",
-				     version, a->gic_version);
+	int ret = check_version(a, version, err);
+
+	if (ret < 0)
+		return ret;
 	/* Older versions may have had fewer interrupts, in groups of 32. */
 	if (vcpus != a->vcpus || irqs > LAYOUT_IRQS || irqs < PRIVATE_IRQS ||
 	    irqs % PRIVATE_IRQS)
@@ -456,6 +504,7 @@ int arch_irq_load(struct arch_vm *a, struct snap_reader *r,
 		ret = check_shape(a, version, vcpus, g.irqs, err);
 		if (ret == 0)
 			ret = walk(&g);
+		a->gic_used = true;
 	}
 	return ret < 0 && !s.error ? ret : snap_section_close(&s, err);
 }

@@ -27,13 +27,16 @@
 #include "arch/arm64/arch_priv.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/num.h"
+#include "config/config.h"
 #include "kvm/kvm.h"
 #include "snapshot/stream.h"
 
 #define SECTION_VCPU "arm64-vcpu"
 #define VERSION	     1
 #define REGS_MAX     8192u
+#define REGS_USUAL   512u /* as many as a list holds at first */
 #define REG_SIZE_MAX 256u
 #define REG_NAME_MAX 48
 #define PSCI_0_2     2u
@@ -170,24 +173,26 @@ static void sort_ids(__u64 *id, size_t n)
 static int list_regs(struct arch_vcpu *v, struct kvm_reg_list **out,
 		     struct mote_err *err)
 {
-	struct kvm_reg_list head = {.n = 0};
 	struct kvm_reg_list *list = NULL;
-	int ret = kvm_call(v->fd, KVM_GET_REG_LIST, &head);
+	uint64_t n = REGS_USUAL;
+	int ret = -E2BIG;
 
-	if (ret == -E2BIG && head.n <= REGS_MAX) {
-		list = calloc(1, sizeof(*list) + head.n * sizeof(list->reg[0]));
+	/* Too small: KVM says how many there are. */
+	for (int i = 0; i < 2 && ret == -E2BIG && n <= REGS_MAX; i++) {
+		free(list);
+		list = calloc(1, sizeof(*list) + n * sizeof(list->reg[0]));
 		if (!list)
 			return err_set(err, ENOMEM, "register list");
-		list->n = head.n;
+		list->n = n;
 		ret = kvm_call(v->fd, KVM_GET_REG_LIST, list);
+		n = list->n;
 	}
 	if (ret < 0) {
 		free(list);
 		return err_set(err, -ret, "vCPU %u: KVM_GET_REG_LIST: %s",
 			       v->id, strerror(-ret));
 	}
-	if (list)
-		sort_ids(list->reg, list->n);
+	sort_ids(list->reg, list->n);
 	*out = list;
 	return 0;
 }
@@ -244,7 +249,7 @@ int arch_vcpu_save(struct arch_vcpu *v, struct snap_writer *w,
 {
 	cleanup_free struct kvm_reg_list *list = NULL;
 	int ret = list_regs(v, &list, err);
-	uint32_t n = list ? (uint32_t)list->n : 0;
+	uint32_t n = ret == 0 ? (uint32_t)list->n : 0;
 
 	snap_section_begin(w, SECTION_VCPU, v->id, VERSION, SNAP_REQUIRED);
 	snap_put_u32(w, n);
@@ -321,11 +326,12 @@ uint32_t state_psci(const struct snap_reader *saved)
 	return (uint32_t)find_reg(s, KVM_REG_ARM_PSCI_VERSION, PSCI_0_2);
 }
 
-int state_check_cpu(const struct snap_section *s, struct mote_err *err)
+/* KVM has no other processor to offer; this asks no vCPU. */
+static int check_cpu(const struct snap_section *s, struct mote_err *err)
 {
 	uint64_t host = host_midr(), saved;
 
-	if (strcmp(s->name, SECTION_VCPU) != 0 || host == 0)
+	if (host == 0)
 		return 0;
 	saved = find_reg(*s, REG_MIDR, host);
 	if (saved == host)
@@ -468,6 +474,103 @@ int arch_vcpu_load(struct arch_vcpu *v, struct snap_reader *r,
 		ret = load_events(v, &s, err);
 	if (ret == 0)
 		ret = snap_section_close(&s, err);
+	return ret;
+}
+
+/* --- before there is the guest's VM ------------------------------------------
+ */
+
+/* Are the registers of both the same ones, whatever their values? */
+static bool same_ids(struct snap_section a, struct snap_section b)
+{
+	uint32_t n = snap_get_u32(&a);
+
+	if (snap_get_u32(&b) != n)
+		return false;
+	for (; n > 0 && !a.error && !b.error; n--) {
+		uint64_t id = snap_get_u64(&a);
+
+		if (snap_get_u64(&b) != id)
+			return false;
+		snap_get_raw(&a, reg_size(id));
+		snap_get_raw(&b, reg_size(id));
+	}
+	return !a.error && !b.error;
+}
+
+/* Which registers there are, and what the firmware's may hold. */
+static int check_regs(struct arch_vcpu *v, struct snap_section s,
+		      struct mote_err *err)
+{
+	cleanup_free struct saved_reg *reg = NULL;
+	cleanup_free struct kvm_reg_list *list = NULL;
+	uint32_t n = 0;
+	uint64_t k = 0;
+	int ret = parse_regs(v, &s, &reg, &n, err);
+
+	if (ret == 0)
+		ret = list_regs(v, &list, err);
+	for (uint32_t i = 0; ret == 0 && i < n; i++) {
+		while (k < list->n && list->reg[k] < reg[i].id)
+			k++;
+		if (is_firmware(reg[i].id))
+			ret = load_reg(v, &reg[i], err);
+		else if (k == list->n || list->reg[k] != reg[i].id)
+			ret = refuse(v, &reg[i], -ENOENT, err);
+	}
+	return ret;
+}
+
+/* A vCPU made as the guest's would be says it. */
+static int try_vcpu(struct arch_vm *a, const struct snap_reader *saved,
+		    const struct snap_section *s, bool values,
+		    struct mote_err *err)
+{
+	struct snap_reader r = *saved; /* it notes what was used */
+	cleanup_fd int fd = kvm_create_vcpu(a->vm_fd, 0);
+	struct arch_vcpu v;
+	int ret;
+
+	if (fd < 0)
+		return err_set(err, -fd, "a vCPU to try the registers on: %s",
+			       strerror(-fd));
+	ret = arch_vcpu_init(&v, a, fd, NULL, 0, err);
+	v.id = s->instance;
+	if (ret == 0 && s->version <= VERSION)
+		ret = check_regs(&v, *s, err);
+	return ret == 0 && values ? arch_vcpu_load(&v, &r, err) : ret;
+}
+
+/*
+ * Only a vCPU says which registers KVM has and which values it takes: one of
+ * a bare VM without memory, gone again at the end.  Other values than the
+ * firmware's cost as much as a load: a restore leaves them to that, and takes
+ * the first vCPU for all that have the same registers.
+ */
+int state_check_host(int kvm_fd, const struct snap_reader *saved,
+		     const struct snap_section *s, bool values,
+		     struct mote_err *err)
+{
+	struct vm_config cfg = {.vm = {.memory = 1}};
+	struct snap_section first;
+	cleanup_fd int vm_fd = -1;
+	struct arch_vm a;
+	int ret;
+
+	if (strcmp(s->name, SECTION_VCPU) != 0)
+		return 0;
+	ret = check_cpu(s, err);
+	if (ret < 0 || (s->instance > 0 && !values &&
+			snap_section_find(saved, SECTION_VCPU, 0, &first) &&
+			same_ids(first, *s)))
+		return ret;
+	cfg.vm.protocol = gic_is_saved(saved) ? PROTOCOL_MOTE : PROTOCOL_HVT;
+	ret = arch_vm_create(&a, kvm_fd, &cfg, saved, &vm_fd, err);
+	if (ret == 0)
+		ret = gic_check_saved(&a, saved, err);
+	if (ret == 0)
+		ret = try_vcpu(&a, saved, s, values, err);
+	arch_vm_fini(&a);
 	return ret;
 }
 

@@ -66,6 +66,13 @@ const char arch_name[] = "arm64";
 const uint16_t arch_elf_machine = EM_AARCH64;
 const unsigned int arch_config_bit = CONFIG_ARCH_ARM64;
 
+uint32_t host_ipa_bits(int kvm_fd)
+{
+	int limit = kvm_check_extension(kvm_fd, KVM_CAP_ARM_VM_IPA_SIZE);
+
+	return limit > 0 ? (uint32_t)limit : IPA_BITS_OLD;
+}
+
 /* The smallest address size that holds the RAM; devices lie below it. */
 static int choose_ipa(struct arch_vm *a, uint64_t memory, unsigned long *type,
 		      struct mote_err *err)
@@ -168,6 +175,30 @@ static int try_psci(const struct arch_vm *a, unsigned long type,
 	return ret;
 }
 
+/*
+ * Every kernel has 0.2, and the default where the register is: it is two
+ * releases older (4.16) than a VM type that says the address size.
+ */
+static bool must_try_psci(const struct arch_vm *a, unsigned long type)
+{
+	return a->psci_wanted != PSCI_HOST && a->psci_wanted != PSCI_0_2 &&
+	       !(a->psci_wanted == PSCI_PINNED && type != 0);
+}
+
+/* What can be told without a VM; *type: of the VM to create. */
+static int check_host(struct arch_vm *a, const struct vm_config *cfg,
+		      bool restore, unsigned long *type, struct mote_err *err)
+{
+	int ret = choose_ipa(a, cfg->vm.memory, type, err);
+
+	if (ret == 0 && !a->hvt)
+		ret = gic_check_host(a->kvm_fd, err);
+	/* arch_host_check has tried a snapshot's. */
+	if (ret == 0 && !restore && must_try_psci(a, *type))
+		ret = try_psci(a, *type, err);
+	return ret;
+}
+
 int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 		   const struct snap_reader *saved, int *vm_fd,
 		   struct mote_err *err)
@@ -183,11 +214,7 @@ int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 		a->psci_wanted = PSCI_PINNED;
 	if (saved)
 		a->psci_wanted = state_psci(saved);
-	ret = choose_ipa(a, cfg->vm.memory, &type, err);
-	/* The default is in every kernel that has the register at all. */
-	if (ret == 0 && a->psci_wanted != PSCI_PINNED &&
-	    a->psci_wanted != PSCI_HOST)
-		ret = try_psci(a, type, err);
+	ret = check_host(a, cfg, saved != NULL, &type, err);
 	if (ret < 0)
 		return ret;
 	ret = kvm_create_vm(kvm_fd, type);
@@ -205,7 +232,7 @@ int arch_vm_create(struct arch_vm *a, int kvm_fd, const struct vm_config *cfg,
 		ret = features_choose(a, cfg, saved, err);
 	/* Its RAM lies where the controller would be. */
 	if (ret == 0 && !a->hvt)
-		ret = gic_create(a, err);
+		ret = gic_create(a, cfg->vm.vcpus, err);
 	return ret;
 }
 

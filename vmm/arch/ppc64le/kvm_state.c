@@ -329,12 +329,15 @@ static int check_kind(int kvm_fd, const char *section, struct mote_err *err)
 }
 
 /* KVM-HV has no other processor to offer; the rest only a vCPU tells. */
-int arch_host_check(int kvm_fd, const struct snap_section *of,
+int arch_host_check(int kvm_fd, const struct snap_reader *saved,
+		    const struct snap_section *of, bool values,
 		    struct mote_err *err)
 {
 	struct snap_section s = *of;
 	uint32_t pvr;
 
+	(void)saved;
+	(void)values;
 	if (strcmp(s.name, SECTION_VCPU) != 0)
 		return check_kind(kvm_fd, s.name, err);
 	snap_get_raw(&s, sizeof(((union general *)0)->word));

@@ -444,7 +444,8 @@ int arch_vcpu_load(struct arch_vcpu *v, struct snap_reader *r,
 	return ret;
 }
 
-int arch_host_check(int kvm_fd, const struct snap_section *of,
+int arch_host_check(int kvm_fd, const struct snap_reader *saved,
+		    const struct snap_section *of, bool values,
 		    struct mote_err *err)
 {
 	struct snap_section s = *of;
@@ -452,6 +453,8 @@ int arch_host_check(int kvm_fd, const struct snap_section *of,
 	struct kvm_xcrs xcrs;
 	uint32_t size, host;
 
+	(void)saved;
+	(void)values;
 	if (strcmp(s.name, SECTION_VCPU) != 0)
 		return cpuid_host_check(kvm_fd, of, err);
 	if (s.version > VERSION)
