@@ -477,29 +477,24 @@ static int save_live(struct job *j, struct mote_err *err)
 #define PAUSE_NS UINT64_C(100000000)
 
 /* In a full one a page of zeros is a hole until something else was there. */
-static int pinned_send(void *opaque, uint64_t page, uint64_t n,
-		       struct mote_err *err)
+static int pinned_send(void *opaque, uint64_t *bits, struct mote_err *err)
 {
 	struct job *j = opaque;
 	const struct memslot_table *slots = &j->vm->slots;
-	cleanup_free uint64_t *bits = track_bits(&j->vm->track);
-	uint64_t left;
+	uint64_t pages = track_pages(&j->vm->track), left;
 
-	if (!bits)
-		return err_set(err, ENOMEM, "changed pages");
-	for (uint64_t i = page; i < page + n; i++) {
-		if (!j->diff && !bitmap_test(j->sent, i) &&
+	if (j->diff) {
+		bitmap_or(j->bits, bits, pages);
+		return diff_add(j->diff, bits, err);
+	}
+	for (uint64_t i = 0; (i = bitmap_next(bits, i, pages)) < pages; i++)
+		if (!bitmap_test(j->sent, i) &&
 		    mem_is_zero(memslot_page(slots, i, &left),
 				host_page_size()))
-			continue;
-		bitmap_set(bits, i);
-		bitmap_set(j->sent, i);
-	}
-	if (!j->diff)
-		return ram_write_pages(slots, bits, j->files->memory_fd,
-				       &j->now.bytes, err);
-	bitmap_or(j->bits, bits, track_pages(&j->vm->track));
-	return diff_add(j->diff, bits, err);
+			bitmap_clear(bits, i);
+	bitmap_or(j->sent, bits, pages);
+	return ram_write_pages(slots, bits, j->files->memory_fd, &j->now.bytes,
+			       err);
 }
 
 static uint64_t pinned_now(void *opaque)
@@ -539,7 +534,7 @@ static void pinned_resume(void *opaque)
 /* Rounds of what changed; what devices may write at any time, in the pause. */
 static int save_rounds(struct job *j, struct mote_err *err)
 {
-	const struct precopy_target to = {.send = pinned_send,
+	const struct precopy_target to = {.send_all = pinned_send,
 					  .now_ns = pinned_now,
 					  .pause = pinned_pause,
 					  .finish = pinned_finish,
