@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "devices/fake_vfio.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -36,18 +35,6 @@ bool fake_vfio_idle(void)
 {
 	return F.maps == 0 && F.tracking == 0 && F.log_ranges == 0 &&
 	       F.attached == 0 && F.hwpts == 0 && F.ioas == 0;
-}
-
-int fake_vfio_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (d && readdir(d))
-		n++;
-	if (d)
-		closedir(d);
-	return n;
 }
 
 static int info(struct vfio_iommu_type1_info *i)

@@ -67,7 +67,4 @@ void fake_vfio_start(void);
 /* Nothing attached, mapped, allocated or tracked. */
 bool fake_vfio_idle(void);
 
-/* Descriptors of this process. */
-int fake_vfio_fds(void);
-
 #endif

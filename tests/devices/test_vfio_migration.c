@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/stress.h"
 #include "devices/fake_vfio.h"
 #include "devices/vfio/device.h"
 #include "devices/vfio/migration.h"
@@ -29,7 +30,7 @@ static void setup(void)
 	fake_vfio_start();
 	fake_vfio.mig_flags = ALL;
 	fake_vfio.data_fd = memfd_create("state", MFD_CLOEXEC);
-	fds = fake_vfio_fds();
+	fds = live_fds();
 	cr_assert_eq(
 		vfio_dev_init(&dev, eventfd(0, EFD_CLOEXEC), true, "dev", &err),
 		0, "%s", err.msg);
@@ -39,7 +40,7 @@ static void teardown(void)
 {
 	vfio_mig_fini(&mig);
 	vfio_dev_close(&dev);
-	cr_expect_eq(fake_vfio_fds(), fds, "a descriptor leaked");
+	cr_expect_eq(live_fds(), fds, "a descriptor leaked");
 }
 
 TestSuite(vfio_migration, .init = setup, .fini = teardown);

@@ -307,7 +307,7 @@ Test(vfio_passthrough, each_call_that_fails_leaves_nothing_behind)
 	int fds = 0, n = 0;
 
 	cr_assert_not(try_with(0));
-	fds = fake_vfio_fds();
+	fds = live_fds();
 	do {
 		n++;
 	} while (n < 200 && try_with(n));
@@ -315,7 +315,7 @@ Test(vfio_passthrough, each_call_that_fails_leaves_nothing_behind)
 	cr_expect_lt(n, 200);
 	printf("[info] each of %d calls failed once\n", n - 1);
 	cr_expect_eq(pinned(), before, "pages are still pinned");
-	cr_expect_eq(fake_vfio_fds(), fds, "descriptors are left");
+	cr_expect_eq(live_fds(), fds, "descriptors are left");
 }
 
 /* A snapshot in which the n-th call fails; the guest runs afterwards. */
