@@ -5,9 +5,7 @@
  */
 #include <criterion/criterion.h>
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,74 +21,14 @@
 #include "kvm/vmtest.h"
 #include "vfio/labdev.h"
 
-#define PCI_DIR "/sys/bus/pci/devices"
-
-static char address[32], rng[32], out_path[PATH_MAX];
-
-static void put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	(void)!write(fd, text, strlen(text));
-	close(fd);
-}
-
-static bool has(const char *dev, const char *attr, const char *want)
-{
-	char path[PATH_MAX], text[32] = "";
-	FILE *f;
-
-	snprintf(path, sizeof(path), PCI_DIR "/%s/%s", dev, attr);
-	f = fopen(path, "r");
-	if (!f)
-		return false;
-	(void)!fgets(text, sizeof(text), f);
-	fclose(f);
-	return !strncmp(text, want, strlen(want));
-}
-
-static void bind_to(const char *dev, const char *driver)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), PCI_DIR "/%s/driver/unbind", dev);
-	put(path, dev);
-	snprintf(path, sizeof(path), PCI_DIR "/%s/driver_override", dev);
-	put(path, driver);
-	if (driver[0] != '\n')
-		put("/sys/bus/pci/drivers_probe", dev);
-}
-
-static bool in_group(void)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), PCI_DIR "/%s/iommu_group", address);
-	return access(path, F_OK) == 0;
-}
+static char address[64], rng[64], out_path[PATH_MAX];
 
 static void setup(void)
 {
-	DIR *d = opendir(PCI_DIR);
-	struct dirent *e;
-
 	command_setup();
-	address[0] = rng[0] = 0;
-	while (d && (e = readdir(d))) {
-		if (has(e->d_name, "vendor", "0x1234") &&
-		    has(e->d_name, "device", "0x11e8"))
-			snprintf(address, sizeof(address), "%.31s", e->d_name);
-		if (has(e->d_name, "vendor", "0x1af4") &&
-		    has(e->d_name, "device", "0x1044"))
-			snprintf(rng, sizeof(rng), "%.31s", e->d_name);
-	}
-	if (d)
-		closedir(d);
-	if (!address[0] || !in_group())
+	if (!lab_edu(address))
 		cr_skip_test("no edu device with an IOMMU group on this host");
-	bind_to(address, "vfio-pci");
+	lab_pci(0x1af4, 0x1044, rng);
 	snprintf(out_path, sizeof(out_path), "%s", command_path("out"));
 }
 
@@ -128,7 +66,7 @@ static long pinned(void)
 	long acquired = -1, released = 0, v;
 	FILE *f;
 
-	put("/proc/sys/vm/stat_refresh", "1");
+	lab_put("/proc/sys/vm/stat_refresh", "1");
 	f = fopen("/proc/vmstat", "r");
 	while (f && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "nr_foll_pin_acquired %ld", &v) == 1)
@@ -180,7 +118,7 @@ Test(vfio_passthrough, a_guest_drives_another_device_by_msix)
 	char *words, *kernel, *pci;
 
 	cr_assert_neq(rng[0], 0, "no virtio entropy device");
-	bind_to(rng, "vfio-pci");
+	lab_bind(rng, "vfio-pci");
 	cr_assert_geq(asprintf(&words, "vm.cmdline=rounds=%ld", rounds), 0);
 	cr_assert_geq(asprintf(&kernel, "vm.kernel=%s/vrng.elf",
 			       dir ? dir : "build/guests"),
@@ -210,9 +148,9 @@ static void expect_refused(int code, const char *config, const char *words)
 
 Test(vfio_passthrough, a_device_that_is_not_bound_is_told_how)
 {
-	bind_to(address, "\n");
+	lab_bind(address, NULL);
 	expect_refused(69, "", "bound to no driver, expected vfio-pci");
-	bind_to(address, "vfio-pci");
+	lab_bind(address, "vfio-pci");
 }
 
 Test(vfio_passthrough, what_pins_memory_excludes_is_refused)
