@@ -2,6 +2,7 @@
 #include "devices/fake_vfio.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -28,13 +29,16 @@ void fake_vfio_start(void)
 		.container_fd = -1,
 		.state = MIG_RUNNING,
 		.data_fd = -1,
+		.pci_fd = -1,
+		.irq_index = -1,
 	};
 }
 
 bool fake_vfio_idle(void)
 {
-	return F.maps == 0 && F.tracking == 0 && F.log_ranges == 0 &&
-	       F.attached == 0 && F.hwpts == 0 && F.ioas == 0;
+	return F.irq_index == -1 && F.maps == 0 && F.tracking == 0 &&
+	       F.log_ranges == 0 && F.attached == 0 && F.hwpts == 0 &&
+	       F.ioas == 0;
 }
 
 static int info(struct vfio_iommu_type1_info *i)
@@ -340,10 +344,69 @@ static int container(unsigned long request, void *arg)
 	return -ENOTTY;
 }
 
+static int region(struct vfio_region_info *i)
+{
+	if (i->index < 6) {
+		i->size = F.bar[i->index];
+		i->flags = F.bar_flags[i->index];
+	} else {
+		i->size = i->index == VFIO_PCI_CONFIG_REGION_INDEX ? 256 : 0;
+	}
+	i->offset = i->index * FAKE_REGION;
+	return 0;
+}
+
+/* As vfio_pci_intrs.c: one kind at a time, off before another. */
+static int set_irqs(const struct vfio_irq_set *s)
+{
+	if (s->flags & VFIO_IRQ_SET_ACTION_UNMASK)
+		return F.irq_index == (int)s->index ? 0 : -EINVAL;
+	if (s->flags & VFIO_IRQ_SET_DATA_NONE && s->count == 0) {
+		if (F.irq_index == (int)s->index)
+			F.irq_index = -1;
+		return 0;
+	}
+	if (F.irq_index != -1 || s->index > VFIO_PCI_MSIX_IRQ_INDEX ||
+	    s->count == 0 || s->count > F.irqs[s->index] ||
+	    s->argsz < sizeof(*s) + s->count * sizeof(int32_t)) {
+		F.irq_refused++;
+		return -EINVAL;
+	}
+	F.irq_index = (int)s->index;
+	F.irq_count = s->count;
+	memcpy(F.irq_fd, s->data, s->count * sizeof(int32_t));
+	return 0;
+}
+
+/* Requests of a PCI function alone; -ENOTTY: none of them. */
+static int pci(unsigned long request, void *arg)
+{
+	struct vfio_irq_info *irq = arg;
+
+	if (F.pci_fd < 0)
+		return -ENOTTY;
+	switch (request) {
+	case VFIO_GROUP_GET_DEVICE_FD:
+		return fcntl(F.pci_fd, F_DUPFD_CLOEXEC, 3);
+	case VFIO_DEVICE_GET_REGION_INFO:
+		return region(arg);
+	case VFIO_DEVICE_GET_IRQ_INFO:
+		irq->count = irq->index < 3 ? F.irqs[irq->index] : 0;
+		irq->flags = VFIO_IRQ_INFO_EVENTFD;
+		return 0;
+	case VFIO_DEVICE_SET_IRQS:
+		return set_irqs(arg);
+	}
+	return -ENOTTY;
+}
+
 static int device(unsigned long request, void *arg)
 {
 	struct uapi_precopy_info *p = arg;
+	int ret = pci(request, arg);
 
+	if (ret != -ENOTTY)
+		return ret;
 	switch (request) {
 	case VFIO_GROUP_GET_STATUS:
 		((struct vfio_group_status *)arg)->flags =

@@ -164,13 +164,13 @@ void vfio_irqs_update_msix(struct vfio_irqs *v)
 		leave(v, VFIO_PCI_MSIX_IRQ_INDEX);
 		return;
 	}
-	if (!arm(v, VFIO_PCI_MSIX_IRQ_INDEX, v->vectors)) {
+	if (!arm(v, VFIO_PCI_MSIX_IRQ_INDEX, v->of_msix)) {
 		pci_put(v->config, v->msix + PCI_MSIX_FLAGS, 2,
 			flags & ~PCI_MSIX_FLAGS_ENABLE);
 		leave(v, IRQS_NONE);
 		return;
 	}
-	for (uint32_t i = 0; i < v->vectors; i++)
+	for (uint32_t i = 0; i < v->of_msix; i++)
 		update_vector(v, i);
 }
 
@@ -179,7 +179,7 @@ static uint64_t table_read(void *opaque, uint64_t off, int len)
 	const struct vfio_irqs *v = opaque;
 	uint64_t val = 0;
 
-	if (num_within(off, (uint64_t)len, v->vectors * MSIX_ENTRY))
+	if (num_within(off, (uint64_t)len, v->of_msix * MSIX_ENTRY))
 		memcpy(&val, (const uint8_t *)v->table + off, (size_t)len);
 	return val;
 }
@@ -190,7 +190,7 @@ static void table_write(void *opaque, uint64_t off, int len, uint64_t val)
 	struct vfio_irqs *v = opaque;
 
 	if (len < 4 || off % (uint64_t)len ||
-	    !num_within(off, (uint64_t)len, v->vectors * MSIX_ENTRY))
+	    !num_within(off, (uint64_t)len, v->of_msix * MSIX_ENTRY))
 		return;
 	memcpy((uint8_t *)v->table + off, &val, (size_t)len);
 	update_vector(v, (uint32_t)(off / MSIX_ENTRY));
@@ -237,7 +237,7 @@ static void show_msix(struct vfio_irqs *v, unsigned int at, uint8_t *writable)
 	v->entries = (pci_get(v->config, at + PCI_MSIX_FLAGS, 2) &
 		      PCI_MSIX_FLAGS_QSIZE) +
 		     1;
-	pci_put(v->config, at + PCI_MSIX_FLAGS, 2, v->vectors - 1);
+	pci_put(v->config, at + PCI_MSIX_FLAGS, 2, v->of_msix - 1);
 	pci_put(writable, at + PCI_MSIX_FLAGS, 2,
 		PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
 	v->msix = at;
@@ -249,7 +249,7 @@ bool vfio_irqs_show(struct vfio_irqs *v, unsigned int at, uint8_t *writable)
 	    irq_count(v, VFIO_PCI_MSI_IRQ_INDEX))
 		show_msi(v, at, writable);
 	else if (v->config[at] == PCI_CAP_ID_MSIX && !v->msix && at <= 0xf4 &&
-		 irq_count(v, VFIO_PCI_MSIX_IRQ_INDEX))
+		 v->of_msix)
 		show_msix(v, at, writable);
 	else
 		return false;
@@ -281,15 +281,15 @@ int vfio_irqs_init(struct vfio_irqs *v, const struct vfio_dev *dev,
 		   struct irqroutes *routes, uint8_t *config,
 		   struct mote_err *err)
 {
-	uint32_t msi, msix;
+	uint32_t msi;
 	int first;
 
 	v->dev = dev;
 	v->routes = routes;
 	v->config = config;
 	msi = irq_count(v, VFIO_PCI_MSI_IRQ_INDEX);
-	msix = irq_count(v, VFIO_PCI_MSIX_IRQ_INDEX);
-	v->vectors = msi > msix ? msi : msix;
+	v->of_msix = irq_count(v, VFIO_PCI_MSIX_IRQ_INDEX);
+	v->vectors = msi > v->of_msix ? msi : v->of_msix;
 	first = irqroutes_alloc(v->routes, (int)v->vectors, err);
 	if (first < 0)
 		return first;

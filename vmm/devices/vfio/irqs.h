@@ -28,8 +28,9 @@ struct vfio_irqs {
 	unsigned int msi, msix; /* their offsets, 0: none */
 	int intx_fd;		/* -1: it has no pin */
 	uint32_t entries;	/* of the device's MSI-X table */
-	uint32_t vectors;
-	uint32_t armed; /* VFIO_PCI_*_IRQ_INDEX, or none */
+	uint32_t vectors;	/* eventfds: the larger of both kinds */
+	uint32_t of_msix;	/* those of MSI-X */
+	uint32_t armed;		/* VFIO_PCI_*_IRQ_INDEX, or none */
 	struct vfio_vector {
 		int event_fd, gsi;
 		bool on; /* KVM listens */
