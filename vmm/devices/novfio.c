@@ -55,13 +55,12 @@ int passthrough_fds(const struct passthrough *p)
 	return -1;
 }
 
-int passthrough_check(struct passthrough *p, bool ready, bool diff, bool *full,
+int passthrough_check(const struct passthrough *p, bool ready, bool sticky,
 		      struct mote_err *err)
 {
 	(void)p;
 	(void)ready;
-	(void)diff;
-	(void)full;
+	(void)sticky;
 	return none(err);
 }
 

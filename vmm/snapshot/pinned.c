@@ -148,11 +148,23 @@ int pinned_save(struct job *j, struct mote_err *err)
 	return save_at_once(j, err);
 }
 
-/* What it may be with devices of the host; a diff may become a full one. */
+/*
+ * May devices have written any page since the reference, as far as anybody
+ * tells?  The log is asked, and keeps it: VFIO tells each write once.
+ */
+static bool all_sticky(struct vm *vm)
+{
+	struct dirty_tracker *log = &vm->track.log;
+
+	return vm->reference.name[0] &&
+	       (!vm->track.logging || dirty_harvest(log, NULL) < 0 ||
+		dirty_count(log, DIRTY_STICKY) == log->pages);
+}
+
 int pinned_check(struct vm *vm, struct snapshot_options *opt,
 		 struct mote_err *err)
 {
-	bool full = false;
+	bool sticky;
 	int ret;
 
 	if (opt->fork)
@@ -160,9 +172,9 @@ int pinned_check(struct vm *vm, struct snapshot_options *opt,
 				     "passthrough.%s: a device can't be in two "
 				     "machines: no fork",
 				     vm->cfg->passthrough[0].name);
-	ret = passthrough_check(vm->passthrough, vm->ready, opt->diff, &full,
-				err);
-	if (ret == 0 && full) {
+	sticky = opt->diff && all_sticky(vm);
+	ret = passthrough_check(vm->passthrough, vm->ready, sticky, err);
+	if (ret == 0 && sticky) {
 		log_warn(&vm->log, "snapshot: a full one instead of the diff: "
 				   "devices may have written any page");
 		opt->diff = false;

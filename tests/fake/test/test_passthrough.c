@@ -315,3 +315,35 @@ Test(fake_passthrough, msi_and_msix_may_differ_in_number)
 	cr_expect_eq(fake_vfio.irq_refused, 0);
 	end();
 }
+
+/* What type1 told once it does not tell again: who asked must keep it. */
+Test(fake_passthrough, a_diff_has_what_the_device_wrote)
+{
+	make_device(8, 8);
+	begin();
+	cr_assert_eq(save(false), 0, "%s", f.err.msg);
+	cr_assert_eq(save(true), 0, "%s", f.err.msg);
+	cr_expect_eq(f.vm->snapshots.last.pages, 0);
+	fake_vfio.dirty[5] = fake_vfio.dirty[77] = 1;
+	cr_assert_eq(save(true), 0, "%s", f.err.msg);
+	cr_expect_eq(f.vm->snapshots.last.pages, 2);
+	end();
+}
+
+Test(fake_passthrough, a_diff_is_refused_where_all_is_always_dirty)
+{
+	make_device(8, 8);
+	begin();
+	cr_expect_lt(save(true), 0);
+	cr_expect_not_null(strstr(f.err.msg, "take a full one first"), "%s",
+			   f.err.msg);
+	cr_assert_eq(save(false), 0, "%s", f.err.msg);
+	fake_vfio.all = true;
+	cr_expect_lt(save(true), 0);
+	cr_expect_not_null(strstr(f.err.msg, "see passthrough.dev.diff"), "%s",
+			   f.err.msg);
+	f.cfg.passthrough[0].diff = PASSTHROUGH_DIFF_FULL;
+	cr_expect_eq(save(true), 0, "%s", f.err.msg);
+	cr_expect_eq(f.vm->snapshots.last.pages, -1, "a full one");
+	end();
+}

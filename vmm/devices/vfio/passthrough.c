@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bitmap.h"
-#include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/map.h"
@@ -232,24 +230,9 @@ int passthrough_fds(const struct passthrough *p)
 	return p->fds;
 }
 
-/* May devices write any page at any time without a word? */
-static bool all_sticky(struct passthrough *p)
-{
-	const struct memslot *s = &p->slots->slot[0];
-	uint64_t pages = s->ram.size / host_page_size();
-	cleanup_free uint64_t *bits = calloc(bitmap_words(pages), 8);
-
-	return !bits ||
-	       vfio_space_sticky(&p->space, s->gpa, s->ram.size, bits, NULL) <
-		       0 ||
-	       bitmap_count(bits, pages) == pages;
-}
-
-int passthrough_check(struct passthrough *p, bool ready, bool diff, bool *full,
+int passthrough_check(const struct passthrough *p, bool ready, bool sticky,
 		      struct mote_err *err)
 {
-	bool any = diff && all_sticky(p);
-
 	for (uint32_t i = 0; i < p->cfg->passthrough_count; i++) {
 		const struct passthrough_config *c = &p->cfg->passthrough[i];
 		bool saves = vfio_function_mig(p->function[i]) != NULL;
@@ -266,7 +249,7 @@ int passthrough_check(struct passthrough *p, bool ready, bool diff, bool *full,
 				"passthrough.%s: snapshot=without-device needs "
 				"a guest that has written its ready mark",
 				c->name);
-		if (any && c->diff != PASSTHROUGH_DIFF_FULL)
+		if (sticky && c->diff != PASSTHROUGH_DIFF_FULL)
 			return err_set_class(
 				err, ENOTSUP, ERR_CLASS_DATA,
 				"passthrough.%s: the device may have written "
@@ -274,7 +257,6 @@ int passthrough_check(struct passthrough *p, bool ready, bool diff, bool *full,
 				"passthrough.%s.diff",
 				c->name, c->name);
 	}
-	*full |= any;
 	return 0;
 }
 

@@ -45,10 +45,10 @@ void passthrough_destroy(struct passthrough *p);
 int passthrough_fds(const struct passthrough *p);
 
 /*
- * Can a snapshot be taken?  ready: the guest wrote its mark.  diff: *full is
- * set where it must become a full one.  -ENOTSUP names the device.
+ * Can a snapshot be taken?  ready: the guest wrote its mark.  sticky: it is to
+ * be a diff, but every page is always dirty.  -ENOTSUP names the device.
  */
-int passthrough_check(struct passthrough *p, bool ready, bool diff, bool *full,
+int passthrough_check(const struct passthrough *p, bool ready, bool sticky,
 		      struct mote_err *err);
 
 /*
