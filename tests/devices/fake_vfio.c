@@ -208,7 +208,10 @@ static int log_report(struct vfio_device_feature_dma_logging_report *r)
 
 static int set_state(struct vfio_device_feature_mig_state *s)
 {
-	if (F.mig_error || F.state == MIG_ERROR) {
+	F.precopies += s->device_state == MIG_PRE_COPY;
+	if ((F.mig_error &&
+	     (!F.mig_error_to || F.mig_error_to == (int)s->device_state)) ||
+	    F.state == MIG_ERROR) {
 		F.state = MIG_ERROR;
 		F.mig_error = false;
 		return -EIO;
@@ -244,6 +247,9 @@ static int feature(struct vfio_device_feature *f)
 		((struct vfio_device_feature_mig_state *)f->data)
 			->device_state = (uint32_t)F.state;
 		return 0;
+	case VFIO_DEVICE_FEATURE_MIG_DATA_SIZE:
+		memcpy(f->data, &F.state_bytes, sizeof(F.state_bytes));
+		return F.state_bytes ? 0 : -ENOTTY;
 	case VFIO_DEVICE_FEATURE_DMA_LOGGING_START:
 		return log_start((void *)f->data);
 	case VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP:

@@ -58,7 +58,10 @@ struct fake_vfio {
 	/* A device's state. */
 	int state, data_fd;
 	uint64_t initial_bytes;
-	bool mig_error; /* the next change of state ends in ERROR */
+	uint64_t state_bytes; /* told of one without pre-copy, unless 0 */
+	int precopies;	      /* times that it entered PRE_COPY */
+	bool mig_error;	      /* the next change of state ends in ERROR */
+	int mig_error_to;     /* only one to this state (unless 0) */
 
 	/*
 	 * A PCI function, where pci_fd is not -1: region i begins at

@@ -133,6 +133,9 @@ Test(vfio_migration, without_pre_copy_there_is_nothing_to_do_early)
 	init(1000);
 	cr_assert_eq(vfio_mig_precopy(&mig, &left, &err), 0);
 	cr_expect_eq(left, 0);
+	fake_vfio.state_bytes = 4711;
+	cr_assert_eq(vfio_mig_precopy(&mig, &left, &err), 0);
+	cr_expect_eq(left, 4711, "it says how much there is");
 	cr_expect_eq(fake_vfio.state, MIG_RUNNING);
 }
 
@@ -156,10 +159,13 @@ Test(vfio_migration, a_device_in_error_comes_back_by_reset)
 	init(1000);
 	fake_vfio.mig_error = true;
 	cr_expect_eq(vfio_mig_stop(&mig, 1, &err), -EIO);
-	cr_expect_str_eq(err.msg, "VFIO device dev: to state STOP_COPY: "
+	cr_expect_str_eq(err.msg, "a device lost what it was doing: VFIO "
+				  "device dev: to state STOP_COPY: "
 				  "Input/output error");
 	cr_expect_eq(fake_vfio.resets, 1);
 	cr_expect_eq(vfio_mig_state(&mig), MIG_RUNNING);
+	fake_vfio.mig_error = true;
+	cr_expect_eq(vfio_mig_run(&mig, &err), 1, "and it is told");
 }
 
 Test(vfio_migration, what_is_loaded_is_what_was_saved)

@@ -70,9 +70,18 @@ int passthrough_freeze(struct passthrough *p, struct mote_err *err)
 	return none(err);
 }
 
-void passthrough_thaw(struct passthrough *p)
+int passthrough_thaw(struct passthrough *p, struct mote_err *err)
 {
 	(void)p;
+	return none(err);
+}
+
+int passthrough_pending(struct passthrough *p, uint64_t *bytes,
+			struct mote_err *err)
+{
+	(void)p;
+	(void)bytes;
+	return none(err);
 }
 
 void passthrough_loaded(struct passthrough *p)

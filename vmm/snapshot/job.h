@@ -37,6 +37,9 @@ int job_finish_memory(struct job *j, struct mote_err *err);
 /* All of it, of a machine that stands still. */
 int job_save_still(struct job *j, struct mote_err *err);
 
+/* pinned.c: devices go on after passthrough_freeze; what was lost is logged. */
+void pinned_thaw(struct vm *vm);
+
 /*
  * pinned.c: of a machine with devices of the host that runs, and does so again;
  * what it may be (a diff may become a full one).

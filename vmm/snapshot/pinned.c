@@ -42,6 +42,22 @@ static int pinned_send(void *opaque, uint64_t *bits, struct mote_err *err)
 			       err);
 }
 
+void pinned_thaw(struct vm *vm)
+{
+	struct mote_err err = {0};
+
+	if (passthrough_thaw(vm->passthrough, &err) < 0)
+		log_warn(&vm->log, "snapshot: %s", err.msg);
+}
+
+/* Of devices' states what there is; the rest counts in the estimate. */
+static int pinned_pending(void *opaque, uint64_t *bytes, struct mote_err *err)
+{
+	struct job *j = opaque;
+
+	return passthrough_pending(j->vm->passthrough, bytes, err);
+}
+
 static uint64_t pinned_now(void *opaque)
 {
 	(void)opaque;
@@ -71,7 +87,7 @@ static void pinned_resume(void *opaque)
 {
 	struct job *j = opaque;
 
-	passthrough_thaw(j->vm->passthrough);
+	pinned_thaw(j->vm);
 	if (j->vm->state == VM_PAUSED)
 		vm_resume(j->vm, NULL);
 }
@@ -81,6 +97,7 @@ static int save_rounds(struct job *j, struct mote_err *err)
 {
 	const struct precopy_target to = {.send_all = pinned_send,
 					  .now_ns = pinned_now,
+					  .pending = pinned_pending,
 					  .pause = pinned_pause,
 					  .finish = pinned_finish,
 					  .resume = pinned_resume,
@@ -105,14 +122,15 @@ static int save_rounds(struct job *j, struct mote_err *err)
 		limits.first = first;
 	}
 	ret = precopy_run(&vm->track.log, &to, &limits, &r, err);
+	since = vm->snapshots.paused_at;
+	pinned_thaw(vm); /* after a failure too: some may be at pre-copy */
 	if (ret < 0)
 		return ret;
-	since = vm->snapshots.paused_at;
-	passthrough_thaw(vm->passthrough);
 	if (vm->state == VM_PAUSED && vm_resume(vm, err) < 0)
 		return -EIO;
 	j->now.pause_ns = (int64_t)(timeline_now() - since);
-	j->now.predicted_ns = (int64_t)r.predicted_ns;
+	if (r.bandwidth) /* or nothing was sent that one could go by */
+		j->now.predicted_ns = (int64_t)r.predicted_ns;
 	return job_finish_memory(j, err);
 }
 

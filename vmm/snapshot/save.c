@@ -334,7 +334,7 @@ int job_save_still(struct job *j, struct mote_err *err)
 	if (ret == 0)
 		ret = save_memory(j, err);
 	if (j->vm->passthrough)
-		passthrough_thaw(j->vm->passthrough);
+		pinned_thaw(j->vm);
 	return ret;
 }
 

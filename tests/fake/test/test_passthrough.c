@@ -10,9 +10,11 @@
  */
 #include <criterion/criterion.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -36,6 +38,7 @@
 #define SMALL 4 /* a BAR that can't be mapped */
 
 static struct fakevm f;
+static char said[512]; /* the last warning */
 static struct build_fd given[2];
 static uint64_t seed;
 
@@ -94,6 +97,13 @@ static void make_device(uint32_t msi, uint32_t msix)
 	fake_vfio.irqs[VFIO_PCI_MSIX_IRQ_INDEX] = msix;
 }
 
+static void hear(void *opaque, int level, const char *line)
+{
+	(void)opaque;
+	(void)level;
+	snprintf(said, sizeof(said), "%s", line);
+}
+
 static void begin(void)
 {
 	struct config_errors e = {0};
@@ -113,6 +123,7 @@ static void begin(void)
 	given[1] = (struct build_fd){"vfio", eventfd(0, EFD_CLOEXEC), 0};
 	f.opt.fds = given;
 	f.opt.fd_count = 2;
+	f.opt.log = (struct log){.sink = hear, .level = LOG_LEVEL_WARN};
 	fakevm_start(&f, false);
 	f.vm->ready = true; /* it would say so */
 }
@@ -346,4 +357,86 @@ Test(fake_passthrough, a_diff_is_refused_where_all_is_always_dirty)
 	cr_expect_eq(save(true), 0, "%s", f.err.msg);
 	cr_expect_eq(f.vm->snapshots.last.pages, -1, "a full one");
 	end();
+}
+
+/* Like make_device, of one whose state can be taken, len bytes of it. */
+static void make_mover(uint64_t flags, size_t len)
+{
+	make_device(8, 8);
+	fake_vfio.mig_flags = flags;
+	fake_vfio.data_fd = memfd_create("blob", MFD_CLOEXEC);
+	cr_assert_eq(ftruncate(fake_vfio.data_fd, (off_t)len), 0);
+}
+
+static void end_mover(void)
+{
+	cr_expect_eq(fake_vfio.state, MIG_RUNNING);
+	end();
+	fd_clear(&fake_vfio.data_fd);
+}
+
+Test(fake_passthrough, a_devices_state_is_taken_while_the_guest_runs)
+{
+	make_mover(VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_PRE_COPY, 100);
+	fake_vfio.initial_bytes = 60;
+	begin();
+	cr_expect_eq(save(false), 0, "%s", f.err.msg);
+	cr_expect_eq(fake_vfio.precopies, 1);
+	cr_expect_eq(lseek(fake_vfio.data_fd, 0, SEEK_CUR), 100);
+	cr_expect_geq(f.vm->snapshots.last.predicted_ns, 0);
+	cr_expect_eq(f.vm->state, VM_RUNNING);
+	end_mover();
+}
+
+/* What it will take counts in how long the pause is said to be. */
+Test(fake_passthrough, the_size_of_a_state_is_in_the_estimate)
+{
+	int64_t small;
+
+	make_mover(VFIO_MIGRATION_STOP_COPY, 100);
+	begin();
+	cr_expect_eq(save(false), 0, "%s", f.err.msg);
+	small = f.vm->snapshots.last.predicted_ns;
+	fake_vfio.state_bytes = UINT64_C(1) << 40;
+	cr_expect_eq(save(false), 0, "%s", f.err.msg);
+	cr_expect_gt(f.vm->snapshots.last.predicted_ns, small + 1000000000,
+		     "%ld, was %ld", f.vm->snapshots.last.predicted_ns, small);
+	end_mover();
+}
+
+Test(fake_passthrough, a_device_that_does_not_go_on_is_told)
+{
+	make_mover(VFIO_MIGRATION_STOP_COPY, 100);
+	begin();
+	fake_vfio.mig_error = true;
+	fake_vfio.mig_error_to = MIG_RUNNING;
+	cr_expect_eq(save(false), 0, "the snapshot itself is whole");
+	cr_expect_not_null(strstr(said, "passthrough.dev: the device did not "
+					"go on from its state and was reset"),
+			   "%s", said);
+	end_mover();
+}
+
+/* Each call of a snapshot: the guest runs on, and so does the device. */
+Test(fake_passthrough, each_call_that_fails_leaves_both_running)
+{
+	int n = 0, failed = 0;
+
+	make_mover(VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_PRE_COPY, 100);
+	fake_vfio.initial_bytes = 60;
+	begin();
+	do {
+		lseek(fake_vfio.data_fd, 0, SEEK_SET);
+		fake_vfio.calls = 0;
+		fake_vfio.failed = 0;
+		fake_vfio.fail_with = EIO;
+		fake_vfio.fail_at = ++n;
+		failed += save(false) < 0;
+		cr_expect_eq(f.vm->state, VM_RUNNING, "call %d", n);
+		cr_expect_eq(fake_vfio.state, MIG_RUNNING, "call %d", n);
+	} while (fake_vfio.failed && n < 100);
+	fake_vfio.fail_at = 0;
+	cr_expect_gt(failed, 5);
+	cr_expect_lt(n, 100);
+	end_mover();
 }

@@ -310,17 +310,51 @@ int passthrough_freeze(struct passthrough *p, struct mote_err *err)
 	return ret;
 }
 
-void passthrough_thaw(struct passthrough *p)
+/* It goes on, or is lost: ret is vfio_mig_run's. */
+static int lost(const struct passthrough *p, uint32_t i, int ret,
+		struct mote_err *err)
 {
+	return ret == 0 ? 0
+			: err_set(err, EIO,
+				  "passthrough.%s: the device did not go on "
+				  "from its state and %s",
+				  p->cfg->passthrough[i].name,
+				  ret > 0 ? "was reset" : "can't be reset");
+}
+
+int passthrough_thaw(struct passthrough *p, struct mote_err *err)
+{
+	int first = 0;
+
 	for (uint32_t i = 0; i < p->cfg->passthrough_count; i++) {
 		struct vfio_mig *m = vfio_function_mig(p->function[i]);
+		int ret;
 
-		if (m) {
-			vfio_mig_run(m, NULL);
-			vfio_mig_fini(m);
-		}
+		if (!m)
+			continue;
+		ret = lost(p, i, vfio_mig_run(m, NULL), first ? NULL : err);
+		first = first ? first : ret;
+		vfio_mig_fini(m);
 	}
 	hold(p, false, NULL);
+	return first;
+}
+
+int passthrough_pending(struct passthrough *p, uint64_t *bytes,
+			struct mote_err *err)
+{
+	int ret = 0;
+
+	*bytes = 0;
+	for (uint32_t i = 0; ret == 0 && i < p->cfg->passthrough_count; i++) {
+		struct vfio_mig *m = vfio_function_mig(p->function[i]);
+		uint64_t left = 0;
+
+		if (m)
+			ret = vfio_mig_precopy(m, &left, err);
+		*bytes += left;
+	}
+	return ret;
 }
 
 void passthrough_loaded(struct passthrough *p)
@@ -336,7 +370,7 @@ int passthrough_run(struct passthrough *p, struct mote_err *err)
 		struct vfio_mig *m = vfio_function_mig(p->function[i]);
 
 		if (p->loaded && m)
-			ret = vfio_mig_run(m, err);
+			ret = lost(p, i, vfio_mig_run(m, NULL), err);
 	}
 	if (ret == 0)
 		p->loaded = false;

@@ -57,7 +57,16 @@ int passthrough_check(const struct passthrough *p, bool ready, bool sticky,
  * as they were.
  */
 int passthrough_freeze(struct passthrough *p, struct mote_err *err);
-void passthrough_thaw(struct passthrough *p);
+
+/* -EIO: one of them did not go on as it was; the others do. */
+int passthrough_thaw(struct passthrough *p, struct mote_err *err);
+
+/*
+ * While vCPUs run: take what of their state there is already; *bytes are left
+ * to the freeze.  After a failure, and without a freeze, to be thawed.
+ */
+int passthrough_pending(struct passthrough *p, uint64_t *bytes,
+			struct mote_err *err);
 
 /* Their state was loaded; it waits until just before the first instruction. */
 void passthrough_loaded(struct passthrough *p);
