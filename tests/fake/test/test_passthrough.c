@@ -277,15 +277,24 @@ static void use_msix(uint32_t n)
 	wr(BUS_MMIO, config(MSIX + PCI_MSIX_FLAGS), 2, 0);
 }
 
+static int save_to(struct snapshot_files *s, bool diff)
+{
+	const struct snapshot_options opt = {.name = "s", .diff = diff};
+	int ret;
+
+	*s = (struct snapshot_files){memfd_create("manifest", MFD_CLOEXEC),
+				     memfd_create("state", MFD_CLOEXEC),
+				     memfd_create("memory", MFD_CLOEXEC)};
+	ret = snapshot_save_live(f.vm, s, &opt, &f.err);
+	snapshot_saved(f.vm, ret == 0);
+	return ret;
+}
+
 static int save(bool diff)
 {
-	struct snapshot_files s = {memfd_create("manifest", MFD_CLOEXEC),
-				   memfd_create("state", MFD_CLOEXEC),
-				   memfd_create("memory", MFD_CLOEXEC)};
-	const struct snapshot_options opt = {.name = "s", .diff = diff};
-	int ret = snapshot_save_live(f.vm, &s, &opt, &f.err);
+	struct snapshot_files s;
+	int ret = save_to(&s, diff);
 
-	snapshot_saved(f.vm, ret == 0);
 	close(s.manifest_fd);
 	close(s.state_fd);
 	close(s.memory_fd);
@@ -438,5 +447,40 @@ Test(fake_passthrough, each_call_that_fails_leaves_both_running)
 	fake_vfio.fail_at = 0;
 	cr_expect_gt(failed, 5);
 	cr_expect_lt(n, 100);
+	end_mover();
+}
+
+/* A guest that waits for messages must not go on without them. */
+Test(fake_passthrough, its_interrupts_are_restored_or_it_is_refused)
+{
+	struct snapshot_files files;
+	struct snapshot s;
+
+	make_mover(VFIO_MIGRATION_STOP_COPY, 100);
+	begin();
+	wr(BUS_MMIO, config(MSI + PCI_MSI_ADDRESS_LO), 4, 0xfee00000);
+	wr(BUS_MMIO, config(MSI + PCI_MSI_FLAGS), 2, 0x11);
+	cr_assert_eq(save_to(&files, false), 0, "%s", f.err.msg);
+	vm_destroy(f.vm);
+	f.vm = NULL;
+
+	cr_assert_eq(snapshot_adopt(&s, &files, NULL, &f.err), 0, "%s",
+		     f.err.msg);
+	fake_vfio.refuse = VFIO_DEVICE_SET_IRQS;
+	fake_vfio.fail_with = ENOSPC;
+	cr_expect_eq(snapshot_load(&s, &f.opt, &f.vm, &f.err), -ENOSPC);
+	cr_expect_not_null(strstr(f.err.msg, "passthrough.dev: this host does "
+					     "not give it the interrupts"),
+			   "%s", f.err.msg);
+	fake_vfio.refuse = 0;
+	fake_vfio.irq_index = -1;
+	cr_assert_eq(snapshot_load(&s, &f.opt, &f.vm, &f.err), 0, "%s",
+		     f.err.msg);
+	cr_expect_eq(fake_vfio.irq_index, VFIO_PCI_MSI_IRQ_INDEX);
+	cr_expect_eq(fake_vfio.irq_count, 2);
+	cr_expect_eq(fake_kvm_irqfds(), 2);
+	cr_expect_eq(fake_vfio.state, MIG_STOP);
+	cr_assert_eq(vm_start(f.vm, false, &f.err), 0, "%s", f.err.msg);
+	snapshot_close(&s);
 	end_mover();
 }

@@ -217,11 +217,14 @@ static int function_load(struct pci_function *f, struct snap_section *s,
 		vfio_irqs_update_msi(&v->irqs);
 	if (v->irqs.msix)
 		vfio_irqs_update_msix(&v->irqs);
-	ret = set_command(v, (uint16_t)pci_get(v->config, PCI_COMMAND, 2));
+	if (memcmp(v->config, saved, sizeof(saved)) != 0)
+		return err_set_class(err, ENOSPC, ERR_CLASS_UNAVAILABLE,
+				     "passthrough.%s: this host does not give "
+				     "it the interrupts that it had",
+				     f->name);
+	ret = vfio_function_hold(v, false, err);
 	if (ret < 0)
-		return err_set(err, -ret,
-			       "passthrough.%s: command register: %s", f->name,
-			       strerror(-ret));
+		return ret;
 	ret = vfio_mig_load(&v->mig, blob, len, &own);
 	if (ret < 0) /* the kernel's word on it: not this device's state */
 		return err_set_class(err, -ret, ERR_CLASS_DATA,

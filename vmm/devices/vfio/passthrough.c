@@ -218,9 +218,10 @@ void passthrough_destroy(struct passthrough *p)
 {
 	if (!p)
 		return;
+	/* KVM holds groups and nodes as long as it knows of them. */
+	fd_clear(&p->kvm_vfio);
 	if (p->opened)
 		vfio_space_close(&p->space);
-	fd_clear(&p->kvm_vfio);
 	irqroutes_fini(&p->routes);
 	free(p);
 }
