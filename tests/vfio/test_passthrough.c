@@ -143,6 +143,12 @@ Test(vfio_passthrough, a_snapshot_needs_a_device_that_can_or_a_word)
 	kill(pid, SIGTERM);
 	command_finish(pid);
 
+	cr_expect_eq(command_run(said, WORDS("compat", snap)), 0, "%s",
+		     command_text(said));
+	cr_expect_not_null(strstr(command_text(said),
+				  "it needs passthrough.edu = a device, "
+				  "without its state\n"),
+			   "%s", command_text(said));
 	/* Without a device by that name; with one, its DMA is still there. */
 	cr_expect_neq(command_run(said, WORDS("restore", snap)), 0);
 	cr_expect_not_null(
@@ -365,6 +371,12 @@ Test(vfio_node, a_devices_state_is_in_the_snapshot)
 					      "--set", node)),
 		     0, "%s", command_text(again));
 	cr_expect_not_null(strstr(command_text(again), "scratch 5a data kept"),
+			   "%s", command_text(again));
+	cr_expect_eq(command_run(again, WORDS("compat", snap)), 0, "%s",
+		     command_text(again));
+	cr_expect_not_null(strstr(command_text(again),
+				  "it needs passthrough.tty = PCI device "
+				  "4348:3253, "),
 			   "%s", command_text(again));
 	/* No two machines can have the device. */
 	cr_expect_eq(command_run(again, WORDS("pool", snap, "--size", "2",

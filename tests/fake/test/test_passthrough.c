@@ -15,6 +15,7 @@
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -25,10 +26,12 @@
 #include "base/num.h"
 #include "base/stress.h"
 #include "devices/fake_vfio.h"
+#include "devices/vfio/open.h"
 #include "devices/vfio/uapi.h"
 #include "fake/fake_kvm.h"
 #include "fake/fakevm.h"
 #include "memory/guestmem.h"
+#include "snapshot/inspect.h"
 #include "snapshot/snapshot.h"
 
 #define MSI   0x50u
@@ -450,6 +453,49 @@ Test(fake_passthrough, each_call_that_fails_leaves_both_running)
 	end_mover();
 }
 
+static void expect_described(struct snapshot *s)
+{
+	struct inspect_device d;
+	struct snap_section sec;
+	char *text;
+	size_t len;
+	uint32_t n = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	cr_assert_eq(snapshot_read_state(s, &f.err), 0, "%s", f.err.msg);
+	cr_assert(inspect_device(s, &sec, &n, &d));
+	cr_expect_str_eq(d.name, "dev");
+	cr_expect_eq(d.vendor, 0x1234);
+	cr_expect_eq(d.device, 0x11e8);
+	cr_expect_eq(d.bytes, 100);
+	cr_expect_not(inspect_device(s, &sec, &n, &d));
+	cr_assert_not_null(out);
+	inspect_text(out, s);
+	inspect_json(out, s);
+	fclose(out);
+	cr_expect_not_null(strstr(text, "\npassthrough.dev = PCI device "
+					"1234:11e8, 100 bytes of state\n"),
+			   "%s", text);
+	cr_expect_not_null(strstr(text, ",\"passthrough\":[{\"name\":\"dev\","
+					"\"id\":\"1234:11e8\",\"state\":100}]"),
+			   "%s", text);
+	free(text);
+}
+
+/* This host's first one is there; what nobody makes is not. */
+Test(fake_passthrough, a_host_has_a_device_or_not)
+{
+	unsigned int vendor = 0, device = 0;
+	FILE *devices = fopen("/proc/bus/pci/devices", "r");
+
+	if (devices && fscanf(devices, "%*x %4x%4x", &vendor, &device) == 2)
+		cr_expect(vfio_host_has((uint16_t)vendor, (uint16_t)device));
+	if (devices)
+		fclose(devices);
+	if (access("/sys/bus/mdev", F_OK) < 0)
+		cr_expect_not(vfio_host_has(0xfffe, 0xfffe));
+}
+
 /* A guest that waits for messages must not go on without them. */
 Test(fake_passthrough, its_interrupts_are_restored_or_it_is_refused)
 {
@@ -466,6 +512,7 @@ Test(fake_passthrough, its_interrupts_are_restored_or_it_is_refused)
 
 	cr_assert_eq(snapshot_adopt(&s, &files, NULL, &f.err), 0, "%s",
 		     f.err.msg);
+	expect_described(&s);
 	fake_vfio.refuse = VFIO_DEVICE_SET_IRQS;
 	fake_vfio.fail_with = ENOSPC;
 	cr_expect_eq(snapshot_load(&s, &f.opt, &f.vm, &f.err), -ENOSPC);
