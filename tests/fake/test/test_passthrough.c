@@ -531,3 +531,58 @@ Test(fake_passthrough, its_interrupts_are_restored_or_it_is_refused)
 	snapshot_close(&s);
 	end_mover();
 }
+
+static int load_root(struct device *root, const uint8_t *payload, size_t len)
+{
+	static struct snap_reader r;
+	struct snap_writer w;
+	int ret;
+
+	snap_writer_init(&w);
+	snap_section_begin(&w, "pci", 0, 1, SNAP_REQUIRED);
+	snap_put_bytes(&w, payload, len);
+	snap_section_end(&w);
+	cr_assert_eq(snap_writer_finish(&w, NULL), 0);
+	cr_assert_eq(snap_reader_init(&r, w.buf, w.len, NULL), 0);
+	f.err.msg[0] = 0;
+	ret = device_load(root, &r, &f.err);
+	cr_expect_eq(ret < 0, f.err.msg[0] != 0, "%d: %s", ret, f.err.msg);
+	snap_writer_fini(&w);
+	return ret;
+}
+
+/* Every byte of the section another one, every length: told, or taken. */
+Test(fake_passthrough, a_broken_section_is_refused_with_words)
+{
+	const size_t head = 16 + 64; /* of the file and of the section */
+	static const uint8_t flips[] = {0x01, 0x10, 0x80, 0xff};
+	struct device *root = NULL;
+	struct snap_writer w;
+	int refused = 0;
+
+	make_mover(VFIO_MIGRATION_STOP_COPY, 100);
+	begin();
+	cr_assert_eq(vm_pause(f.vm, &f.err), 0);
+	for (uint32_t i = 0; i < f.vm->devices; i++)
+		if (!strcmp(f.vm->device[i]->ops->name, "pci"))
+			root = f.vm->device[i];
+	cr_assert_not_null(root);
+	snap_writer_init(&w);
+	cr_assert_eq(device_save(root, &w, NULL), 0);
+	cr_assert_eq(snap_writer_finish(&w, NULL), 0);
+	cr_assert_eq(load_root(root, w.buf + head, w.len - head), 0, "%s",
+		     f.err.msg);
+	for (size_t i = head; i < w.len; i++)
+		for (size_t k = 0; k < sizeof(flips); k++) {
+			w.buf[i] ^= flips[k];
+			refused +=
+				load_root(root, w.buf + head, w.len - head) < 0;
+			w.buf[i] ^= flips[k];
+		}
+	cr_expect_gt(refused, 256 * 3, "%d: what a guest can't write", refused);
+	for (size_t n = 0; n < w.len - head; n++)
+		cr_expect_lt(load_root(root, w.buf + head, n), 0, "%zu", n);
+	snap_writer_fini(&w);
+	fake_vfio.state = MIG_RUNNING;
+	end_mover();
+}
