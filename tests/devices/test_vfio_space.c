@@ -39,6 +39,7 @@ static void add_slot(int i, uint64_t gpa, uint64_t pages)
 		map_anon(&slots.slot[i].ram, pages * host_page_size(), 0, NULL),
 		0);
 	slots.slot[i].gpa = gpa;
+	free(slots.slot[i].dirty); /* of one that was there */
 	slots.slot[i].dirty = calloc(bitmap_words(pages), sizeof(uint64_t));
 }
 
