@@ -307,7 +307,7 @@ static int save(bool diff)
 Test(fake_passthrough, a_guest_that_writes_anything_anywhere, .timeout = 300)
 {
 	struct live before = live_now();
-	long rounds = stress_count(200, 5000);
+	long rounds = stress_count(1000, 50000);
 
 	for (seed = 1; seed < 4; seed++) {
 		uint64_t begun = seed;
