@@ -191,7 +191,7 @@ TEST_SRC := $(filter-out tests/cli/trip.c,$(wildcard $(TEST_DIRS:%=%/*.c)))
 ifneq ($(ARCH),x86_64)
 TEST_SRC := $(filter-out $(wildcard tests/devices/*vfio*),$(TEST_SRC))
 endif
-FAKE_SRC := $(wildcard tests/fake/*.c) tests/base/stress.c tests/snapshot/golden.c
+FAKE_SRC := $(wildcard tests/fake/*.c) tests/base/stress.c tests/snapshot/golden.c tests/devices/fake_vfio.c
 TEST_INC := -Itests
 TEST_LIBS := -lcriterion
 # tests/kvm/kvm_hook.c stands between mote and KVM, devices/fake_vfio.c and VFIO.
@@ -207,7 +207,7 @@ FAKE_TESTS := $(wildcard tests/fake/test/*.c)
 FAKE_BIN := $(if $(filter x86_64,$(ARCH)),$(B)/fake-tests)
 $(B)/fake-tests: $(call obj,$(FAKE_TESTS) $(FAKE_SRC)) $(call obj,$(filter-out vmm/kvm/kvm.c,$(LIB_SRC)))
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) -no-pie $(LDPATH) -o $@ $^ $(LIBS) $(TEST_LIBS)
+	$(Q)$(CC) $(CFLAGS) -no-pie -Wl,--wrap=vfio_ioctl $(LDPATH) -o $@ $^ $(LIBS) $(TEST_LIBS)
 
 # Makes a process stumble at a system call; for tests/cli/crash.sh.
 TRIP := $(if $(filter x86_64,$(ARCH)),$(B)/trip)

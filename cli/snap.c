@@ -75,6 +75,18 @@ int cmd_verify(int argc, char **argv)
 	return ret;
 }
 
+/* What it must be given for that: lines of its description. */
+static void tell_devices(struct mote_snapshot *snap)
+{
+	char *text = mote_snapshot_describe(snap, false, NULL), *save = NULL;
+
+	for (char *l = text ? strtok_r(text, "\n", &save) : NULL; l;
+	     l = strtok_r(NULL, "\n", &save))
+		if (!strncmp(l, "passthrough.", strlen("passthrough.")))
+			printf("it needs %s\n", l);
+	free(text);
+}
+
 int cmd_compat(int argc, char **argv)
 {
 	struct mote_snapshot *snap;
@@ -85,8 +97,8 @@ int cmd_compat(int argc, char **argv)
 		return ret;
 	if (mote_snapshot_compat(snap, &err) < 0)
 		ret = fail_err(&err);
-	else
-		puts("this host can restore it");
+	else if (puts("this host can restore it") >= 0)
+		tell_devices(snap);
 	mote_snapshot_close(snap);
 	return ret;
 }

@@ -45,7 +45,7 @@ $(B)/run-unit-tests: $(call run_obj,$(TEST_SRC)) $(call obj,$(LAUNCH_SRC)) $(B)/
 
 $(B)/run-fake-tests: $(call run_obj,$(FAKE_TESTS) $(FAKE_SRC)) $(call obj,$(filter-out vmm/kvm/kvm.c,$(LIB_SRC)))
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) -no-pie $(LDPATH) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(CFLAGS) -no-pie -Wl,--wrap=vfio_ioctl $(LDPATH) -o $@ $^ $(LIBS)
 
 # --- fuzzing --------------------------------------------------------------------
 FUZZ_SECONDS ?= 60

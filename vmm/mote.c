@@ -306,13 +306,31 @@ int mote_uffd_open(struct mote_err *err)
 	return pager_open(err);
 }
 
+/* Whether it takes the state, only the device itself can say. */
+static int compat_devices(const struct snapshot *s, struct mote_err *err)
+{
+	struct inspect_device d;
+	struct snap_section sec;
+	uint32_t n = 0;
+
+	while (inspect_device(s, &sec, &n, &d))
+		if (d.state && !vfio_host_has(d.vendor, d.device))
+			return err_set_class(err, ENODEV, ERR_CLASS_UNAVAILABLE,
+					     "passthrough.%s: no PCI device "
+					     "%04x:%04x on this host",
+					     d.name, d.vendor, d.device);
+	return 0;
+}
+
 int mote_snapshot_compat(struct mote_snapshot *snap, struct mote_err *err)
 {
 	int ret = snapshot_compat(&snap->s, err);
 
 	if (ret == 0)
 		ret = snapshot_read_state(&snap->s, err);
-	return ret < 0 ? ret : snapshot_host(&snap->s, -1, true, err);
+	if (ret == 0)
+		ret = snapshot_host(&snap->s, -1, true, err);
+	return ret < 0 ? ret : compat_devices(&snap->s, err);
 }
 
 char *mote_snapshot_describe(struct mote_snapshot *snap, bool json,

@@ -4,14 +4,18 @@
  *
  * rounds=N requests, each answered by an interrupt; then one while its
  * vector is masked, which must come when it no longer is, and one while all
- * are.  Source: Virtual I/O Device 1.2, 2.7, 4.1, 5.4.
+ * are.  hostile=N: first, N times, anything is written to configuration space,
+ * table and pending bits, while the device is idle.  Source: Virtual I/O
+ * Device 1.2, 2.7, 4.1, 5.4.
  */
 #include "apic.h"
 #include "guest.h"
 #include "pci.h"
+#include "scribble.h"
 
 #define VRNG_ID 0x10441af4u
 #define VECTOR	0x71
+#define PAGE	4096u
 
 #define CAP_COMMON 1
 #define CAP_NOTIFY 2
@@ -148,6 +152,23 @@ static int start(void)
 	return 0;
 }
 
+/* Into its table, its pending bits, its registers of configuration space. */
+static void hostile(uint64_t rounds)
+{
+	volatile uint8_t *page = (volatile uint8_t *)(uintptr_t)table;
+
+	random += guest_arg_u64("seed", 0) * 0x9e3779b97f4a7c15u;
+	for (uint64_t r = 0; r < rounds; r++) {
+		scribble(page, PAGE);
+		scribble(page, 64);
+		scribble(dev, 256);
+		scribble(dev + msix, 12);
+	}
+	msix_flags(0);
+	for (unsigned int i = 0; i < 6; i++) /* nothing moves, no more sizes */
+		pci_write32(dev, PCI_BAR(i), 0);
+}
+
 /* One request; until the device has used it. */
 static void request(void)
 {
@@ -176,8 +197,15 @@ static uint64_t wait_for(uint64_t want)
 int guest_main(const struct mote_boot *boot)
 {
 	uint64_t rounds = guest_arg_u64("rounds", 10), zero = 0;
+	uint64_t attacks = guest_arg_u64("hostile", 0);
 
-	if (take(boot) || start())
+	if (take(boot))
+		return 1;
+	if (attacks) {
+		hostile(attacks);
+		take(boot);
+	}
+	if (start())
 		return 1;
 	for (uint64_t i = 0; i < rounds; i++) {
 		uint64_t sum = 0;

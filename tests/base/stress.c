@@ -58,10 +58,15 @@ static int threads(void)
 	return least;
 }
 
+int live_fds(void)
+{
+	return entries("/proc/self/fd");
+}
+
 struct live live_now(void)
 {
 	return (struct live){
-		.fds = entries("/proc/self/fd"),
+		.fds = live_fds(),
 		.threads = threads(),
 		.maps = map_live(),
 	};

@@ -19,6 +19,7 @@ struct live {
 	int fds, threads, maps;
 };
 struct live live_now(void);
+int live_fds(void); /* its descriptors alone, at once */
 
 /* Fails the test unless all is as it was before; waits for dying threads. */
 void expect_live(const struct live *before, const char *when);

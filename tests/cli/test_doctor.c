@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/map.h"
+#include "base/stress.h"
 #include "doctor.h"
 
 #define TRAPS_MAX 64
@@ -30,18 +30,6 @@ static void note(void *opaque, const struct doctor_trap *t)
 
 static struct list list;
 
-static int open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (d && readdir(d))
-		n++;
-	if (d)
-		closedir(d);
-	return n;
-}
-
 Test(doctor_uapi, each_trap_is_told_once_and_with_words)
 {
 	bool ok = doctor_uapi(note, &list);
@@ -60,14 +48,14 @@ Test(doctor_uapi, each_trap_is_told_once_and_with_words)
 Test(doctor_uapi, nothing_is_left_behind)
 {
 	int maps = map_live();
-	int fds = open_fds();
+	int fds = live_fds();
 	sigset_t before, after;
 
 	pthread_sigmask(SIG_SETMASK, NULL, &before);
 	doctor_uapi(note, &list);
 	pthread_sigmask(SIG_SETMASK, NULL, &after);
 	cr_expect_eq(map_live(), maps);
-	cr_expect_eq(open_fds(), fds);
+	cr_expect_eq(live_fds(), fds);
 	for (int sig = 1; sig <= SIGRTMAX; sig++)
 		cr_expect_eq(sigismember(&before, sig),
 			     sigismember(&after, sig), "signal %d", sig);

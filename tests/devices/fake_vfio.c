@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "devices/fake_vfio.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -29,25 +29,16 @@ void fake_vfio_start(void)
 		.container_fd = -1,
 		.state = MIG_RUNNING,
 		.data_fd = -1,
+		.pci_fd = -1,
+		.irq_index = -1,
 	};
 }
 
 bool fake_vfio_idle(void)
 {
-	return F.maps == 0 && F.tracking == 0 && F.log_ranges == 0 &&
-	       F.attached == 0 && F.hwpts == 0 && F.ioas == 0;
-}
-
-int fake_vfio_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (d && readdir(d))
-		n++;
-	if (d)
-		closedir(d);
-	return n;
+	return F.irq_index == -1 && F.maps == 0 && F.tracking == 0 &&
+	       F.log_ranges == 0 && F.attached == 0 && F.hwpts == 0 &&
+	       F.ioas == 0;
 }
 
 static int info(struct vfio_iommu_type1_info *i)
@@ -217,7 +208,10 @@ static int log_report(struct vfio_device_feature_dma_logging_report *r)
 
 static int set_state(struct vfio_device_feature_mig_state *s)
 {
-	if (F.mig_error || F.state == MIG_ERROR) {
+	F.precopies += s->device_state == MIG_PRE_COPY;
+	if ((F.mig_error &&
+	     (!F.mig_error_to || F.mig_error_to == (int)s->device_state)) ||
+	    F.state == MIG_ERROR) {
 		F.state = MIG_ERROR;
 		F.mig_error = false;
 		return -EIO;
@@ -253,6 +247,9 @@ static int feature(struct vfio_device_feature *f)
 		((struct vfio_device_feature_mig_state *)f->data)
 			->device_state = (uint32_t)F.state;
 		return 0;
+	case VFIO_DEVICE_FEATURE_MIG_DATA_SIZE:
+		memcpy(f->data, &F.state_bytes, sizeof(F.state_bytes));
+		return F.state_bytes ? 0 : -ENOTTY;
 	case VFIO_DEVICE_FEATURE_DMA_LOGGING_START:
 		return log_start((void *)f->data);
 	case VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP:
@@ -353,10 +350,69 @@ static int container(unsigned long request, void *arg)
 	return -ENOTTY;
 }
 
+static int region(struct vfio_region_info *i)
+{
+	if (i->index < 6) {
+		i->size = F.bar[i->index];
+		i->flags = F.bar_flags[i->index];
+	} else {
+		i->size = i->index == VFIO_PCI_CONFIG_REGION_INDEX ? 256 : 0;
+	}
+	i->offset = i->index * FAKE_REGION;
+	return 0;
+}
+
+/* As vfio_pci_intrs.c: one kind at a time, off before another. */
+static int set_irqs(const struct vfio_irq_set *s)
+{
+	if (s->flags & VFIO_IRQ_SET_ACTION_UNMASK)
+		return F.irq_index == (int)s->index ? 0 : -EINVAL;
+	if (s->flags & VFIO_IRQ_SET_DATA_NONE && s->count == 0) {
+		if (F.irq_index == (int)s->index)
+			F.irq_index = -1;
+		return 0;
+	}
+	if (F.irq_index != -1 || s->index > VFIO_PCI_MSIX_IRQ_INDEX ||
+	    s->count == 0 || s->count > F.irqs[s->index] ||
+	    s->argsz < sizeof(*s) + s->count * sizeof(int32_t)) {
+		F.irq_refused++;
+		return -EINVAL;
+	}
+	F.irq_index = (int)s->index;
+	F.irq_count = s->count;
+	memcpy(F.irq_fd, s->data, s->count * sizeof(int32_t));
+	return 0;
+}
+
+/* Requests of a PCI function alone; -ENOTTY: none of them. */
+static int pci(unsigned long request, void *arg)
+{
+	struct vfio_irq_info *irq = arg;
+
+	if (F.pci_fd < 0)
+		return -ENOTTY;
+	switch (request) {
+	case VFIO_GROUP_GET_DEVICE_FD:
+		return fcntl(F.pci_fd, F_DUPFD_CLOEXEC, 3);
+	case VFIO_DEVICE_GET_REGION_INFO:
+		return region(arg);
+	case VFIO_DEVICE_GET_IRQ_INFO:
+		irq->count = irq->index < 3 ? F.irqs[irq->index] : 0;
+		irq->flags = VFIO_IRQ_INFO_EVENTFD;
+		return 0;
+	case VFIO_DEVICE_SET_IRQS:
+		return set_irqs(arg);
+	}
+	return -ENOTTY;
+}
+
 static int device(unsigned long request, void *arg)
 {
 	struct uapi_precopy_info *p = arg;
+	int ret = pci(request, arg);
 
+	if (ret != -ENOTTY)
+		return ret;
 	switch (request) {
 	case VFIO_GROUP_GET_STATUS:
 		((struct vfio_group_status *)arg)->flags =

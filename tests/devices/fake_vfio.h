@@ -15,9 +15,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FAKE_MAPS  64
-#define FAKE_PAGES 4096 /* the model's RAM, from address 0 on */
-#define FAKE_PAGE  4096u
+#define FAKE_MAPS   64
+#define FAKE_PAGES  4096 /* the model's RAM, from address 0 on */
+#define FAKE_PAGE   4096u
+#define FAKE_REGION (UINT64_C(1) << 20)
 
 struct fake_vfio {
 	bool on;
@@ -57,7 +58,23 @@ struct fake_vfio {
 	/* A device's state. */
 	int state, data_fd;
 	uint64_t initial_bytes;
-	bool mig_error; /* the next change of state ends in ERROR */
+	uint64_t state_bytes; /* told of one without pre-copy, unless 0 */
+	int precopies;	      /* times that it entered PRE_COPY */
+	bool mig_error;	      /* the next change of state ends in ERROR */
+	int mig_error_to;     /* only one to this state (unless 0) */
+
+	/*
+	 * A PCI function, where pci_fd is not -1: region i begins at
+	 * i * FAKE_REGION of that file.
+	 */
+	int pci_fd;
+	uint64_t bar[6]; /* bytes */
+	uint32_t bar_flags[6];
+	uint32_t irqs[3]; /* INTx, MSI, MSI-X */
+	int irq_index;	  /* as armed; -1: none */
+	uint32_t irq_count;
+	int irq_fd[64];
+	int irq_refused; /* times that it was asked for what it has not */
 };
 extern struct fake_vfio fake_vfio;
 
@@ -66,8 +83,5 @@ void fake_vfio_start(void);
 
 /* Nothing attached, mapped, allocated or tracked. */
 bool fake_vfio_idle(void);
-
-/* Descriptors of this process. */
-int fake_vfio_fds(void);
 
 #endif

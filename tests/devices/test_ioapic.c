@@ -65,15 +65,29 @@ static void on_end(void *opaque)
 
 Test(ioapic, the_end_of_an_interrupt_reaches_level_triggered_pins)
 {
-	ended = 0;
 	ioapic_attach(d.dev, 16, -1, on_end, &ended);
 	set(0x10 + 2 * 16, 0x8061);
+	ended = 0;
 	devtest_write(&d, IOAPIC_EOI, 4, 0x62);
 	cr_expect_eq(ended, 0);
 	devtest_write(&d, IOAPIC_EOI, 4, 0x61);
 	cr_expect_eq(ended, 1);
 	set(0x10 + 2 * 16, 0x0061); /* edge: nothing is held */
+	ended = 0;
 	devtest_write(&d, IOAPIC_EOI, 4, 0x61);
+	cr_expect_eq(ended, 0);
+}
+
+/* A message that nobody took has no end, and the device would wait for it. */
+Test(ioapic, a_pin_that_is_opened_asks_who_holds_it)
+{
+	ioapic_attach(d.dev, 16, -1, on_end, &ended);
+	ended = 0;
+	set(0x10 + 2 * 16, 0x18061);
+	cr_expect_eq(ended, 0, "it is masked");
+	set(0x11 + 2 * 16, 0x1000000);
+	cr_expect_eq(ended, 0);
+	set(0x10 + 2 * 16, 0x8061);
 	cr_expect_eq(ended, 1);
 }
 

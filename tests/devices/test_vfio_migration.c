@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/stress.h"
 #include "devices/fake_vfio.h"
 #include "devices/vfio/device.h"
 #include "devices/vfio/migration.h"
@@ -29,7 +30,7 @@ static void setup(void)
 	fake_vfio_start();
 	fake_vfio.mig_flags = ALL;
 	fake_vfio.data_fd = memfd_create("state", MFD_CLOEXEC);
-	fds = fake_vfio_fds();
+	fds = live_fds();
 	cr_assert_eq(
 		vfio_dev_init(&dev, eventfd(0, EFD_CLOEXEC), true, "dev", &err),
 		0, "%s", err.msg);
@@ -39,7 +40,7 @@ static void teardown(void)
 {
 	vfio_mig_fini(&mig);
 	vfio_dev_close(&dev);
-	cr_expect_eq(fake_vfio_fds(), fds, "a descriptor leaked");
+	cr_expect_eq(live_fds(), fds, "a descriptor leaked");
 }
 
 TestSuite(vfio_migration, .init = setup, .fini = teardown);
@@ -132,6 +133,9 @@ Test(vfio_migration, without_pre_copy_there_is_nothing_to_do_early)
 	init(1000);
 	cr_assert_eq(vfio_mig_precopy(&mig, &left, &err), 0);
 	cr_expect_eq(left, 0);
+	fake_vfio.state_bytes = 4711;
+	cr_assert_eq(vfio_mig_precopy(&mig, &left, &err), 0);
+	cr_expect_eq(left, 4711, "it says how much there is");
 	cr_expect_eq(fake_vfio.state, MIG_RUNNING);
 }
 
@@ -155,10 +159,13 @@ Test(vfio_migration, a_device_in_error_comes_back_by_reset)
 	init(1000);
 	fake_vfio.mig_error = true;
 	cr_expect_eq(vfio_mig_stop(&mig, 1, &err), -EIO);
-	cr_expect_str_eq(err.msg, "VFIO device dev: to state STOP_COPY: "
+	cr_expect_str_eq(err.msg, "a device lost what it was doing: VFIO "
+				  "device dev: to state STOP_COPY: "
 				  "Input/output error");
 	cr_expect_eq(fake_vfio.resets, 1);
 	cr_expect_eq(vfio_mig_state(&mig), MIG_RUNNING);
+	fake_vfio.mig_error = true;
+	cr_expect_eq(vfio_mig_run(&mig, &err), 1, "and it is told");
 }
 
 Test(vfio_migration, what_is_loaded_is_what_was_saved)

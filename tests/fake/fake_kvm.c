@@ -24,14 +24,15 @@
 #include "kvm/kvm.h"
 #include "memory/ring.h"
 
-#define FDS_MAX	  1024
-#define SLOTS_MAX 32
-#define RUN_SIZE  12288u
-#define IO_DATA	  4096u
-#define RING_AT	  (64 * host_page_size()) /* KVM_DIRTY_LOG_PAGE_OFFSET */
-#define MSRS_MAX  8
-#define CAPS_MAX  4
-#define BLOB_MAX  4096u
+#define FDS_MAX	   1024
+#define SLOTS_MAX  32
+#define RUN_SIZE   12288u
+#define IO_DATA	   4096u
+#define RING_AT	   (64 * host_page_size()) /* KVM_DIRTY_LOG_PAGE_OFFSET */
+#define MSRS_MAX   8
+#define CAPS_MAX   4
+#define BLOB_MAX   4096u
+#define IRQFDS_MAX 256
 
 /* Registers are remembered by the pair of requests that moves them. */
 static const struct pair {
@@ -75,6 +76,8 @@ static struct {
 	size_t script_count, script_at;
 	struct fake_slot slot[SLOTS_MAX];
 	struct object *object[FDS_MAX]; /* by descriptor */
+	uint32_t irqfd[IRQFDS_MAX];	/* eventfds, as KVM_IRQFD said */
+	int irqfds;
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 void fake_kvm_reset(void)
@@ -87,6 +90,7 @@ void fake_kvm_reset(void)
 	fake.script = fake.repeat = NULL;
 	fake.script_count = fake.script_at = 0;
 	memset(fake.slot, 0, sizeof(fake.slot));
+	fake.irqfds = 0;
 	pthread_mutex_unlock(&fake.lock);
 }
 
@@ -269,6 +273,30 @@ static int list_cpuid(struct kvm_cpuid2 *c)
 	return 0;
 }
 
+/* As KVM: an eventfd is one interrupt's, or nobody's. */
+static int irqfd(const struct kvm_irqfd *f)
+{
+	for (int i = 0; i < fake.irqfds; i++) {
+		if (fake.irqfd[i] != f->fd)
+			continue;
+		if (!(f->flags & KVM_IRQFD_FLAG_DEASSIGN))
+			return -EBUSY;
+		fake.irqfd[i] = fake.irqfd[--fake.irqfds];
+		return 0;
+	}
+	if (f->flags & KVM_IRQFD_FLAG_DEASSIGN)
+		return 0;
+	if (fake.irqfds == IRQFDS_MAX)
+		return -ENOSPC;
+	fake.irqfd[fake.irqfds++] = f->fd;
+	return 0;
+}
+
+int fake_kvm_irqfds(void)
+{
+	return fake.irqfds;
+}
+
 int kvm_call(int fd, unsigned long request, void *arg)
 {
 	struct object *o = object_of(fd);
@@ -285,6 +313,8 @@ int kvm_call(int fd, unsigned long request, void *arg)
 		return o ? move_msrs(o, arg, false) : -EBADF;
 	case KVM_SET_MSRS:
 		return o ? move_msrs(o, arg, true) : -EBADF;
+	case KVM_IRQFD:
+		return irqfd(arg);
 	default:
 		move_registers(o, request, arg);
 		return 0;

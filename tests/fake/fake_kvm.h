@@ -59,6 +59,9 @@ void fake_kvm_repeat(const struct fake_exit *e);
 /* What KVM_RUN's page holds now where the last I/O exit had its data. */
 void fake_kvm_io_data(int vcpu_fd, void *buf, size_t len);
 
+/* How many eventfds KVM listens to; asked from one thread. */
+int fake_kvm_irqfds(void);
+
 /* Slots as KVM was told of them; size 0: there is none. */
 struct fake_slot {
 	uint32_t flags;

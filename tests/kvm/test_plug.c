@@ -5,27 +5,15 @@
  */
 #include <criterion/criterion.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/stress.h"
 #include "kvm/kvm.h"
 #include "kvm/vmtest.h"
 
 #define CYCLES 1000
-
-static int open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (d && readdir(d))
-		n++;
-	if (d)
-		closedir(d);
-	return n;
-}
 
 static void start_two(struct vmtest *t)
 {
@@ -42,7 +30,7 @@ Test(vm_plug, a_vcpu_leaves_and_comes_back_a_thousand_times, .timeout = 120)
 	int before;
 
 	start_two(&t);
-	before = open_fds();
+	before = live_fds();
 	for (int i = 0; i < CYCLES; i++) {
 		struct vcpu *v;
 
@@ -56,7 +44,7 @@ Test(vm_plug, a_vcpu_leaves_and_comes_back_a_thousand_times, .timeout = 120)
 		cr_assert_eq(v->id, 1u, "identity is the KVM id");
 		vcpu_put(&v);
 	}
-	cr_assert_eq(open_fds(), before);
+	cr_assert_eq(live_fds(), before);
 	vmtest_drain(&t);
 	vm_ask_stop(t.vm);
 	vmtest_wait_end(&t);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/map.h"
+#include "base/stress.h"
 #include "kvm/vmtest.h"
 
 static int entries(const char *path)
@@ -37,7 +38,7 @@ static void expect_threads(int before)
 
 Test(vcpu, a_borrowed_vcpu_outlives_its_machine)
 {
-	int maps = map_live(), fds = entries("/proc/self/fd");
+	int maps = map_live(), fds = live_fds();
 	struct vcpu *v;
 	struct vmtest t;
 
@@ -55,14 +56,14 @@ Test(vcpu, a_borrowed_vcpu_outlives_its_machine)
 	vcpu_put(&v);
 	cr_expect_null(v);
 	cr_expect_eq(map_live(), maps);
-	cr_expect_eq(entries("/proc/self/fd"), fds);
+	cr_expect_eq(live_fds(), fds);
 }
 
 Test(vcpu, a_thousand_lives_leave_nothing, .timeout = 300)
 {
 	const char *slow = getenv("MOTE_SLOW");
 	int cycles = slow && slow[0] ? 50 : 1000;
-	int maps = map_live(), fds = entries("/proc/self/fd"), threads = 0;
+	int maps = map_live(), fds = live_fds(), threads = 0;
 
 	for (int i = 0; i < cycles; i++) {
 		struct vmtest t;
@@ -83,7 +84,7 @@ Test(vcpu, a_thousand_lives_leave_nothing, .timeout = 300)
 		}
 	}
 	cr_expect_eq(map_live(), maps);
-	cr_expect_eq(entries("/proc/self/fd"), fds);
+	cr_expect_eq(live_fds(), fds);
 	expect_threads(threads);
 }
 

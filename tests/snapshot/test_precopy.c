@@ -472,3 +472,66 @@ Test(precopy, what_arrives_over_a_socket_is_the_machine)
 	cr_expect_eq(r.sticky_pages, mib);
 	cr_expect_eq(r.resent_pages, 0);
 }
+
+/* A machine of 70 pages, which end within a word, asked for round by round. */
+#define FEW 70
+static struct {
+	int rounds, cancel_at;
+	uint64_t pages, beyond;
+} at_once;
+
+static int send_at_once(void *opaque, uint64_t *bits, struct mote_err *e)
+{
+	at_once.rounds++;
+	at_once.pages += bitmap_count(bits, FEW);
+	at_once.beyond |= bits[FEW / 64] >> FEW % 64;
+	m.clock += MS;
+	memset(bits, 0, bitmap_words(FEW) * 8); /* it may */
+	return 0;
+}
+
+static bool cancel_at_once(void *opaque)
+{
+	return at_once.cancel_at && at_once.rounds >= at_once.cancel_at;
+}
+
+static int run_at_once(void)
+{
+	const struct precopy_limits limits = {.pause_ns = 1, .force = true};
+	struct precopy_target to = target;
+	int ret;
+
+	to.send = NULL;
+	to.send_all = send_at_once;
+	to.cancelled = cancel_at_once;
+	slots.slot[1].ram = (struct map){0};
+	slots.slot[0].ram.size = FEW * page;
+	cr_assert_eq(dirty_init(&t, &slots, NULL), 0);
+	t.source[0] = (struct dirty_source){
+		.start = on_start, .stop = on_stop, .harvest = device};
+	m.sticky = 3;
+	ret = precopy_run(&t, &to, &limits, &r, &err);
+	dirty_fini(&t);
+	return ret;
+}
+
+Test(precopy, a_round_at_once_has_no_page_beyond_the_last)
+{
+	dirty_fini(&t);
+	cr_assert_eq(run_at_once(), 0, "%s", err.msg);
+	cr_expect_eq(at_once.beyond, 0);
+	cr_expect_eq(at_once.pages, FEW, "each once");
+	cr_expect_eq(at_once.rounds, (int)r.rounds + 1);
+	cr_expect_eq(r.round_pages, FEW - 3);
+	cr_expect_eq(r.stop_pages, 3);
+	cr_expect_eq(r.resent_pages, 0);
+}
+
+Test(precopy, rounds_at_once_are_cancelled_between_them)
+{
+	dirty_fini(&t);
+	at_once.cancel_at = 1;
+	cr_expect_eq(run_at_once(), -ECANCELED);
+	cr_expect_eq(at_once.rounds, 1);
+	cr_expect_not(m.paused);
+}

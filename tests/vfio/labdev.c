@@ -15,7 +15,7 @@
 #define PCI_DIR	 "/sys/bus/pci/devices"
 #define MDEV_DIR "/sys/bus/mdev/devices"
 
-static int put(const char *path, const char *text)
+int lab_put(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = -1;
 
@@ -86,35 +86,54 @@ static int open_node(const char *dir, const char *name)
 	return node[0] ? open_late(node) : -1;
 }
 
-static bool bind_edu(char name[64])
+bool lab_pci(unsigned int vendor, unsigned int device, char name[64])
 {
-	char path[PATH_MAX];
 	DIR *d = opendir(PCI_DIR);
 	struct dirent *e;
 
 	name[0] = 0;
 	while (d && (e = readdir(d)))
-		if (hex_of(e->d_name, "vendor") == 0x1234 &&
-		    hex_of(e->d_name, "device") == 0x11e8)
+		if (hex_of(e->d_name, "vendor") == vendor &&
+		    hex_of(e->d_name, "device") == device)
 			snprintf(name, 64, "%.63s", e->d_name);
 	if (d)
 		closedir(d);
-	if (!name[0])
-		return false;
+	return name[0];
+}
+
+void lab_bind(const char *name, const char *driver)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), PCI_DIR "/%s/driver/unbind", name);
+	lab_put(path, name);
 	snprintf(path, sizeof(path), PCI_DIR "/%s/driver_override", name);
-	put(path, "vfio-pci");
-	put("/sys/bus/pci/drivers_probe", name);
+	lab_put(path, driver ? driver : "\n");
+	if (driver)
+		lab_put("/sys/bus/pci/drivers_probe", name);
+}
+
+bool lab_edu(char name[64])
+{
+	char path[PATH_MAX];
+
+	if (!lab_pci(0x1234, 0x11e8, name))
+		return false;
+	snprintf(path, sizeof(path), PCI_DIR "/%s/iommu_group", name);
+	if (access(path, F_OK) < 0)
+		return false;
+	lab_bind(name, "vfio-pci");
 	return true;
 }
 
 int lab_edu_group(char name[64])
 {
-	return bind_edu(name) ? open_group(PCI_DIR, name) : -1;
+	return lab_edu(name) ? open_group(PCI_DIR, name) : -1;
 }
 
 int lab_edu_node(char name[64])
 {
-	return bind_edu(name) ? open_node(PCI_DIR, name) : -1;
+	return lab_edu(name) ? open_node(PCI_DIR, name) : -1;
 }
 
 /* Tests are processes: the number makes the device this one's. */
@@ -127,7 +146,7 @@ static bool make_mdev(const char *parent, const char *type, char uuid[64])
 		 (unsigned int)getpid() & 0xffffff, (unsigned int)made++);
 	snprintf(path, sizeof(path), "%s/mdev_supported_types/%s/create",
 		 parent, type);
-	return put(path, uuid) == 0;
+	return lab_put(path, uuid) == 0;
 }
 
 int lab_mdev_group(const char *parent, const char *type, char uuid[64])
@@ -145,7 +164,7 @@ void lab_mdev_remove(const char *uuid)
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), MDEV_DIR "/%s/remove", uuid);
-	cr_expect_eq(put(path, "1"), 0, "%s stays", uuid);
+	cr_expect_eq(lab_put(path, "1"), 0, "%s stays", uuid);
 }
 
 int64_t pin_do(const struct vfio_dev *d, enum pin_command command,

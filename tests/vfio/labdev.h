@@ -8,6 +8,7 @@
 #ifndef TESTS_VFIO_LABDEV_H
 #define TESTS_VFIO_LABDEV_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "devices/vfio/space.h"
@@ -18,7 +19,17 @@
 
 int lab_container(void); /* /dev/vfio/vfio */
 
-/* Bind edu to vfio-pci; its group, or its device node. */
+/* Write text to a file of sysfs or procfs: 0 or -1. */
+int lab_put(const char *path, const char *text);
+
+/* A device of PCI by what it is; false: there is none. */
+bool lab_pci(unsigned int vendor, unsigned int device, char name[64]);
+
+/* From its driver to that one; NULL: to none. */
+void lab_bind(const char *name, const char *driver);
+
+/* Bind edu, which has an IOMMU, to vfio-pci; its group, or its device node. */
+bool lab_edu(char name[64]);
 int lab_edu_group(char name[64]);
 int lab_edu_node(char name[64]);
 

@@ -5,9 +5,7 @@
  */
 #include <criterion/criterion.h>
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,143 +19,29 @@
 #include "cli/command.h"
 #include "devices/fake_vfio.h"
 #include "kvm/vmtest.h"
+#include "vfio/edurun.h"
 #include "vfio/labdev.h"
 
-#define PCI_DIR "/sys/bus/pci/devices"
-
-static char address[32], rng[32], out_path[PATH_MAX];
-
-static void put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	(void)!write(fd, text, strlen(text));
-	close(fd);
-}
-
-static bool has(const char *dev, const char *attr, const char *want)
-{
-	char path[PATH_MAX], text[32] = "";
-	FILE *f;
-
-	snprintf(path, sizeof(path), PCI_DIR "/%s/%s", dev, attr);
-	f = fopen(path, "r");
-	if (!f)
-		return false;
-	(void)!fgets(text, sizeof(text), f);
-	fclose(f);
-	return !strncmp(text, want, strlen(want));
-}
-
-static void bind_to(const char *dev, const char *driver)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), PCI_DIR "/%s/driver/unbind", dev);
-	put(path, dev);
-	snprintf(path, sizeof(path), PCI_DIR "/%s/driver_override", dev);
-	put(path, driver);
-	if (driver[0] != '\n')
-		put("/sys/bus/pci/drivers_probe", dev);
-}
-
-static bool in_group(void)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), PCI_DIR "/%s/iommu_group", address);
-	return access(path, F_OK) == 0;
-}
-
-static void setup(void)
-{
-	DIR *d = opendir(PCI_DIR);
-	struct dirent *e;
-
-	command_setup();
-	address[0] = rng[0] = 0;
-	while (d && (e = readdir(d))) {
-		if (has(e->d_name, "vendor", "0x1234") &&
-		    has(e->d_name, "device", "0x11e8"))
-			snprintf(address, sizeof(address), "%.31s", e->d_name);
-		if (has(e->d_name, "vendor", "0x1af4") &&
-		    has(e->d_name, "device", "0x1044"))
-			snprintf(rng, sizeof(rng), "%.31s", e->d_name);
-	}
-	if (d)
-		closedir(d);
-	if (!address[0] || !in_group())
-		cr_skip_test("no edu device with an IOMMU group on this host");
-	bind_to(address, "vfio-pci");
-	snprintf(out_path, sizeof(out_path), "%s", command_path("out"));
-}
-
-TestSuite(vfio_passthrough, .init = setup, .fini = command_teardown,
+TestSuite(vfio_passthrough, .init = edurun_setup, .fini = command_teardown,
 	  .timeout = 300);
-
-/* An INI file with the device; more: lines of other sections. */
-static char *ini(const char *more)
-{
-	char *path = command_path("edu.ini");
-	const char *dir = getenv("MOTE_GUESTS");
-	FILE *f = fopen(path, "w");
-
-	cr_assert_not_null(f);
-	fprintf(f,
-		"[vm]\nkernel = %s/edu.elf\nmemory = 32M\n"
-		"[passthrough.edu]\npci = %s\n%s",
-		dir ? dir : "build/guests", address, more);
-	fclose(f);
-	return path;
-}
-
-static long number(const char *words)
-{
-	const char *out = command_text(out_path), *at = strstr(out, words);
-
-	cr_assert_not_null(at, "no \"%s\" in: %s", words, out);
-	return strtol(at + strlen(words), NULL, 10);
-}
-
-/* Pages that the kernel holds for DMA, of all processes. */
-static long pinned(void)
-{
-	char line[256];
-	long acquired = -1, released = 0, v;
-	FILE *f;
-
-	put("/proc/sys/vm/stat_refresh", "1");
-	f = fopen("/proc/vmstat", "r");
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "nr_foll_pin_acquired %ld", &v) == 1)
-			acquired = v;
-		if (sscanf(line, "nr_foll_pin_released %ld", &v) == 1)
-			released = v;
-	}
-	if (f)
-		fclose(f);
-	return acquired < 0 ? -1 : acquired - released;
-}
 
 static void drive(const char *how, long rounds)
 {
-	long before = pinned();
+	long before = edurun_pinned();
 	char words[64];
 
 	snprintf(words, sizeof(words), "vm.cmdline=%s rounds=%ld", how, rounds);
-	cr_assert_eq(
-		command_run(out_path, WORDS("run", ini(""), "--set", words)), 0,
-		"%s", command_text(out_path));
-	cr_expect_not_null(strstr(command_text(out_path), "edu 010000ed"));
-	cr_expect_eq(number(" KiB "), 1024);
-	cr_expect_eq(number("raised "), 1);
-	cr_expect_eq(number("rounds "), rounds);
+	cr_assert_eq(command_run(edurun.out,
+				 WORDS("run", edurun_ini(""), "--set", words)),
+		     0, "%s", command_text(edurun.out));
+	cr_expect_not_null(strstr(command_text(edurun.out), "edu 010000ed"));
+	cr_expect_eq(edurun_number(" KiB "), 1024);
+	cr_expect_eq(edurun_number("raised "), 1);
+	cr_expect_eq(edurun_number("rounds "), rounds);
 	/* One raised, one for the fill, and one a round: none twice or lost. */
-	cr_expect_eq(number("interrupts "), rounds + 2);
-	cr_expect_eq(number("wrong "), 0);
-	cr_expect_eq(pinned(), before, "pages are still pinned");
+	cr_expect_eq(edurun_number("interrupts "), rounds + 2);
+	cr_expect_eq(edurun_number("wrong "), 0);
+	cr_expect_eq(edurun_pinned(), before, "pages are still pinned");
 }
 
 Test(vfio_passthrough, a_guest_drives_the_device_by_dma_and_messages)
@@ -179,40 +63,41 @@ Test(vfio_passthrough, a_guest_drives_another_device_by_msix)
 	const char *dir = getenv("MOTE_GUESTS");
 	char *words, *kernel, *pci;
 
-	cr_assert_neq(rng[0], 0, "no virtio entropy device");
-	bind_to(rng, "vfio-pci");
+	cr_assert_neq(edurun.rng[0], 0, "no virtio entropy device");
+	lab_bind(edurun.rng, "vfio-pci");
 	cr_assert_geq(asprintf(&words, "vm.cmdline=rounds=%ld", rounds), 0);
 	cr_assert_geq(asprintf(&kernel, "vm.kernel=%s/vrng.elf",
 			       dir ? dir : "build/guests"),
 		      0);
-	cr_assert_geq(asprintf(&pci, "passthrough.rng.pci=%s", rng), 0);
-	cr_assert_eq(command_run(out_path, WORDS("run", "--set", kernel,
-						 "--set", pci, "--set", words)),
-		     0, "%s", command_text(out_path));
-	cr_expect_geq(number("vectors "), 2);
-	cr_expect_eq(number(" masked "), 1);
-	cr_expect_eq(number("interrupts "), rounds);
-	cr_expect_eq(number(" empty "), 0);
+	cr_assert_geq(asprintf(&pci, "passthrough.rng.pci=%s", edurun.rng), 0);
+	cr_assert_eq(
+		command_run(edurun.out, WORDS("run", "--set", kernel, "--set",
+					      pci, "--set", words)),
+		0, "%s", command_text(edurun.out));
+	cr_expect_geq(edurun_number("vectors "), 2);
+	cr_expect_eq(edurun_number(" masked "), 1);
+	cr_expect_eq(edurun_number("interrupts "), rounds);
+	cr_expect_eq(edurun_number(" empty "), 0);
 	cr_expect_not_null(
-		strstr(command_text(out_path),
+		strstr(command_text(edurun.out),
 		       " while masked 0 then 1 all masked 0 then 1\n"),
-		"%s", command_text(out_path));
+		"%s", command_text(edurun.out));
 }
 
 static void expect_refused(int code, const char *config, const char *words)
 {
-	cr_expect_eq(command_run(out_path, WORDS("run", ini(config))), code,
-		     "%s", command_text(out_path));
-	cr_expect_not_null(strstr(command_text(out_path), words),
+	cr_expect_eq(command_run(edurun.out, WORDS("run", edurun_ini(config))),
+		     code, "%s", command_text(edurun.out));
+	cr_expect_not_null(strstr(command_text(edurun.out), words),
 			   "\"%s\" is not in: %s", words,
-			   command_text(out_path));
+			   command_text(edurun.out));
 }
 
 Test(vfio_passthrough, a_device_that_is_not_bound_is_told_how)
 {
-	bind_to(address, "\n");
+	lab_bind(edurun.address, NULL);
 	expect_refused(69, "", "bound to no driver, expected vfio-pci");
-	bind_to(address, "vfio-pci");
+	lab_bind(edurun.address, "vfio-pci");
 }
 
 Test(vfio_passthrough, what_pins_memory_excludes_is_refused)
@@ -233,10 +118,10 @@ Test(vfio_passthrough, a_snapshot_needs_a_device_that_can_or_a_word)
 	pid_t pid;
 
 	cr_assert_geq(asprintf(&control, "control.socket=%s", sock), 0);
-	pid = command_start(out_path,
-			    WORDS("run", ini(""), "--set", control, "--set",
-				  "vm.cmdline=rounds=2 hold=1"));
-	command_wait_for(out_path, "wrong ");
+	pid = command_start(edurun.out,
+			    WORDS("run", edurun_ini(""), "--set", control,
+				  "--set", "vm.cmdline=rounds=2 hold=1"));
+	command_wait_for(edurun.out, "wrong ");
 	cr_expect_neq(command_run(said, WORDS("snapshot", sock, snap)), 0);
 	cr_expect_not_null(strstr(command_text(said),
 				  "passthrough.edu: the device can't save its "
@@ -247,27 +132,36 @@ Test(vfio_passthrough, a_snapshot_needs_a_device_that_can_or_a_word)
 	command_finish(pid);
 
 	pid = command_start(
-		out_path,
-		WORDS("run", ini("snapshot = without-device\ndiff = full\n"),
+		edurun.out,
+		WORDS("run",
+		      edurun_ini("snapshot = without-device\ndiff = full\n"),
 		      "--set", control, "--set", "vm.cmdline=rounds=3 hold=1"));
-	command_wait_for(out_path, "wrong ");
+	command_wait_for(edurun.out, "wrong ");
 	cr_expect_eq(command_run(said, WORDS("snapshot", sock, snap)), 0, "%s",
 		     command_text(said));
 	kill(pid, SIGTERM);
 	kill(pid, SIGTERM);
 	command_finish(pid);
 
+	cr_expect_eq(command_run(said, WORDS("compat", snap)), 0, "%s",
+		     command_text(said));
+	cr_expect_not_null(strstr(command_text(said),
+				  "it needs passthrough.edu = a device, "
+				  "without its state\n"),
+			   "%s", command_text(said));
 	/* Without a device by that name; with one, its DMA is still there. */
 	cr_expect_neq(command_run(said, WORDS("restore", snap)), 0);
 	cr_expect_not_null(
 		strstr(command_text(said), "passthrough.edu.pci: not set"),
 		"%s", command_text(said));
-	snprintf(out_path, sizeof(out_path), "%s", again);
-	cr_assert_geq(asprintf(&control, "passthrough.edu.pci=%s", address), 0);
+	snprintf(edurun.out, sizeof(edurun.out), "%s", again);
+	cr_assert_geq(
+		asprintf(&control, "passthrough.edu.pci=%s", edurun.address),
+		0);
 	cr_expect_eq(
 		command_run(again, WORDS("restore", snap, "--set", control)), 0,
 		"%s", command_text(again));
-	cr_expect_eq(number("again wrong "), 0);
+	cr_expect_eq(edurun_number("again wrong "), 0);
 }
 
 /* The n-th call fails: false, that call was never made. */
@@ -281,7 +175,8 @@ static bool try_with(int n)
 	vmtest_init(&t, "rounds=1");
 	t.cfg.vm.memory = 32 * MIB;
 	t.cfg.vm.protocol = PROTOCOL_MOTE;
-	cr_assert_geq(asprintf(&word, "passthrough.edu.pci=%s", address), 0);
+	cr_assert_geq(asprintf(&word, "passthrough.edu.pci=%s", edurun.address),
+		      0);
 	cr_assert_eq(config_set(&t.cfg, "test", word, CONFIG_ARCH_X86_64, &e),
 		     0);
 	free(word);
@@ -303,19 +198,19 @@ static bool try_with(int n)
 
 Test(vfio_passthrough, each_call_that_fails_leaves_nothing_behind)
 {
-	long before = pinned();
+	long before = edurun_pinned();
 	int fds = 0, n = 0;
 
 	cr_assert_not(try_with(0));
-	fds = fake_vfio_fds();
+	fds = live_fds();
 	do {
 		n++;
 	} while (n < 200 && try_with(n));
 	cr_expect_gt(n, 20, "%d calls", n);
 	cr_expect_lt(n, 200);
 	printf("[info] each of %d calls failed once\n", n - 1);
-	cr_expect_eq(pinned(), before, "pages are still pinned");
-	cr_expect_eq(fake_vfio_fds(), fds, "descriptors are left");
+	cr_expect_eq(edurun_pinned(), before, "pages are still pinned");
+	cr_expect_eq(live_fds(), fds, "descriptors are left");
 }
 
 /* A snapshot in which the n-th call fails; the guest runs afterwards. */
@@ -353,7 +248,8 @@ Test(vfio_passthrough, a_snapshot_that_fails_leaves_the_guest_running)
 	vmtest_init(&t, "rounds=1 hold=1");
 	t.cfg.vm.memory = 32 * MIB;
 	t.cfg.vm.protocol = PROTOCOL_MOTE;
-	cr_assert_geq(asprintf(&word, "passthrough.edu.pci=%s", address), 0);
+	cr_assert_geq(asprintf(&word, "passthrough.edu.pci=%s", edurun.address),
+		      0);
 	cr_assert_eq(config_set(&t.cfg, "test", word, CONFIG_ARCH_X86_64, &e),
 		     0);
 	cr_assert_eq(config_set(&t.cfg, "test",
@@ -410,24 +306,25 @@ static char *node_of(const char *section, const char *path)
 	return word;
 }
 
-TestSuite(vfio_node, .init = setup, .fini = command_teardown, .timeout = 300);
+TestSuite(vfio_node, .init = edurun_setup, .fini = command_teardown,
+	  .timeout = 300);
 
 Test(vfio_node, a_guest_drives_a_device_of_iommufd)
 {
-	long before = pinned();
+	long before = edurun_pinned();
 	char name[64];
 	int fd = lab_edu_node(name);
 
 	if (fd < 0)
 		cr_skip_test("this kernel has no VFIO device nodes");
-	cr_assert_eq(command_run(out_path,
+	cr_assert_eq(command_run(edurun.out,
 				 WORDS("run", "--set", guest("edu"), "--set",
 				       node_of("edu", path_of(fd)), "--set",
 				       "vm.cmdline=rounds=10")),
-		     0, "%s", command_text(out_path));
-	cr_expect_eq(number("interrupts "), 12);
-	cr_expect_eq(number("wrong "), 0);
-	cr_expect_eq(pinned(), before, "pages are still pinned");
+		     0, "%s", command_text(edurun.out));
+	cr_expect_eq(edurun_number("interrupts "), 12);
+	cr_expect_eq(edurun_number("wrong "), 0);
+	cr_expect_eq(edurun_pinned(), before, "pages are still pinned");
 }
 
 /* Ports, which are trapped; what one card was told another one answers. */
@@ -443,11 +340,12 @@ Test(vfio_node, a_devices_state_is_in_the_snapshot)
 	if (fd < 0)
 		cr_skip_test("this kernel has no mtty by its node");
 	cr_assert_geq(asprintf(&control, "control.socket=%s", sock), 0);
-	pid = command_start(
-		out_path, WORDS("run", "--set", guest("mtty"), "--set",
-				node_of("tty", path_of(fd)), "--set", control));
-	command_wait_for(out_path, " sent");
-	cr_expect_eq(number(" of "), 8);
+	pid = command_start(edurun.out,
+			    WORDS("run", "--set", guest("mtty"), "--set",
+				  node_of("tty", path_of(fd)), "--set",
+				  control));
+	command_wait_for(edurun.out, " sent");
+	cr_expect_eq(edurun_number(" of "), 8);
 	cr_expect_eq(command_run(said, WORDS("snapshot", sock, snap)), 0, "%s",
 		     command_text(said));
 	cr_expect_eq(command_run(said, WORDS("ctl", sock, "metrics", "--json")),
@@ -473,6 +371,12 @@ Test(vfio_node, a_devices_state_is_in_the_snapshot)
 					      "--set", node)),
 		     0, "%s", command_text(again));
 	cr_expect_not_null(strstr(command_text(again), "scratch 5a data kept"),
+			   "%s", command_text(again));
+	cr_expect_eq(command_run(again, WORDS("compat", snap)), 0, "%s",
+		     command_text(again));
+	cr_expect_not_null(strstr(command_text(again),
+				  "it needs passthrough.tty = PCI device "
+				  "4348:3253, "),
 			   "%s", command_text(again));
 	/* No two machines can have the device. */
 	cr_expect_eq(command_run(again, WORDS("pool", snap, "--size", "2",

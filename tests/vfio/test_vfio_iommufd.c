@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "base/num.h"
+#include "base/stress.h"
 #include "devices/fake_vfio.h"
 #include "devices/vfio/dirty.h"
 #include "devices/vfio/uapi.h"
@@ -188,7 +189,7 @@ Test(vfio_iommufd, each_ioctl_that_fails_leaves_nothing_pinned)
 	int fds, n = 1, failed = 0;
 
 	make_ram();
-	fds = fake_vfio_fds();
+	fds = live_fds();
 	for (bool more = true; more; n++) {
 		int ret;
 
@@ -207,7 +208,7 @@ Test(vfio_iommufd, each_ioctl_that_fails_leaves_nothing_pinned)
 		failed += ret < 0;
 		cr_expect(more || ret == 0, "%s", err.msg);
 		close_all();
-		cr_expect_eq(fake_vfio_fds(), fds, "call %d leaked", n);
+		cr_expect_eq(live_fds(), fds, "call %d leaked", n);
 	}
 	cr_expect_geq(failed, 6, "%d of %d", failed, n);
 	memslot_fini(&slots);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/stress.h"
 #include "devices/fake_vfio.h"
 #include "devices/vfio/migration.h"
 #include "vfio/labdev.h"
@@ -209,7 +210,7 @@ Test(vfio_mtty, each_ioctl_that_fails_leaves_a_card_that_runs)
 	int n = 1, fds;
 
 	open_card(&a, MTTY_TYPE2);
-	fds = fake_vfio_fds();
+	fds = live_fds();
 	for (bool more = true; more; n++) {
 		uint64_t left;
 		int ret;
@@ -228,7 +229,7 @@ Test(vfio_mtty, each_ioctl_that_fails_leaves_a_card_that_runs)
 		if (more)
 			cr_expect_eq(vfio_mig_state(&a.mig), MIG_RUNNING,
 				     "call %d", n);
-		cr_expect_eq(fake_vfio_fds(), fds, "call %d leaked", n);
+		cr_expect_eq(live_fds(), fds, "call %d leaked", n);
 	}
 	cr_expect_geq(n, 6);
 	fake_vfio.fail_at = 0;

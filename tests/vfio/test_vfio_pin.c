@@ -20,6 +20,7 @@
 #include "base/bitmap.h"
 #include "base/err.h"
 #include "base/num.h"
+#include "base/stress.h"
 #include "devices/fake_vfio.h"
 #include "devices/vfio/dirty.h"
 #include "devices/vfio/uapi.h"
@@ -382,7 +383,7 @@ Test(vfio_pin, each_ioctl_that_fails_leaves_nothing_pinned)
 	int fds, failed = 0;
 
 	make_ram(RAM);
-	fds = fake_vfio_fds();
+	fds = live_fds();
 	for (int n = 1; n < 40; n++) {
 		struct vfio_dev edu;
 		bool hit;
@@ -401,7 +402,7 @@ Test(vfio_pin, each_ioctl_that_fails_leaves_nothing_pinned)
 		dirty_fini(&t);
 		vfio_space_close(&space);
 		cr_expect_eq(lab_pinned_kib(), 0, "call %d", n);
-		cr_expect_eq(fake_vfio_fds(), fds, "call %d leaked", n);
+		cr_expect_eq(live_fds(), fds, "call %d leaked", n);
 		if (!hit) {
 			cr_expect_eq(ret, 0, "%s", err.msg);
 			break;

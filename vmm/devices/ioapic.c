@@ -143,6 +143,12 @@ static void write_register(struct ioapic *io, uint32_t val)
 		return;
 	p = &io->pin[i / 2];
 	p->entry = (p->entry & ~mask) | ((uint64_t)val << shift & mask);
+	/*
+	 * A message that was lost (edge-triggered, no such CPU) had no end, and
+	 * who drives the pin waits for one.  Ahead of update: one message.
+	 */
+	if (!(p->entry & ENTRY_MASKED) && p->ended)
+		p->ended(p->opaque);
 	update(io, (int)(i / 2));
 }
 

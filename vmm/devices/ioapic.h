@@ -24,7 +24,9 @@ void ioapic_routes(struct device *dev, struct irqroutes *routes);
 
 /*
  * What drives the pin: an eventfd (borrowed; -1: nothing any more), and what
- * to do at the end of a level-triggered interrupt, with the device's lock held.
+ * to do at the end of a level-triggered interrupt, and where the guest writes
+ * an entry that is not masked: raise it again if it still holds.  With the
+ * device's lock held.
  */
 void ioapic_attach(struct device *dev, int pin, int event_fd,
 		   void (*ended)(void *opaque), void *opaque);

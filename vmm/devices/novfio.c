@@ -22,6 +22,13 @@ int vfio_open_device(const struct passthrough_config *p, struct mote_err *err)
 	return none(err);
 }
 
+bool vfio_host_has(uint16_t vendor, uint16_t device)
+{
+	(void)vendor;
+	(void)device;
+	return false;
+}
+
 const char *vfio_open_more(const struct vm_config *c, unsigned int i)
 {
 	(void)c;
@@ -55,13 +62,12 @@ int passthrough_fds(const struct passthrough *p)
 	return -1;
 }
 
-int passthrough_check(struct passthrough *p, bool ready, bool diff, bool *full,
+int passthrough_check(const struct passthrough *p, bool ready, bool sticky,
 		      struct mote_err *err)
 {
 	(void)p;
 	(void)ready;
-	(void)diff;
-	(void)full;
+	(void)sticky;
 	return none(err);
 }
 
@@ -71,9 +77,18 @@ int passthrough_freeze(struct passthrough *p, struct mote_err *err)
 	return none(err);
 }
 
-void passthrough_thaw(struct passthrough *p)
+int passthrough_thaw(struct passthrough *p, struct mote_err *err)
 {
 	(void)p;
+	return none(err);
+}
+
+int passthrough_pending(struct passthrough *p, uint64_t *bytes,
+			struct mote_err *err)
+{
+	(void)p;
+	(void)bytes;
+	return none(err);
 }
 
 void passthrough_loaded(struct passthrough *p)

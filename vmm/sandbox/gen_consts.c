@@ -65,6 +65,7 @@ void gen_consts(void)
 	CONST(VFIO_IOMMU_UNMAP_DMA);
 	/* Newer than Debian 12's headers: Linux 6.2, 6.6, 6.7. */
 	NAMED("VFIO_DETACH_PT", _IO(VFIO_TYPE, VFIO_BASE + 20));
+	NAMED("VFIO_PRECOPY_INFO", _IO(VFIO_TYPE, VFIO_BASE + 21));
 	NAMED("IOMMU_DESTROY", _IO(';', 0x80));
 	NAMED("IOMMU_IOAS_UNMAP", _IO(';', 0x86));
 	NAMED("IOMMU_SET_DIRTY", _IO(';', 0x8b));

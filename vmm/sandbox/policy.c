@@ -108,7 +108,7 @@ static const struct policy_rule vcpu_pci_rules[] = {
 	{"pwrite64", {{0, "FD_BLOCK", "@block"}}, X86, USUAL,
 	 "devices/vfio: the same; the device's command register"},
 	{"ioctl", {{0, "FD_BLOCK", "@block"}, {1, NULL, "VFIO_DEVICE_SET_IRQS"}}, X86, USUAL,
-	 "devices/vfio/function.c: the guest switches its interrupts"},
+	 "devices/vfio/irqs.c: the guest switches its interrupts"},
 	{"ioctl", {{0, NULL, "@vm"}, {1, NULL, "KVM_SET_GSI_ROUTING"}}, X86, USUAL,
 	 "devices/irqroute.c: where they go"},
 	{"ioctl", {{0, NULL, "@vm"}, {1, NULL, "KVM_IRQFD"}}, X86, USUAL,
@@ -297,11 +297,13 @@ static const struct policy_rule control_rules[] = {
 
 	/* passed-through devices: still, saved, closed */
 	{"ioctl", {{1, NULL, "VFIO_DEVICE_SET_IRQS"}}, X86, RARE,
-	 "devices/vfio/function.c: no interrupts after the end"},
+	 "devices/vfio/irqs.c: no interrupts after the end"},
 	{"ioctl", {{1, NULL, "VFIO_DEVICE_RESET"}}, X86, RARE,
 	 "devices/vfio/function.c: no DMA after the end"},
 	{"ioctl", {{1, NULL, "VFIO_DEVICE_FEATURE"}}, X86, RARE,
 	 "devices/vfio: the device's state; what it wrote"},
+	{"ioctl", {{1, NULL, "VFIO_PRECOPY_INFO"}}, X86, RARE,
+	 "devices/vfio/migration.c: how much of its state is to come"},
 	{"ioctl", {{1, NULL, "VFIO_IOMMU_DIRTY_PAGES"}}, X86, RARE,
 	 "devices/vfio: pages that devices wrote"},
 	{"ioctl", {{1, NULL, "VFIO_IOMMU_UNMAP_DMA"}}, X86, RARE,

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snapshot/inspect.h"
 
+#include <string.h>
+
 #include "snapshot/snapshot.h"
+
+#define PCI_CONFIG_SIZE 256 /* devices/pci/root.h */
+#define MSIX_ENTRY	16
 
 #define ARM64_VCPU     "arm64-vcpu"
 #define ARM64_PSCI     UINT64_C(0x6030000000140000) /* KVM_REG_ARM_PSCI_VERSION */
@@ -24,6 +29,56 @@ static uint32_t psci_of(const struct snapshot *s)
 						 REG_SIZE_MASK));
 	}
 	return 0;
+}
+
+/* As root_save of devices/pci and function_save of devices/vfio write it. */
+bool inspect_device(const struct snapshot *s, struct snap_section *sec,
+		    uint32_t *n, struct inspect_device *d)
+{
+	uint8_t config[PCI_CONFIG_SIZE];
+	uint64_t vectors;
+
+	if (*n == 0) {
+		if (!s->state || !snap_section_find(&s->reader, "pci", 0, sec))
+			return false;
+		*n = snap_get_u32(sec) + 1;
+	}
+	if (*n <= 1 || sec->error)
+		return false;
+	--*n;
+	memset(d, 0, sizeof(*d));
+	snap_get_bytes(sec, d->name, snap_get_u8(sec));
+	d->state = snap_get_u8(sec);
+	if (d->state) {
+		vectors = snap_get_u32(sec);
+		snap_get_bytes(sec, config, sizeof(config));
+		snap_get_raw(sec, vectors * MSIX_ENTRY);
+		d->vendor = (uint16_t)(config[0] | config[1] << 8);
+		d->device = (uint16_t)(config[2] | config[3] << 8);
+		d->bytes = snap_get_u64(sec);
+		snap_get_raw(sec, d->bytes);
+	}
+	return !sec->error;
+}
+
+static void devices_text(FILE *f, const struct snapshot *s)
+{
+	struct snap_section sec;
+	struct inspect_device d;
+	uint32_t n = 0;
+
+	while (inspect_device(s, &sec, &n, &d))
+		if (d.state)
+			fprintf(f,
+				"passthrough.%s = PCI device %04x:%04x, %llu "
+				"bytes of state\n",
+				d.name, d.vendor, d.device,
+				(unsigned long long)d.bytes);
+		else
+			fprintf(f,
+				"passthrough.%s = a device, without its "
+				"state\n",
+				d.name);
 }
 
 static void hpt_text(FILE *f, const struct layers *l)
@@ -78,6 +133,7 @@ void inspect_text(FILE *f, const struct snapshot *s)
 			sec->name, sec->instance, sec->version, sec->len,
 			sec->flags & SNAP_REQUIRED ? ", required" : "");
 	}
+	devices_text(f, s);
 	hpt_text(f, &s->layers);
 	if (psci)
 		fprintf(f, "PSCI = %u.%u\n", psci >> 16, psci & 0xffff);
@@ -90,6 +146,27 @@ static const char *json_safe(const char *s)
 		if (*p < ' ' || *p > '~' || *p == '"' || *p == '\\')
 			return "?";
 	return s;
+}
+
+static void devices_json(FILE *f, const struct snapshot *s)
+{
+	const char *open = ",\"passthrough\":[";
+	struct snap_section sec;
+	struct inspect_device d;
+	uint32_t n = 0;
+
+	while (inspect_device(s, &sec, &n, &d)) {
+		fprintf(f, "%s{\"name\":\"%s\",", open, json_safe(d.name));
+		if (d.state)
+			fprintf(f, "\"id\":\"%04x:%04x\",\"state\":%llu}",
+				d.vendor, d.device,
+				(unsigned long long)d.bytes);
+		else
+			fprintf(f, "\"id\":null,\"state\":null}");
+		open = ",";
+	}
+	if (open[1] == '\0')
+		fputc(']', f);
 }
 
 void inspect_json(FILE *f, const struct snapshot *s)
@@ -119,6 +196,7 @@ void inspect_json(FILE *f, const struct snapshot *s)
 			sec->flags & SNAP_REQUIRED ? "true" : "false");
 	}
 	fprintf(f, "]");
+	devices_json(f, s);
 	hpt_json(f, &s->layers);
 	if (psci)
 		fprintf(f, ",\"psci\":\"%u.%u\"", psci >> 16, psci & 0xffff);

@@ -43,40 +43,46 @@ static uint64_t duration(uint64_t bytes, uint64_t rate)
 static int send_run(struct run *p, uint64_t at, uint64_t n,
 		    struct mote_err *err)
 {
-	int ret;
-
 	if (p->to->cancelled && p->to->cancelled(p->to->opaque))
 		return err_set(err, ECANCELED, "pre-copy was cancelled");
-	ret = p->to->send(p->to->opaque, at, n, err);
-	if (ret < 0)
-		return ret;
-	for (uint64_t i = at; i < at + n; i++) {
-		p->r->resent_pages += bitmap_test(p->sent, i);
-		bitmap_set(p->sent, i);
-	}
-	return 0;
+	return p->to->send_all ? p->to->send_all(p->to->opaque, p->now, err)
+			       : p->to->send(p->to->opaque, at, n, err);
 }
 
-/* Send the pages of p->now, in runs that stay in a slot; counts them. */
-static int send_pages(struct run *p, uint64_t *count, struct mote_err *err)
+/* In runs that stay in a slot. */
+static int send_runs(struct run *p, struct mote_err *err)
 {
-	uint64_t pages = p->t->pages, at = 0, n;
+	uint64_t pages = p->t->pages, n;
+	int ret = 0;
 
-	while ((at = bitmap_next(p->now, at, pages)) < pages) {
-		int ret;
-
+	for (uint64_t at = 0; ret == 0; at += n) {
+		at = bitmap_next(p->now, at, pages);
+		if (at == pages)
+			break;
 		memslot_page(p->t->slots, at, &n);
 		n = num_min(num_min(n, CHUNK), pages - at);
 		for (uint64_t i = 1; i < n; i++)
 			if (!bitmap_test(p->now, at + i))
 				n = i;
 		ret = send_run(p, at, n, err);
-		if (ret < 0)
-			return ret;
-		*count += n;
-		at += n;
 	}
-	return 0;
+	return ret;
+}
+
+/* Send the pages of p->now; counts them. */
+static int send_pages(struct run *p, uint64_t *count, struct mote_err *err)
+{
+	uint64_t pages = p->t->pages;
+
+	if (pages % 64)
+		p->now[pages / 64] &= (UINT64_C(1) << pages % 64) - 1;
+	*count += bitmap_count(p->now, pages);
+	for (size_t i = 0; i < bitmap_words(pages); i++) {
+		p->r->resent_pages +=
+			(uint64_t)__builtin_popcountll(p->sent[i] & p->now[i]);
+		p->sent[i] |= p->now[i];
+	}
+	return p->to->send_all ? send_run(p, 0, pages, err) : send_runs(p, err);
 }
 
 /* What a stop would have to send, and how long that would take. */

@@ -20,9 +20,15 @@ struct mote_err;
 
 /* All are given opaque; NULL where there is nothing to do.  0 or -errno. */
 struct precopy_target {
-	/* n pages from number page on (memslot_page), in one slot. */
+	/*
+	 * One of the two.  send: n pages from number page on (memslot_page), in
+	 * one slot.  send_all: a round's pages at once, a bit each, none beyond
+	 * the last page; the callee may clear bits.  Between its calls nobody
+	 * asks cancelled.
+	 */
 	int (*send)(void *opaque, uint64_t page, uint64_t n,
 		    struct mote_err *err);
+	int (*send_all)(void *opaque, uint64_t *bits, struct mote_err *err);
 	uint64_t (*now_ns)(void *opaque); /* of any clock that only grows */
 	/*
 	 * What finish will have to move beside RAM, in bytes; asked at every

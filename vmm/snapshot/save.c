@@ -20,12 +20,11 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "base/mem.h"
 #include "base/timeline.h"
 #include "config/config.h"
 #include "devices/vfio/passthrough.h"
 #include "snapshot/hot.h"
-#include "snapshot/precopy.h"
+#include "snapshot/job.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/snapshot_priv.h"
 #include "vm.h"
@@ -100,6 +99,11 @@ static int find_changed(struct vm *vm, const struct snapshot_options *opt,
 	return ret;
 }
 
+int job_find_changed(struct job *j, struct mote_err *err)
+{
+	return find_changed(j->vm, j->opt, &j->bits, err);
+}
+
 /* What the manifest names as its parent. */
 static void name_parent(const struct vm *vm, const struct snapshot_options *opt,
 			struct manifest *m)
@@ -114,19 +118,6 @@ static void name_parent(const struct vm *vm, const struct snapshot_options *opt,
 	memcpy(m->parent_digest.byte, vm->reference.digest,
 	       sizeof(m->parent_digest.byte));
 }
-
-/* A snapshot that is being written. */
-struct job {
-	struct vm *vm;
-	const struct snapshot_files *files;
-	const struct snapshot_options *opt;
-	struct manifest m;
-	struct snap_writer w;
-	struct vm_save now;
-	uint64_t *bits; /* of a diff: the pages that changed; else NULL */
-	uint64_t *sent; /* with devices of the host: pages that were written */
-	struct diff_out *diff;
-};
 
 static void job_fini(struct job *j)
 {
@@ -171,7 +162,7 @@ static int again_memory(struct job *j, uint64_t *pages, struct mote_err *err)
 }
 
 /* The section, of what was written. */
-static int finish_memory(struct job *j, struct mote_err *err)
+int job_finish_memory(struct job *j, struct mote_err *err)
 {
 	struct manifest *m = &j->m;
 
@@ -192,11 +183,11 @@ static int finish_memory(struct job *j, struct mote_err *err)
 static int save_memory(struct job *j, struct mote_err *err)
 {
 	struct manifest *m = &j->m;
-	int ret = find_changed(j->vm, j->opt, &j->bits, err);
+	int ret = job_find_changed(j, err);
 
 	if (ret == 0 && j->bits) {
 		ret = begin_memory(j, err);
-		return ret < 0 ? ret : finish_memory(j, err);
+		return ret < 0 ? ret : job_finish_memory(j, err);
 	}
 	m->memory_length = memslot_total(&j->vm->slots);
 	if (ret == 0 && j->opt->frozen)
@@ -208,7 +199,7 @@ static int save_memory(struct job *j, struct mote_err *err)
 }
 
 /* Everything but memory. */
-static int save_state(struct job *j, struct mote_err *err)
+int job_save_state(struct job *j, struct mote_err *err)
 {
 	struct snap_writer *w = &j->w;
 	struct vm *vm = j->vm;
@@ -329,7 +320,7 @@ static int job_init(struct job *j, struct vm *vm,
 }
 
 /* Of a machine that stands still. */
-static int save_still(struct job *j, struct mote_err *err)
+int job_save_still(struct job *j, struct mote_err *err)
 {
 	int ret;
 
@@ -339,11 +330,11 @@ static int save_still(struct job *j, struct mote_err *err)
 				 : 0;
 	if (ret < 0)
 		return ret;
-	ret = save_state(j, err);
+	ret = job_save_state(j, err);
 	if (ret == 0)
 		ret = save_memory(j, err);
 	if (j->vm->passthrough)
-		passthrough_thaw(j->vm->passthrough);
+		pinned_thaw(j->vm);
 	return ret;
 }
 
@@ -402,11 +393,11 @@ static int save_moment(struct job *j, struct mote_err *err)
 	int ret = vm_pause(vm, err);
 
 	if (ret == 0)
-		ret = save_state(j, err);
+		ret = job_save_state(j, err);
 	/* Without a log that could be followed all of it is found now. */
 	if (ret == 0 && (shares_file(j) || (j->bits && !follows(j)))) {
 		free(j->bits);
-		ret = find_changed(vm, j->opt, &j->bits, err);
+		ret = job_find_changed(j, err);
 	}
 	if (ret == 0)
 		ret = follows(j) ? again_memory(j, &pages, err)
@@ -449,7 +440,7 @@ static int save_live(struct job *j, struct mote_err *err)
 	else if (j->opt->fork) /* a copy of all; without the log in the pause */
 		track_mark(&j->vm->track, NULL, NULL);
 	else
-		ret = find_changed(j->vm, j->opt, &j->bits, err);
+		ret = job_find_changed(j, err);
 	if (ret == 0)
 		ret = follow_vm(j->vm, err);
 	if (ret == 0 && follows(j))
@@ -461,7 +452,7 @@ static int save_live(struct job *j, struct mote_err *err)
 	if (ret == 0)
 		ret = save_moment(j, err);
 	if (ret == 0)
-		ret = finish_memory(j, err);
+		ret = job_finish_memory(j, err);
 	/* Pages of zeros took no room. */
 	if (ret == 0 && j->diff && j->opt->fork &&
 	    ftruncate(j->files->memory_fd, (off_t)j->m.memory_length) < 0)
@@ -470,152 +461,14 @@ static int save_live(struct job *j, struct mote_err *err)
 	return ret;
 }
 
-/* --- with devices of the host ------------------------------------------------
- */
-
-/* Where a pause that devices' pages are in is aimed at. */
-#define PAUSE_NS UINT64_C(100000000)
-
-/* In a full one a page of zeros is a hole until something else was there. */
-static int pinned_send(void *opaque, uint64_t page, uint64_t n,
-		       struct mote_err *err)
-{
-	struct job *j = opaque;
-	const struct memslot_table *slots = &j->vm->slots;
-	cleanup_free uint64_t *bits = track_bits(&j->vm->track);
-	uint64_t left;
-
-	if (!bits)
-		return err_set(err, ENOMEM, "changed pages");
-	for (uint64_t i = page; i < page + n; i++) {
-		if (!j->diff && !bitmap_test(j->sent, i) &&
-		    mem_is_zero(memslot_page(slots, i, &left),
-				host_page_size()))
-			continue;
-		bitmap_set(bits, i);
-		bitmap_set(j->sent, i);
-	}
-	if (!j->diff)
-		return ram_write_pages(slots, bits, j->files->memory_fd,
-				       &j->now.bytes, err);
-	bitmap_or(j->bits, bits, track_pages(&j->vm->track));
-	return diff_add(j->diff, bits, err);
-}
-
-static uint64_t pinned_now(void *opaque)
-{
-	(void)opaque;
-	return timeline_now();
-}
-
-static int pinned_pause(void *opaque, struct mote_err *err)
-{
-	struct job *j = opaque;
-	int ret = vm_pause(j->vm, err);
-
-	if (ret < 0)
-		return ret;
-	chardev_flush(&j->vm->console, false);
-	ret = passthrough_freeze(j->vm->passthrough, err);
-	if (ret < 0)
-		vm_resume(j->vm, NULL);
-	return ret;
-}
-
-static int pinned_finish(void *opaque, struct mote_err *err)
-{
-	return save_state(opaque, err);
-}
-
-static void pinned_resume(void *opaque)
-{
-	struct job *j = opaque;
-
-	passthrough_thaw(j->vm->passthrough);
-	if (j->vm->state == VM_PAUSED)
-		vm_resume(j->vm, NULL);
-}
-
-/* Rounds of what changed; what devices may write at any time, in the pause. */
-static int save_rounds(struct job *j, struct mote_err *err)
-{
-	const struct precopy_target to = {.send = pinned_send,
-					  .now_ns = pinned_now,
-					  .pause = pinned_pause,
-					  .finish = pinned_finish,
-					  .resume = pinned_resume,
-					  .opaque = j};
-	struct precopy_limits limits = {
-		.pause_ns = PAUSE_NS, .force = true, .running = true};
-	struct precopy_result r;
-	cleanup_free uint64_t *first = NULL;
-	struct vm *vm = j->vm;
-	uint64_t since;
-	int ret;
-
-	j->sent = track_bits(&vm->track);
-	if (!j->sent)
-		return err_set(err, ENOMEM, "changed pages");
-	if (j->bits) {
-		first = track_bits(&vm->track);
-		j->diff = diff_begin(&vm->slots, j->files->memory_fd);
-		if (!first || !j->diff)
-			return err_set(err, ENOMEM, "changed pages");
-		bitmap_or(first, j->bits, track_pages(&vm->track));
-		limits.first = first;
-	}
-	ret = precopy_run(&vm->track.log, &to, &limits, &r, err);
-	if (ret < 0)
-		return ret;
-	since = vm->snapshots.paused_at;
-	passthrough_thaw(vm->passthrough);
-	if (vm->state == VM_PAUSED && vm_resume(vm, err) < 0)
-		return -EIO;
-	j->now.pause_ns = (int64_t)(timeline_now() - since);
-	j->now.predicted_ns = (int64_t)r.predicted_ns;
-	return finish_memory(j, err);
-}
-
-/* Nobody logs: devices write RAM, and all of it is read in the pause. */
-static int save_at_once(struct job *j, struct mote_err *err)
-{
-	struct vm *vm = j->vm;
-	uint64_t since;
-	int ret = vm_pause(vm, err);
-
-	if (ret == 0)
-		ret = save_still(j, err);
-	since = vm->snapshots.paused_at;
-	if (vm->state == VM_PAUSED && vm_resume(vm, ret < 0 ? NULL : err) < 0)
-		return ret < 0 ? ret : -EIO;
-	j->now.pause_ns = (int64_t)(timeline_now() - since);
-	return ret;
-}
-
-static int save_pinned(struct job *j, struct mote_err *err)
-{
-	int ret;
-
-	if (j->vm->track.how == DIRTY_PRIVATE)
-		return save_at_once(j, err);
-	ret = find_changed(j->vm, j->opt, &j->bits, err);
-	if (ret < 0)
-		return ret;
-	if (j->vm->track.logging)
-		return save_rounds(j, err);
-	free(j->bits); /* it is found once more */
-	j->bits = NULL;
-	return save_at_once(j, err);
-}
-
 static int save(struct job *j, struct mote_err *err)
 {
 	bool live = j->vm->state == VM_RUNNING;
 	int ret = vm_memory_lost(j->vm, err), bad;
 
 	if (ret == 0)
-		ret = !live		   ? save_still(j, err)
-		      : j->vm->passthrough ? save_pinned(j, err)
+		ret = !live		   ? job_save_still(j, err)
+		      : j->vm->passthrough ? pinned_save(j, err)
 					   : save_live(j, err);
 	bad = vm_memory_lost(j->vm, err);
 	if (bad < 0) /* it also ends the guest, which ends this */
@@ -634,28 +487,6 @@ static int save(struct job *j, struct mote_err *err)
 	return ret;
 }
 
-/* What it may be with devices of the host; a diff may become a full one. */
-static int check_passthrough(struct vm *vm, struct snapshot_options *opt,
-			     struct mote_err *err)
-{
-	bool full = false;
-	int ret;
-
-	if (opt->fork)
-		return err_set_class(err, ENOTSUP, ERR_CLASS_DATA,
-				     "passthrough.%s: a device can't be in two "
-				     "machines: no fork",
-				     vm->cfg->passthrough[0].name);
-	ret = passthrough_check(vm->passthrough, vm->ready, opt->diff, &full,
-				err);
-	if (ret == 0 && full) {
-		log_warn(&vm->log, "snapshot: a full one instead of the diff: "
-				   "devices may have written any page");
-		opt->diff = false;
-	}
-	return ret;
-}
-
 int snapshot_save_live(struct vm *vm, const struct snapshot_files *files,
 		       const struct snapshot_options *opt, struct mote_err *err)
 {
@@ -666,7 +497,7 @@ int snapshot_save_live(struct vm *vm, const struct snapshot_files *files,
 	int ret = job_init(&j, vm, files, &own, err);
 
 	if (ret == 0 && vm->passthrough)
-		ret = check_passthrough(vm, &own, err);
+		ret = pinned_check(vm, &own, err);
 	if (ret == 0)
 		ret = save(&j, err);
 	if (ret == 0) {

@@ -6,7 +6,6 @@
  */
 #include <criterion/criterion.h>
 
-#include <dirent.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "arch/ppc64le/hpt.h"
 #include "base/fd.h"
 #include "base/map.h"
+#include "base/stress.h"
 #include "cli/command.h"
 #include "doctor.h"
 #include "kvm/kvm.h"
@@ -41,18 +41,6 @@ static void need_nested(void)
 		cr_skip_test("this host has a hashed page table to give");
 }
 
-static int open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	cr_assert_not_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 Test(ppc64_no_hpt, a_machine_is_refused_and_nothing_is_left)
 {
 	struct vmtest t;
@@ -61,14 +49,14 @@ Test(ppc64_no_hpt, a_machine_is_refused_and_nothing_is_left)
 	need_nested();
 	vmtest_init(&t, "");
 	maps = map_live();
-	fds = open_fds();
+	fds = live_fds();
 	cr_assert_lt(build_vm(&t.vm, &t.opt, &t.err), 0);
 	cr_expect_eq(t.err.exit_class, ERR_CLASS_UNAVAILABLE);
 	cr_expect_not_null(strstr(t.err.msg, CALL), "%s", t.err.msg);
 	cr_expect_not_null(strstr(t.err.msg, "hashed page table"), "%s",
 			   t.err.msg);
 	cr_expect_eq(map_live(), maps);
-	cr_expect_eq(open_fds(), fds);
+	cr_expect_eq(live_fds(), fds);
 	vmtest_fini(&t);
 }
 

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "devices/device.h"
 
@@ -39,6 +40,21 @@ struct pci_function {
 		    struct mote_err *err);
 	void (*destroy)(struct pci_function *f);
 };
+
+/* Registers of len bytes, 1, 2 or 4, in a copy of configuration space. */
+static inline uint32_t pci_get(const uint8_t *config, unsigned int off, int len)
+{
+	uint32_t v = 0;
+
+	memcpy(&v, config + off, (size_t)len);
+	return v;
+}
+
+static inline void pci_put(uint8_t *config, unsigned int off, int len,
+			   uint32_t v)
+{
+	memcpy(config + off, &v, (size_t)len);
+}
 
 /* What of an address space goes into a BAR. */
 enum pci_window {

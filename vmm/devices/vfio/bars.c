@@ -159,7 +159,7 @@ static int show(struct vfio_bars *b, int i, const struct vfio_bars_options *opt,
 	bool io = opt->raw[i] & PCI_BASE_ADDRESS_SPACE_IO;
 	bool wide = !io && (opt->raw[i] & PCI_BASE_ADDRESS_MEM_TYPE_MASK) ==
 				   PCI_BASE_ADDRESS_MEM_TYPE_64;
-	uint64_t align = io ? 1 : host_page_size();
+	uint64_t room; /* a page at least: nobody else's is on it */
 	enum pci_window window = io ? PCI_WINDOW_PORTS : PCI_WINDOW_32;
 	struct mote_err own = {0};
 	int ret = vfio_ioctl(*b->fd, VFIO_DEVICE_GET_REGION_INFO, &info);
@@ -176,12 +176,12 @@ static int show(struct vfio_bars *b, int i, const struct vfio_bars_options *opt,
 				     "BAR %d has 0x%llx bytes", i, info.size);
 	bar->at = info.offset;
 	bar->kind = opt->raw[i] & (io ? 3 : 15);
-	ret = pci_root_alloc(b->root, window,
-			     info.size > align ? info.size : align, &bar->addr,
-			     &own);
+	room = io || info.size > host_page_size() ? info.size
+						  : host_page_size();
+	ret = pci_root_alloc(b->root, window, room, &bar->addr, &own);
 	if (ret < 0 && wide)
-		ret = pci_root_alloc(b->root, PCI_WINDOW_64, info.size,
-				     &bar->addr, &own);
+		ret = pci_root_alloc(b->root, PCI_WINDOW_64, room, &bar->addr,
+				     &own);
 	if (ret < 0) {
 		if (err)
 			*err = own;

@@ -7,38 +7,26 @@
 #include <linux/vfio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/map.h"
 #include "base/num.h"
 #include "devices/ioapic.h"
-#include "devices/irqroute.h"
 #include "devices/pci/root.h"
 #include "devices/vfio/bars.h"
 #include "devices/vfio/device.h"
+#include "devices/vfio/irqs.h"
 #include "devices/vfio/migration.h"
 #include "devices/vfio/uapi.h"
 #include "snapshot/stream.h"
 
-#define VECTORS_MAX 64 /* of one device */
-#define IRQS_NONE   UINT32_MAX
-#define STATE_MAX   (UINT64_C(1) << 30) /* bytes of a device's state */
-#define MSIX_ENTRY  16			/* bytes: address, data, control */
-
-struct vector {
-	int event_fd, gsi;
-	bool on; /* KVM listens */
-};
+#define STATE_MAX (UINT64_C(1) << 30) /* bytes of a device's state */
 
 struct vfio_function {
 	struct pci_function f;
-	struct device *root;
-	struct irqroutes *routes;
 	struct device *ioapic;
-	int pin, intx_fd; /* -1: it has no pin */
+	int pin; /* of the I/O APIC, for INTx */
 	struct vfio_dev *dev;
 	struct vfio_mig mig; /* of a device that has states */
 	bool can_save;
@@ -46,211 +34,9 @@ struct vfio_function {
 	uint8_t config[PCI_CONFIG_SIZE], initial[PCI_CONFIG_SIZE];
 	uint8_t writable[PCI_CONFIG_SIZE]; /* bits that the guest may change */
 	struct vfio_bars bars;
-	unsigned int msi, msix;	     /* offsets of the capabilities, 0: none */
-	uint32_t entries;	     /* of the device\'s MSI-X table */
-	uint32_t vectors, irq_index; /* irq_index: as armed now, or none */
-	struct vector vector[VECTORS_MAX];
-	uint32_t table[VECTORS_MAX]
-		      [4]; /* MSI-X: address low, high, data, mask */
-	bool held;	   /* bus master is off while it is still */
+	struct vfio_irqs irqs;
+	bool held; /* bus master is off while it is still */
 };
-
-static uint32_t get(const uint8_t *config, unsigned int off, int len)
-{
-	uint32_t v = 0;
-
-	memcpy(&v, config + off, (size_t)len);
-	return v;
-}
-
-static void put(uint8_t *config, unsigned int off, int len, uint32_t v)
-{
-	memcpy(config + off, &v, (size_t)len);
-}
-
-/* --- interrupts -------------------------------------------------------------
- */
-
-/* VFIO_DEVICE_SET_IRQS: n eventfds, or with none the interrupt is off. */
-static int set_irqs(struct vfio_function *v, uint32_t index, uint32_t n)
-{
-	struct {
-		struct vfio_irq_set head;
-		int32_t fd[VECTORS_MAX];
-	} set = {.head = {.argsz = (uint32_t)(sizeof(set.head) +
-					      n * sizeof(set.fd[0])),
-			  .flags = VFIO_IRQ_SET_ACTION_TRIGGER |
-				   (n ? VFIO_IRQ_SET_DATA_EVENTFD
-				      : VFIO_IRQ_SET_DATA_NONE),
-			  .index = index,
-			  .count = n}};
-
-	for (uint32_t i = 0; i < n; i++)
-		set.fd[i] = index == VFIO_PCI_INTX_IRQ_INDEX
-				    ? v->intx_fd
-				    : v->vector[i].event_fd;
-	return vfio_ioctl(v->dev->fd, VFIO_DEVICE_SET_IRQS, &set);
-}
-
-/*
- * The guest has handled its INTx: VFIO masked the pin when it raised it, and
- * raises it again if the device still holds it.  Refused where MSI is on.
- */
-static void intx_ended(void *opaque)
-{
-	const struct vfio_function *v = opaque;
-	struct vfio_irq_set set = {.argsz = sizeof(set),
-				   .flags = VFIO_IRQ_SET_ACTION_UNMASK |
-					    VFIO_IRQ_SET_DATA_NONE,
-				   .index = VFIO_PCI_INTX_IRQ_INDEX,
-				   .count = 1};
-
-	vfio_ioctl(v->dev->fd, VFIO_DEVICE_SET_IRQS, &set);
-}
-
-static void connect(struct vfio_function *v, uint32_t i, bool on)
-{
-	struct vector *to = &v->vector[i];
-
-	if (to->on != on &&
-	    irqroutes_connect(v->routes, to->gsi, to->event_fd, on) == 0)
-		to->on = on;
-}
-
-/* A message that KVM does not take (a bad address) is one that gets lost. */
-static void aim(struct vfio_function *v, uint32_t i, uint64_t addr,
-		uint32_t data)
-{
-	if (irqroutes_set(v->routes, v->vector[i].gsi, addr, data) == 0)
-		connect(v, i, true);
-	else
-		connect(v, i, false);
-}
-
-static void disarm(struct vfio_function *v)
-{
-	for (uint32_t i = 0; i < v->vectors; i++)
-		connect(v, i, false);
-	if (v->irq_index != IRQS_NONE)
-		set_irqs(v, v->irq_index, 0);
-	v->irq_index = IRQS_NONE;
-}
-
-/* n vectors of that kind; false: the host has not that many left. */
-static bool arm(struct vfio_function *v, uint32_t index, uint32_t n)
-{
-	if (v->irq_index == index)
-		return true;
-	disarm(v);
-	if (set_irqs(v, index, n) < 0)
-		return false;
-	v->irq_index = index;
-	return true;
-}
-
-/* The kind that is off now; INTx is what is left. */
-static void leave(struct vfio_function *v, uint32_t index)
-{
-	if (v->irq_index != index)
-		return;
-	disarm(v);
-	if (v->intx_fd >= 0)
-		arm(v, VFIO_PCI_INTX_IRQ_INDEX, 1);
-}
-
-static void update_msi(struct vfio_function *v)
-{
-	uint16_t flags = (uint16_t)get(v->config, v->msi + PCI_MSI_FLAGS, 2);
-	bool wide = flags & PCI_MSI_FLAGS_64BIT;
-	uint32_t most = 1u << ((flags & PCI_MSI_FLAGS_QMASK) >> 1);
-	uint32_t n = 1u << ((flags & PCI_MSI_FLAGS_QSIZE) >> 4);
-	uint64_t addr = get(v->config, v->msi + PCI_MSI_ADDRESS_LO, 4);
-	uint32_t data =
-		get(v->config,
-		    v->msi + (wide ? PCI_MSI_DATA_64 : PCI_MSI_DATA_32), 2);
-	uint32_t mask = 0;
-
-	if (!(flags & PCI_MSI_FLAGS_ENABLE)) {
-		leave(v, VFIO_PCI_MSI_IRQ_INDEX);
-		return;
-	}
-	n = n > most ? most : n;
-	if (!arm(v, VFIO_PCI_MSI_IRQ_INDEX, n)) {
-		put(v->config, v->msi + PCI_MSI_FLAGS, 2,
-		    flags & ~PCI_MSI_FLAGS_ENABLE);
-		leave(v, IRQS_NONE);
-		return;
-	}
-	if (wide)
-		addr |= (uint64_t)get(v->config, v->msi + PCI_MSI_ADDRESS_HI, 4)
-			<< 32;
-	if (flags & PCI_MSI_FLAGS_MASKBIT)
-		mask = get(v->config,
-			   v->msi + (wide ? PCI_MSI_MASK_64 : PCI_MSI_MASK_32),
-			   4);
-	for (uint32_t i = 0; i < n; i++)
-		if (mask & 1u << i)
-			connect(v, i, false);
-		else
-			aim(v, i, addr, (data & ~(n - 1)) | i);
-}
-
-static void update_vector(struct vfio_function *v, uint32_t i)
-{
-	const uint32_t *e = v->table[i];
-	uint16_t flags = (uint16_t)get(v->config, v->msix + PCI_MSIX_FLAGS, 2);
-
-	if (v->irq_index != VFIO_PCI_MSIX_IRQ_INDEX)
-		return;
-	if (flags & PCI_MSIX_FLAGS_MASKALL ||
-	    e[3] & PCI_MSIX_ENTRY_CTRL_MASKBIT)
-		connect(v, i, false);
-	else
-		aim(v, i, (uint64_t)e[1] << 32 | e[0], e[2]);
-}
-
-static void update_msix(struct vfio_function *v)
-{
-	uint16_t flags = (uint16_t)get(v->config, v->msix + PCI_MSIX_FLAGS, 2);
-
-	if (!(flags & PCI_MSIX_FLAGS_ENABLE)) {
-		leave(v, VFIO_PCI_MSIX_IRQ_INDEX);
-		return;
-	}
-	if (!arm(v, VFIO_PCI_MSIX_IRQ_INDEX, v->vectors)) {
-		put(v->config, v->msix + PCI_MSIX_FLAGS, 2,
-		    flags & ~PCI_MSIX_FLAGS_ENABLE);
-		leave(v, IRQS_NONE);
-		return;
-	}
-	for (uint32_t i = 0; i < v->vectors; i++)
-		update_vector(v, i);
-}
-
-/* --- the MSI-X table: in our memory, not in the device's --------------------
- */
-
-static uint64_t table_read(void *opaque, uint64_t off, int len)
-{
-	const struct vfio_function *v = opaque;
-	uint64_t val = 0;
-
-	if (num_within(off, (uint64_t)len, v->vectors * MSIX_ENTRY))
-		memcpy(&val, (const uint8_t *)v->table + off, (size_t)len);
-	return val;
-}
-
-/* Of 4 or 8 aligned bytes; others are nothing. */
-static void table_write(void *opaque, uint64_t off, int len, uint64_t val)
-{
-	struct vfio_function *v = opaque;
-
-	if (len < 4 || off % (uint64_t)len ||
-	    !num_within(off, (uint64_t)len, v->vectors * MSIX_ENTRY))
-		return;
-	memcpy((uint8_t *)v->table + off, &val, (size_t)len);
-	update_vector(v, (uint32_t)(off / MSIX_ENTRY));
-}
 
 /* --- configuration space ----------------------------------------------------
  */
@@ -278,9 +64,9 @@ static uint32_t config_read(struct pci_function *f, unsigned int off, int len)
 		uint32_t bar =
 			vfio_bars_get(&v->bars, (reg - PCI_BASE_ADDRESS_0) / 4);
 
-		return get((const uint8_t *)&bar, off & 3, len);
+		return pci_get((const uint8_t *)&bar, off & 3, len);
 	}
-	return get(v->config, off, len);
+	return pci_get(v->config, off, len);
 }
 
 static bool touches(unsigned int off, int len, unsigned int at,
@@ -293,11 +79,11 @@ static bool touches(unsigned int off, int len, unsigned int at,
 static void update(struct vfio_function *v, unsigned int off, int len)
 {
 	if (touches(off, len, PCI_COMMAND, 2))
-		set_command(v, (uint16_t)get(v->config, PCI_COMMAND, 2));
-	if (v->msi && touches(off, len, v->msi, 24))
-		update_msi(v);
-	if (v->msix && touches(off, len, v->msix, 4))
-		update_msix(v);
+		set_command(v, (uint16_t)pci_get(v->config, PCI_COMMAND, 2));
+	if (v->irqs.msi && touches(off, len, v->irqs.msi, 24))
+		vfio_irqs_update_msi(&v->irqs);
+	if (v->irqs.msix && touches(off, len, v->irqs.msix, 4))
+		vfio_irqs_update_msix(&v->irqs);
 }
 
 static void config_write(struct pci_function *f, unsigned int off, int len,
@@ -330,14 +116,11 @@ static void function_reset(struct pci_function *f)
 {
 	struct vfio_function *v = (struct vfio_function *)f;
 
-	disarm(v);
+	vfio_irqs_disarm(&v->irqs);
 	vfio_ioctl(v->dev->fd, VFIO_DEVICE_RESET, NULL);
 	memcpy(v->config, v->initial, sizeof(v->config));
-	memset(v->table, 0, sizeof(v->table));
-	for (uint32_t i = 0; i < v->vectors; i++)
-		v->table[i][3] = PCI_MSIX_ENTRY_CTRL_MASKBIT;
 	set_command(v, 0);
-	leave(v, IRQS_NONE);
+	vfio_irqs_reset(&v->irqs);
 }
 
 int vfio_function_hold(struct vfio_function *v, bool hold, struct mote_err *err)
@@ -345,7 +128,7 @@ int vfio_function_hold(struct vfio_function *v, bool hold, struct mote_err *err)
 	int ret;
 
 	v->held = hold;
-	ret = set_command(v, (uint16_t)get(v->config, PCI_COMMAND, 2));
+	ret = set_command(v, (uint16_t)pci_get(v->config, PCI_COMMAND, 2));
 	if (ret < 0)
 		return err_set(err, -ret,
 			       "passthrough.%s: command register: %s",
@@ -366,11 +149,11 @@ static void function_save(struct pci_function *f, struct snap_writer *w)
 	snap_put_u8(w, v->can_save);
 	if (!v->can_save)
 		return;
-	snap_put_u32(w, v->vectors);
+	snap_put_u32(w, v->irqs.vectors);
 	snap_put_bytes(w, v->config, sizeof(v->config));
-	for (uint32_t i = 0; i < v->vectors; i++)
+	for (uint32_t i = 0; i < v->irqs.vectors; i++)
 		for (int k = 0; k < 4; k++)
-			snap_put_u32(w, v->table[i][k]);
+			snap_put_u32(w, v->irqs.table[i][k]);
 	snap_put_u64(w, v->mig.len);
 	snap_put_bytes(w, v->mig.blob, v->mig.len);
 }
@@ -409,15 +192,15 @@ static int function_load(struct pci_function *f, struct snap_section *s,
 				     "passthrough.%s: this device can't take "
 				     "the state that was saved",
 				     f->name);
-	if (snap_get_u32(s) != v->vectors)
+	if (snap_get_u32(s) != v->irqs.vectors)
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
 				     "passthrough.%s: another number of "
 				     "interrupts than was saved",
 				     f->name);
 	snap_get_bytes(s, saved, sizeof(saved));
-	for (uint32_t i = 0; i < v->vectors; i++)
+	for (uint32_t i = 0; i < v->irqs.vectors; i++)
 		for (int k = 0; k < 4; k++)
-			v->table[i][k] = snap_get_u32(s);
+			v->irqs.table[i][k] = snap_get_u32(s);
 	len = snap_get_u64(s);
 	if (len > snap_left(s))
 		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
@@ -430,15 +213,18 @@ static int function_load(struct pci_function *f, struct snap_section *s,
 	ret = load_config(v, saved, err);
 	if (ret < 0)
 		return ret;
-	if (v->msi)
-		update_msi(v);
-	if (v->msix)
-		update_msix(v);
-	ret = set_command(v, (uint16_t)get(v->config, PCI_COMMAND, 2));
+	if (v->irqs.msi)
+		vfio_irqs_update_msi(&v->irqs);
+	if (v->irqs.msix)
+		vfio_irqs_update_msix(&v->irqs);
+	if (memcmp(v->config, saved, sizeof(saved)) != 0)
+		return err_set_class(err, ENOSPC, ERR_CLASS_UNAVAILABLE,
+				     "passthrough.%s: this host does not give "
+				     "it the interrupts that it had",
+				     f->name);
+	ret = vfio_function_hold(v, false, err);
 	if (ret < 0)
-		return err_set(err, -ret,
-			       "passthrough.%s: command register: %s", f->name,
-			       strerror(-ret));
+		return ret;
 	ret = vfio_mig_load(&v->mig, blob, len, &own);
 	if (ret < 0) /* the kernel's word on it: not this device's state */
 		return err_set_class(err, -ret, ERR_CLASS_DATA,
@@ -450,13 +236,11 @@ static void function_destroy(struct pci_function *f)
 {
 	struct vfio_function *v = (struct vfio_function *)f;
 
-	disarm(v);
+	vfio_irqs_disarm(&v->irqs);
 	vfio_ioctl(v->dev->fd, VFIO_DEVICE_RESET, NULL);
-	for (int i = 0; i < VECTORS_MAX; i++)
-		fd_clear(&v->vector[i].event_fd);
-	if (v->intx_fd >= 0)
+	if (v->irqs.intx_fd >= 0)
 		ioapic_attach(v->ioapic, v->pin, -1, NULL, NULL);
-	fd_clear(&v->intx_fd);
+	vfio_irqs_fini(&v->irqs);
 	vfio_bars_fini(&v->bars);
 	vfio_mig_fini(&v->mig);
 	free(v);
@@ -465,76 +249,20 @@ static void function_destroy(struct pci_function *f)
 /* --- what the device has ----------------------------------------------------
  */
 
-static void show_msi(struct vfio_function *v, unsigned int at)
-{
-	uint16_t flags = (uint16_t)get(v->config, at + PCI_MSI_FLAGS, 2);
-	bool wide = flags & PCI_MSI_FLAGS_64BIT;
-	uint16_t most = (flags & PCI_MSI_FLAGS_QMASK) >> 1;
-
-	while (most > 0 && 1u << most > v->vectors)
-		most--;
-	flags &= (uint16_t) ~(PCI_MSI_FLAGS_QMASK | PCI_MSI_FLAGS_QSIZE |
-			      PCI_MSI_FLAGS_ENABLE);
-	put(v->config, at + PCI_MSI_FLAGS, 2, flags | (uint32_t)most << 1);
-	put(v->writable, at + PCI_MSI_FLAGS, 2,
-	    PCI_MSI_FLAGS_ENABLE | PCI_MSI_FLAGS_QSIZE);
-	put(v->writable, at + PCI_MSI_ADDRESS_LO, 4, ~3u);
-	if (wide)
-		put(v->writable, at + PCI_MSI_ADDRESS_HI, 4, UINT32_MAX);
-	put(v->writable, at + (wide ? PCI_MSI_DATA_64 : PCI_MSI_DATA_32), 2,
-	    UINT16_MAX);
-	if (flags & PCI_MSI_FLAGS_MASKBIT)
-		put(v->writable,
-		    at + (wide ? PCI_MSI_MASK_64 : PCI_MSI_MASK_32), 4,
-		    UINT32_MAX);
-	v->msi = at;
-}
-
-static void show_msix(struct vfio_function *v, unsigned int at)
-{
-	v->entries = (get(v->config, at + PCI_MSIX_FLAGS, 2) &
-		      PCI_MSIX_FLAGS_QSIZE) +
-		     1;
-	put(v->config, at + PCI_MSIX_FLAGS, 2, v->vectors - 1);
-	put(v->writable, at + PCI_MSIX_FLAGS, 2,
-	    PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
-	v->msix = at;
-}
-
-/* How many vectors there are of a kind; 0: none, or not asked for. */
-static uint32_t irq_count(const struct vfio_function *v, uint32_t index)
-{
-	struct vfio_irq_info info = {.argsz = sizeof(info), .index = index};
-
-	if (vfio_ioctl(v->dev->fd, VFIO_DEVICE_GET_IRQ_INFO, &info) < 0 ||
-	    !(info.flags & VFIO_IRQ_INFO_EVENTFD))
-		return 0;
-	return (uint32_t)num_min(info.count, VECTORS_MAX);
-}
-
 /* Link the capabilities that the guest sees; a loop ends after 48 of them. */
 static void show_capabilities(struct vfio_function *v)
 {
 	unsigned int at = v->config[PCI_CAPABILITY_LIST] & 0xfcu;
 	unsigned int link = PCI_CAPABILITY_LIST;
-	bool has = get(v->config, PCI_STATUS, 2) & PCI_STATUS_CAP_LIST;
+	bool has = pci_get(v->config, PCI_STATUS, 2) & PCI_STATUS_CAP_LIST;
 
 	v->config[link] = 0;
 	for (int i = 0; has && at >= 0x40 && i < 48; i++) {
 		unsigned int next = v->config[at + PCI_CAP_LIST_NEXT] & 0xfcu;
 		uint8_t id = v->config[at];
-		bool show = id == PCI_CAP_ID_EXP || id == PCI_CAP_ID_VNDR;
+		bool show = id == PCI_CAP_ID_EXP || id == PCI_CAP_ID_VNDR ||
+			    vfio_irqs_show(&v->irqs, at, v->writable);
 
-		if (id == PCI_CAP_ID_MSI && !v->msi &&
-		    irq_count(v, VFIO_PCI_MSI_IRQ_INDEX) && at <= 0xe8) {
-			show_msi(v, at);
-			show = true;
-		}
-		if (id == PCI_CAP_ID_MSIX && !v->msix &&
-		    irq_count(v, VFIO_PCI_MSIX_IRQ_INDEX) && at <= 0xf4) {
-			show_msix(v, at);
-			show = true;
-		}
 		if (show) {
 			v->config[link] = (uint8_t)at;
 			link = at + PCI_CAP_LIST_NEXT;
@@ -571,68 +299,22 @@ static int read_config(struct vfio_function *v, struct mote_err *err)
 static void show_header(struct vfio_function *v)
 {
 	v->config[PCI_HEADER_TYPE] = PCI_HEADER_TYPE_NORMAL;
-	put(v->config, PCI_COMMAND, 2, 0);
-	put(v->config, PCI_STATUS, 2,
-	    get(v->config, PCI_STATUS, 2) & PCI_STATUS_CAP_LIST);
-	put(v->config, PCI_BASE_ADDRESS_0, 4, 0);
+	pci_put(v->config, PCI_COMMAND, 2, 0);
+	pci_put(v->config, PCI_STATUS, 2,
+		pci_get(v->config, PCI_STATUS, 2) & PCI_STATUS_CAP_LIST);
+	pci_put(v->config, PCI_BASE_ADDRESS_0, 4, 0);
 	memset(v->config + PCI_BASE_ADDRESS_0, 0, 24); /* vfio_bars_get */
-	put(v->config, PCI_ROM_ADDRESS, 4, 0);
-	v->config[PCI_INTERRUPT_LINE] = (uint8_t)(v->intx_fd >= 0 ? v->pin : 0);
-	v->config[PCI_INTERRUPT_PIN] = v->intx_fd >= 0; /* INTA */
-	put(v->writable, PCI_COMMAND, 2,
-	    PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
-		    PCI_COMMAND_INTX_DISABLE);
+	pci_put(v->config, PCI_ROM_ADDRESS, 4, 0);
+	v->config[PCI_INTERRUPT_LINE] =
+		(uint8_t)(v->irqs.intx_fd >= 0 ? v->pin : 0);
+	v->config[PCI_INTERRUPT_PIN] = v->irqs.intx_fd >= 0; /* INTA */
+	pci_put(v->writable, PCI_COMMAND, 2,
+		PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
+			PCI_COMMAND_INTX_DISABLE);
 	v->writable[PCI_INTERRUPT_LINE] = 0xff;
 	v->writable[PCI_CACHE_LINE_SIZE] = 0xff;
 	show_capabilities(v);
 	memcpy(v->initial, v->config, sizeof(v->initial));
-}
-
-static int make_event(int *fd, struct mote_err *err)
-{
-	*fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return *fd < 0 ? err_set(err, errno, "eventfd: %s", strerror(errno))
-		       : 0;
-}
-
-static int make_vectors(struct vfio_function *v, struct mote_err *err)
-{
-	uint32_t msi = irq_count(v, VFIO_PCI_MSI_IRQ_INDEX);
-	uint32_t msix = irq_count(v, VFIO_PCI_MSIX_IRQ_INDEX);
-	int first;
-
-	v->vectors = msi > msix ? msi : msix;
-	first = irqroutes_alloc(v->routes, (int)v->vectors, err);
-	if (first < 0)
-		return first;
-	for (uint32_t i = 0; i < v->vectors; i++) {
-		v->vector[i].gsi = first + (int)i;
-		if (make_event(&v->vector[i].event_fd, err) < 0)
-			return -EMFILE;
-	}
-	if (!v->config[PCI_INTERRUPT_PIN] ||
-	    !irq_count(v, VFIO_PCI_INTX_IRQ_INDEX))
-		return 0;
-	return make_event(&v->intx_fd, err);
-}
-
-/* Where its MSI-X table lies, as the capability says. */
-static void find_table(const struct vfio_function *v, struct vfio_trap *trap)
-{
-	uint32_t at;
-
-	*trap = (struct vfio_trap){.bar = -1};
-	if (!v->msix)
-		return;
-	at = get(v->config, v->msix + PCI_MSIX_TABLE, 4);
-	*trap = (struct vfio_trap){
-		.bar = (int)(at & PCI_MSIX_TABLE_BIR),
-		.off = at & PCI_MSIX_TABLE_OFFSET,
-		.size = v->entries * MSIX_ENTRY, /* all of it */
-		.read = table_read,
-		.write = table_write,
-		.opaque = (void *)v,
-	};
 }
 
 static int set_up(struct vfio_function *v,
@@ -650,21 +332,21 @@ static int set_up(struct vfio_function *v,
 			       strerror(-ret));
 	ret = read_config(v, err);
 	if (ret == 0)
-		ret = make_vectors(v, err);
+		ret = vfio_irqs_init(&v->irqs, v->dev, opt->routes, v->config,
+				     err);
 	if (ret < 0)
 		return ret;
 	memcpy(bars.raw, v->config + PCI_BASE_ADDRESS_0, sizeof(bars.raw));
 	show_header(v);
-	find_table(v, &bars.trap);
-	for (uint32_t i = 0; i < v->vectors; i++)
-		v->table[i][3] = PCI_MSIX_ENTRY_CTRL_MASKBIT;
+	vfio_irqs_table(&v->irqs, &bars.trap);
 	ret = set_command(v, 0);
 	if (ret < 0)
 		return err_set(err, -ret, "command register: %s",
 			       strerror(-ret));
-	if (v->intx_fd >= 0)
-		ioapic_attach(v->ioapic, v->pin, v->intx_fd, intx_ended, v);
-	leave(v, IRQS_NONE);
+	if (v->irqs.intx_fd >= 0)
+		ioapic_attach(v->ioapic, v->pin, v->irqs.intx_fd,
+			      vfio_irqs_intx_ended, &v->irqs);
+	vfio_irqs_reset(&v->irqs);
 	ret = vfio_bars_init(&v->bars, &v->dev->fd, &bars, err);
 	return ret < 0 ? ret : pci_root_add(opt->root, &v->f, err);
 }
@@ -688,17 +370,12 @@ int vfio_function_create(struct vfio_function **out, struct vfio_dev *dev,
 		.load = function_load,
 		.destroy = function_destroy,
 	};
-	v->root = opt->root;
-	v->routes = opt->routes;
 	v->ioapic = opt->ioapic;
 	v->pin = opt->pin;
-	v->intx_fd = -1;
 	v->dev = dev;
 	v->mig.data_fd = -1;
 	v->can_save = vfio_mig_init(&v->mig, dev, STATE_MAX, NULL) == 0;
-	v->irq_index = IRQS_NONE;
-	for (int i = 0; i < VECTORS_MAX; i++)
-		v->vector[i].event_fd = -1;
+	vfio_irqs_none(&v->irqs);
 	ret = set_up(v, opt, err);
 	if (ret < 0) {
 		function_destroy(&v->f);

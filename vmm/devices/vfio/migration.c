@@ -81,7 +81,7 @@ int vfio_mig_run(struct vfio_mig *m, struct mote_err *err)
 	ret = vfio_dev_reset(m->dev, err);
 	if (ret == 0 && vfio_mig_state(m) != MIG_RUNNING)
 		ret = set_state(m, MIG_RUNNING, err);
-	return ret;
+	return ret < 0 ? ret : 1;
 }
 
 static int grow(struct vfio_mig *m, struct mote_err *err)
@@ -149,8 +149,13 @@ int vfio_mig_precopy(struct vfio_mig *m, uint64_t *left, struct mote_err *err)
 	int ret = 0;
 
 	*left = 0;
-	if (!(m->dev->states & VFIO_MIGRATION_PRE_COPY))
+	if (!(m->dev->states & VFIO_MIGRATION_PRE_COPY)) {
+		vfio_feature(m->dev->fd,
+			     VFIO_DEVICE_FEATURE_GET |
+				     VFIO_DEVICE_FEATURE_MIG_DATA_SIZE,
+			     left, sizeof(*left));
 		return 0;
+	}
 	if (m->data_fd < 0) {
 		m->len = 0;
 		ret = set_state(m, MIG_PRE_COPY, err);
@@ -166,10 +171,15 @@ int vfio_mig_precopy(struct vfio_mig *m, uint64_t *left, struct mote_err *err)
 	return ret;
 }
 
-static void run_all(struct vfio_mig *m, int n)
+/* After a failure, ret: what it cost is told. */
+static int run_all(struct vfio_mig *m, int n, int ret, struct mote_err *err)
 {
+	int bad = 0;
+
 	for (int i = 0; i < n; i++)
-		vfio_mig_run(&m[i], NULL);
+		bad |= vfio_mig_run(&m[i], NULL);
+	return bad ? err_wrap(err, ret, "a device lost what it was doing")
+		   : ret;
 }
 
 int vfio_mig_stop(struct vfio_mig *m, int n, struct mote_err *err)
@@ -197,9 +207,7 @@ int vfio_mig_stop(struct vfio_mig *m, int n, struct mote_err *err)
 			m[i].len = 0;
 		ret = set_state(&m[i], MIG_STOP_COPY, err);
 	}
-	if (ret < 0)
-		run_all(m, n);
-	return ret;
+	return ret < 0 ? run_all(m, n, ret, err) : 0;
 }
 
 int vfio_mig_take(struct vfio_mig *m, int n, struct mote_err *err)
@@ -212,9 +220,7 @@ int vfio_mig_take(struct vfio_mig *m, int n, struct mote_err *err)
 			ret = set_state(&m[i], MIG_STOP, err);
 		fd_clear(&m[i].data_fd);
 	}
-	if (ret < 0)
-		run_all(m, n);
-	return ret;
+	return ret < 0 ? run_all(m, n, ret, err) : 0;
 }
 
 static int write_all(struct vfio_mig *m, const uint8_t *blob, size_t len,

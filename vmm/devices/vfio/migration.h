@@ -39,8 +39,9 @@ int vfio_mig_state(struct vfio_mig *m);
 
 /*
  * Save while it runs: the first call enters PRE_COPY; each takes what there
- * is.  *left: bytes still to come (VFIO_MIG_GET_PRECOPY_INFO).  A device
- * without pre-copy: 0 bytes and nothing done.
+ * is.  *left: bytes still to come (VFIO_MIG_GET_PRECOPY_INFO).  Of a device
+ * without pre-copy nothing is done: *left is what it says that its state
+ * takes, or 0.
  */
 int vfio_mig_precopy(struct vfio_mig *m, uint64_t *left, struct mote_err *err);
 
@@ -59,7 +60,8 @@ int vfio_mig_take(struct vfio_mig *m, int n, struct mote_err *err);
 
 /*
  * From where it is back to RUNNING: after a save that is given up, or once a
- * restored machine runs.  A device in ERROR is reset.
+ * restored machine runs.  1: a reset alone brought it there, out of ERROR for
+ * one, and what it was doing is lost.
  */
 int vfio_mig_run(struct vfio_mig *m, struct mote_err *err);
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "devices/vfio/open.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/vfio.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -125,6 +128,32 @@ int vfio_open_device(const struct passthrough_config *p, struct mote_err *err)
 				     "passthrough.%s.fd: %d: %s", p->name,
 				     p->fd, strerror(errno));
 	return fd;
+}
+
+static unsigned long attribute(const char *name, const char *attr)
+{
+	char path[PATH_LEN + 64], text[16] = "";
+	cleanup_fd int fd = -1;
+
+	snprintf(path, sizeof(path), PCI_DIR "/%s/%s", name, attr);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		return ULONG_MAX;
+	return strtoul(text, NULL, 16);
+}
+
+bool vfio_host_has(uint16_t vendor, uint16_t device)
+{
+	bool has = access("/sys/bus/mdev", F_OK) == 0;
+	DIR *d = opendir(PCI_DIR);
+	struct dirent *e;
+
+	while (!has && d && (e = readdir(d)))
+		has = attribute(e->d_name, "vendor") == vendor &&
+		      attribute(e->d_name, "device") == device;
+	if (d)
+		closedir(d);
+	return has;
 }
 
 const char *vfio_open_more(const struct vm_config *c, unsigned int i)

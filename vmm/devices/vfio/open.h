@@ -9,6 +9,9 @@
 #ifndef VMM_DEVICES_VFIO_OPEN_H
 #define VMM_DEVICES_VFIO_OPEN_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct mote_err;
 struct passthrough_config;
 struct vm_config;
@@ -19,6 +22,12 @@ struct vm_config;
  * not bound to vfio-pci, or the group is in use.
  */
 int vfio_open_device(const struct passthrough_config *p, struct mote_err *err);
+
+/*
+ * Is there a PCI device of that kind on this host, whatever has it?  A mediated
+ * one does not say what it is: any of those may be.
+ */
+bool vfio_host_has(uint16_t vendor, uint16_t device);
 
 /* What must be opened beside them: "vfio", "iommu"; NULL: no more. */
 const char *vfio_open_more(const struct vm_config *c, unsigned int i);

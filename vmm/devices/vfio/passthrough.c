@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bitmap.h"
-#include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/map.h"
@@ -220,9 +218,10 @@ void passthrough_destroy(struct passthrough *p)
 {
 	if (!p)
 		return;
+	/* KVM holds groups and nodes as long as it knows of them. */
+	fd_clear(&p->kvm_vfio);
 	if (p->opened)
 		vfio_space_close(&p->space);
-	fd_clear(&p->kvm_vfio);
 	irqroutes_fini(&p->routes);
 	free(p);
 }
@@ -232,24 +231,9 @@ int passthrough_fds(const struct passthrough *p)
 	return p->fds;
 }
 
-/* May devices write any page at any time without a word? */
-static bool all_sticky(struct passthrough *p)
-{
-	const struct memslot *s = &p->slots->slot[0];
-	uint64_t pages = s->ram.size / host_page_size();
-	cleanup_free uint64_t *bits = calloc(bitmap_words(pages), 8);
-
-	return !bits ||
-	       vfio_space_sticky(&p->space, s->gpa, s->ram.size, bits, NULL) <
-		       0 ||
-	       bitmap_count(bits, pages) == pages;
-}
-
-int passthrough_check(struct passthrough *p, bool ready, bool diff, bool *full,
+int passthrough_check(const struct passthrough *p, bool ready, bool sticky,
 		      struct mote_err *err)
 {
-	bool any = diff && all_sticky(p);
-
 	for (uint32_t i = 0; i < p->cfg->passthrough_count; i++) {
 		const struct passthrough_config *c = &p->cfg->passthrough[i];
 		bool saves = vfio_function_mig(p->function[i]) != NULL;
@@ -266,7 +250,7 @@ int passthrough_check(struct passthrough *p, bool ready, bool diff, bool *full,
 				"passthrough.%s: snapshot=without-device needs "
 				"a guest that has written its ready mark",
 				c->name);
-		if (any && c->diff != PASSTHROUGH_DIFF_FULL)
+		if (sticky && c->diff != PASSTHROUGH_DIFF_FULL)
 			return err_set_class(
 				err, ENOTSUP, ERR_CLASS_DATA,
 				"passthrough.%s: the device may have written "
@@ -274,7 +258,6 @@ int passthrough_check(struct passthrough *p, bool ready, bool diff, bool *full,
 				"passthrough.%s.diff",
 				c->name, c->name);
 	}
-	*full |= any;
 	return 0;
 }
 
@@ -328,17 +311,51 @@ int passthrough_freeze(struct passthrough *p, struct mote_err *err)
 	return ret;
 }
 
-void passthrough_thaw(struct passthrough *p)
+/* It goes on, or is lost: ret is vfio_mig_run's. */
+static int lost(const struct passthrough *p, uint32_t i, int ret,
+		struct mote_err *err)
 {
+	return ret == 0 ? 0
+			: err_set(err, EIO,
+				  "passthrough.%s: the device did not go on "
+				  "from its state and %s",
+				  p->cfg->passthrough[i].name,
+				  ret > 0 ? "was reset" : "can't be reset");
+}
+
+int passthrough_thaw(struct passthrough *p, struct mote_err *err)
+{
+	int first = 0;
+
 	for (uint32_t i = 0; i < p->cfg->passthrough_count; i++) {
 		struct vfio_mig *m = vfio_function_mig(p->function[i]);
+		int ret;
 
-		if (m) {
-			vfio_mig_run(m, NULL);
-			vfio_mig_fini(m);
-		}
+		if (!m)
+			continue;
+		ret = lost(p, i, vfio_mig_run(m, NULL), first ? NULL : err);
+		first = first ? first : ret;
+		vfio_mig_fini(m);
 	}
 	hold(p, false, NULL);
+	return first;
+}
+
+int passthrough_pending(struct passthrough *p, uint64_t *bytes,
+			struct mote_err *err)
+{
+	int ret = 0;
+
+	*bytes = 0;
+	for (uint32_t i = 0; ret == 0 && i < p->cfg->passthrough_count; i++) {
+		struct vfio_mig *m = vfio_function_mig(p->function[i]);
+		uint64_t left = 0;
+
+		if (m)
+			ret = vfio_mig_precopy(m, &left, err);
+		*bytes += left;
+	}
+	return ret;
 }
 
 void passthrough_loaded(struct passthrough *p)
@@ -354,7 +371,7 @@ int passthrough_run(struct passthrough *p, struct mote_err *err)
 		struct vfio_mig *m = vfio_function_mig(p->function[i]);
 
 		if (p->loaded && m)
-			ret = vfio_mig_run(m, err);
+			ret = lost(p, i, vfio_mig_run(m, NULL), err);
 	}
 	if (ret == 0)
 		p->loaded = false;

@@ -45,10 +45,10 @@ void passthrough_destroy(struct passthrough *p);
 int passthrough_fds(const struct passthrough *p);
 
 /*
- * Can a snapshot be taken?  ready: the guest wrote its mark.  diff: *full is
- * set where it must become a full one.  -ENOTSUP names the device.
+ * Can a snapshot be taken?  ready: the guest wrote its mark.  sticky: it is to
+ * be a diff, but every page is always dirty.  -ENOTSUP names the device.
  */
-int passthrough_check(struct passthrough *p, bool ready, bool diff, bool *full,
+int passthrough_check(const struct passthrough *p, bool ready, bool sticky,
 		      struct mote_err *err);
 
 /*
@@ -57,7 +57,16 @@ int passthrough_check(struct passthrough *p, bool ready, bool diff, bool *full,
  * as they were.
  */
 int passthrough_freeze(struct passthrough *p, struct mote_err *err);
-void passthrough_thaw(struct passthrough *p);
+
+/* -EIO: one of them did not go on as it was; the others do. */
+int passthrough_thaw(struct passthrough *p, struct mote_err *err);
+
+/*
+ * While vCPUs run: take what of their state there is already; *bytes are left
+ * to the freeze.  After a failure, and without a freeze, to be thawed.
+ */
+int passthrough_pending(struct passthrough *p, uint64_t *bytes,
+			struct mote_err *err);
 
 /* Their state was loaded; it waits until just before the first instruction. */
 void passthrough_loaded(struct passthrough *p);

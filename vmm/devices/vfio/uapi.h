@@ -27,6 +27,11 @@ struct uapi_precopy_info {
 	uint64_t initial_bytes, dirty_bytes;
 };
 
+/* Linux 6.2: how long a blob may be, a uint64_t. */
+#ifndef VFIO_DEVICE_FEATURE_MIG_DATA_SIZE
+#define VFIO_DEVICE_FEATURE_MIG_DATA_SIZE 9
+#endif
+
 /* Linux 5.18 to 6.2; 6 and 7 are of 6.2. */
 enum vfio_mig_state {
 	MIG_ERROR,
