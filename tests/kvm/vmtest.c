@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/num.h"
 #include "base/timeline.h"
+#include "sandbox/sandbox.h"
 
 /* Emulated machines are slow; a test that waits longer hangs. */
 #define WAIT_NS (UINT64_C(40) * 1000000000)
@@ -33,6 +34,25 @@ static enum dirty_tracking dirty_tracking(void)
 	return DIRTY_AUTO;
 }
 
+/* Tests' vCPUs are behind the filters that a jailed machine's are behind. */
+static int enter_filter(void *opaque, int vcpu_fd)
+{
+	const struct vm *vm = ((const struct vmtest *)opaque)->vm;
+	const int fd[SANDBOX_FDS] = {
+		[SANDBOX_FD_VCPU] = vcpu_fd,
+		[SANDBOX_FD_EVENTS] = vm->events.fd,
+		[SANDBOX_FD_BLOCK] = vm->device_fds,
+		[SANDBOX_FD_UFFD] = -1,
+		[SANDBOX_FD_VM] = vm->vm_fd,
+		[SANDBOX_FD_IRQ] = arch_irq_fd(&vm->arch),
+	};
+
+	return sandbox_filter_load(vm->hvt	     ? SANDBOX_VCPU_HVT
+				   : vm->passthrough ? SANDBOX_VCPU_PCI
+						     : SANDBOX_VCPU,
+				   SANDBOX_KILL, fd);
+}
+
 void vmtest_init(struct vmtest *t, const char *args)
 {
 	memset(t, 0, sizeof(*t));
@@ -45,6 +65,8 @@ void vmtest_init(struct vmtest *t, const char *args)
 	cr_assert_eq(pipe2(t->pipe, O_CLOEXEC), 0);
 	cr_assert_eq(fcntl(t->pipe[0], F_SETFL, O_NONBLOCK), 0);
 	t->opt = (struct build_options){
+		.thread_enter = enter_filter,
+		.opaque = t,
 		.cfg = &t->cfg,
 		.kvm_fd = -1,
 		.console_in_fd = -1,
