@@ -236,10 +236,10 @@ deps: ## install what is missing (Debian 12)
 
 test: ## install what is missing, build, run the tests
 	@tests/deps.sh
-	@$(MAKE) --no-print-directory all bench-bin docs $(B)/requests $(B)/unit-tests $(FAKE_BIN) $(TRIP)
+	@$(MAKE) --no-print-directory all bench-bin docs $(B)/requests $(B)/unit-tests $(FAKE_BIN) $(TRIP) $(B)/attack/mote-probe
 	@tests/run.sh $(B)
 
-unit-test: all $(B)/requests $(B)/unit-tests $(FAKE_BIN) $(TRIP)
+unit-test: all $(B)/requests $(B)/unit-tests $(FAKE_BIN) $(TRIP) $(B)/attack/mote-probe
 	@tests/run.sh $(B)
 
 demo: ## install what is missing, build, run a guest from an INI file

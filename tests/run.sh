@@ -69,5 +69,6 @@ for t in tests/cli/*.sh tests/oci/*.sh tests/lint/*.sh; do
 	[ -x "$t" ] || continue
 	script "$t"
 done
+[ ! -x "$build/attack/mote-probe" ] || script tests/attack/probe.sh "$build/attack/mote-probe"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

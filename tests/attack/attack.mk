@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# attack.mk - the sandbox proved by attack: rules that nothing needs.
+# attack.mk - the sandbox proved by attack.
 #
 #   make audit     which rules of the filters does the suite use?
+#   make probe     does anything get out of the jail? PROBES="name..." for some
 
 AUDIT_B := build/audit-rules
 $(AUDIT_B)/audit: tests/attack/audit.c vmm/sandbox/policy.c vmm/sandbox/policy.h
@@ -13,7 +14,8 @@ $(AUDIT_B)/audit: tests/attack/audit.c vmm/sandbox/policy.c vmm/sandbox/policy.h
 .PHONY: audit
 audit: guests $(AUDIT_B)/audit ## does the suite use each rule of the seccomp filters?
 	$(Q)$(MAKE) --no-print-directory B=$(AUDIT_B) AUDIT=1 \
-		$(AUDIT_B)/mote $(AUDIT_B)/mote-oci $(AUDIT_B)/unit-tests
+		$(AUDIT_B)/mote $(AUDIT_B)/mote-oci $(AUDIT_B)/unit-tests \
+		$(AUDIT_B)/requests $(AUDIT_B)/trip
 	@tests/attack/audit.sh $(AUDIT_B) '$(AUDIT_ONLY)'
 
 # mote with its jail attacked from inside: hook.c.
@@ -27,3 +29,7 @@ $(PROBE_B)/%.o: tests/attack/%.c tests/attack/probe.h Makefile
 $(PROBE_B)/mote-probe: $(PROBE_B)/hook.o $(PROBE_B)/probes.o $(call obj,$(CLI_SRC) $(LAUNCH_SRC)) $(B)/libmote-int.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(STATIC) $(PROBE_WRAP) $(LDPATH) -o $@ $(filter %.o %.a,$^) $(LIBS)
+
+.PHONY: probe
+probe: guests $(PROBE_B)/mote-probe ## attack the jail from inside, with each layer left out in turn
+	@tests/attack/probe.sh $(PROBE_B)/mote-probe $(PROBES)

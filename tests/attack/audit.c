@@ -10,10 +10,12 @@
  * descendants are traced, and nothing but those stops is taken note of.
  *
  * The verdict: a rule of this architecture that nothing used is an error
- * unless the table calls it rare.  Prints "ok", "FAIL" or "rare" lines.
+ * unless the table calls it rare.  Prints "ok", "FAIL" or "rare" lines; "none"
+ * for a role of which no thread ran (no device to pass through, say).
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,6 +150,14 @@ static void say(const char *verdict, const struct policy *p, size_t i,
 	printf(": %llu (%s)\n", (unsigned long long)n, r->reason);
 }
 
+static bool ran(unsigned int role)
+{
+	for (unsigned int rule = 0; rule < RULES_MAX; rule++)
+		if (used[role][rule])
+			return true;
+	return false;
+}
+
 static int verdict(void)
 {
 	int failed = 0;
@@ -161,10 +171,11 @@ static int verdict(void)
 
 			if (r->arch && !(r->arch & HERE))
 				continue;
-			failed += !n && !r->rare;
-			say(n	      ? "ok"
-			    : r->rare ? "rare"
-				      : "FAIL nothing used",
+			failed += !n && !r->rare && ran(role);
+			say(n		 ? "ok"
+			    : !ran(role) ? "none"
+			    : r->rare	 ? "rare"
+					 : "FAIL nothing used",
 			    p, i, n);
 		}
 	}

@@ -89,6 +89,7 @@ attack()
 
 passed=0 failed=0 live=0 dead=
 MOTE_PROBE=list "$probe" >"$dir/list"
+# shellcheck disable=SC2046 # words
 [ $# -gt 0 ] || set -- $(cut -d ' ' -f 1 "$dir/list")
 : >"$dir/matrix"
 if [ $# -gt 60 ]; then
@@ -106,15 +107,18 @@ if [ $# -gt 60 ]; then
 		rm -rf "$dir"/made* "$dir/hard" "$dir/renamed"
 	done
 	echo "without a jail $live of $# get through; not:$dead"
-	[ "$live" -ge "${PROBE_LIVE:-60}" ] || {
+	if [ "$live" -ge "${PROBE_LIVE:-60}" ]; then
+		echo "ok the probes live"
+		passed=1
+	else
 		echo "FAIL the probes do not live"
 		failed=1
-	}
+	fi
 fi
 for name in "$@"; do
 	single=$(sed -n "s/^$name single: //p" "$dir/list")
 	for role in $roles; do
-		row= got=
+		row='' got=''
 		for layer in $layers; do
 			[ "$layer" = none ] || [ -z "$single" ] || continue
 			verdict=$(attack "$name" "$role" "$layer")
@@ -126,6 +130,7 @@ for name in "$@"; do
 		done
 		echo "$name|$role$row|$single" >>"$dir/matrix"
 		if [ -z "$got" ]; then
+			echo "ok $name, $role"
 			passed=$((passed + 1))
 		else
 			echo "FAIL $name, $role: got through without:$got"
