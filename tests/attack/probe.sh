@@ -139,7 +139,7 @@ for name in "$@"; do
 	done
 done
 [ -z "${PROBE_MATRIX:-}" ] || {
-	echo "probe|thread|$(echo $layers | tr ' ' '|')|single"
+	echo "probe|thread|$(echo "$layers" | tr ' ' '|')|single"
 	cat "$dir/matrix"
 } >"$PROBE_MATRIX"
 echo "$passed passed, $failed failed, 0 skipped"

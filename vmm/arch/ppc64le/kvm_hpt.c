@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/fdroom.h"
 #include "base/timeline.h"
 #include "kvm/kvm.h"
 #include "snapshot/stream.h"

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/fdroom.h"
 #include "base/num.h"
 #include "devices/vfio/device.h"
 
@@ -55,11 +56,14 @@ static int set_state(struct vfio_mig *m, enum vfio_mig_state state,
 {
 	struct vfio_device_feature_mig_state s = {.device_state = state,
 						  .data_fd = -1};
-	int ret = vfio_feature(m->dev->fd,
-			       VFIO_DEVICE_FEATURE_SET |
-				       VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
-			       &s, sizeof(s));
+	int ret;
 
+	fd_room_open(1); /* for that descriptor, behind a jail */
+	ret = vfio_feature(m->dev->fd,
+			   VFIO_DEVICE_FEATURE_SET |
+				   VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
+			   &s, sizeof(s));
+	fd_room_shut();
 	if (ret < 0)
 		return err_set(err, -ret, "VFIO device %s: to state %s: %s",
 			       m->dev->name, names[state], strerror(-ret));
