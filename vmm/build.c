@@ -544,3 +544,20 @@ int build_boot(struct vm *vm, const struct build_options *opt,
 	timeline_mark(vm->timeline, "registers set");
 	return 0;
 }
+
+int build_vcpu_filter(const struct vm *vm, int vcpu_fd, enum sandbox_mode mode)
+{
+	const int fd[SANDBOX_FDS] = {
+		[SANDBOX_FD_VCPU] = vcpu_fd,
+		[SANDBOX_FD_EVENTS] = vm->events.fd,
+		[SANDBOX_FD_BLOCK] = vm->device_fds,
+		[SANDBOX_FD_UFFD] = -1,
+		[SANDBOX_FD_VM] = vm->vm_fd,
+		[SANDBOX_FD_IRQ] = arch_irq_fd(&vm->arch),
+	};
+
+	return sandbox_filter_load(vm->hvt	     ? SANDBOX_VCPU_HVT
+				   : vm->passthrough ? SANDBOX_VCPU_PCI
+						     : SANDBOX_VCPU,
+				   mode, fd);
+}

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "memory/pager.h"
+#include "sandbox/sandbox.h"
 
 struct elf_file;
 struct mote_err;
@@ -55,6 +56,12 @@ struct build_options {
 	const struct build_fd *fds; /* what is not among them is opened */
 	int fd_count;
 };
+
+/*
+ * Put the filter of its role on the calling thread, which is to run that vCPU
+ * of vm; for thread_enter.  0 or -errno.
+ */
+int build_vcpu_filter(const struct vm *vm, int vcpu_fd, enum sandbox_mode mode);
 
 /*
  * Open the image of a kernel (fd is borrowed while *f is used) and say, where

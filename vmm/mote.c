@@ -410,36 +410,23 @@ int mote_snapshot_config(const struct mote_snapshot *snap,
 /* --- the machine -------------------------------------------------------------
  */
 
-static int load_filter(const struct mote_vm *mv, enum sandbox_role role,
-		       const int fd[SANDBOX_FDS])
+static enum sandbox_mode filter_mode(const struct mote_vm *mv)
 {
-	return sandbox_filter_load(
-		role, (enum sandbox_mode)(mv->seccomp - MOTE_SECCOMP_KILL), fd);
+	return (enum sandbox_mode)(mv->seccomp - MOTE_SECCOMP_KILL);
 }
 
 static int enter_filter(void *opaque, int vcpu_fd)
 {
 	const struct mote_vm *mv = opaque;
-	const struct vm *vm = mv->vm;
 
-	return load_filter(mv,
-			   vm->hvt	     ? SANDBOX_VCPU_HVT
-			   : vm->passthrough ? SANDBOX_VCPU_PCI
-					     : SANDBOX_VCPU,
-			   (int[SANDBOX_FDS]){
-				   [SANDBOX_FD_VCPU] = vcpu_fd,
-				   [SANDBOX_FD_EVENTS] = vm->events.fd,
-				   [SANDBOX_FD_BLOCK] = vm->device_fds,
-				   [SANDBOX_FD_UFFD] = -1,
-				   [SANDBOX_FD_VM] = vm->vm_fd,
-				   [SANDBOX_FD_IRQ] = arch_irq_fd(&vm->arch),
-			   });
+	return build_vcpu_filter(mv->vm, vcpu_fd, filter_mode(mv));
 }
 
 static int enter_pager_filter(void *opaque, int uffd, int events_fd)
 {
-	return load_filter(opaque, SANDBOX_PAGER,
-			   (int[SANDBOX_FDS]){-1, events_fd, -1, uffd, -1, -1});
+	return sandbox_filter_load(
+		SANDBOX_PAGER, filter_mode(opaque),
+		(int[SANDBOX_FDS]){-1, events_fd, -1, uffd, -1, -1});
 }
 
 static int open_kernel(struct mote_vm *mv, int given, int *own,

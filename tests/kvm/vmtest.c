@@ -16,7 +16,6 @@
 #include "base/fd.h"
 #include "base/num.h"
 #include "base/timeline.h"
-#include "sandbox/sandbox.h"
 
 /* Emulated machines are slow; a test that waits longer hangs. */
 #define WAIT_NS (UINT64_C(40) * 1000000000)
@@ -37,20 +36,8 @@ static enum dirty_tracking dirty_tracking(void)
 /* Tests' vCPUs are behind the filters that a jailed machine's are behind. */
 static int enter_filter(void *opaque, int vcpu_fd)
 {
-	const struct vm *vm = ((const struct vmtest *)opaque)->vm;
-	const int fd[SANDBOX_FDS] = {
-		[SANDBOX_FD_VCPU] = vcpu_fd,
-		[SANDBOX_FD_EVENTS] = vm->events.fd,
-		[SANDBOX_FD_BLOCK] = vm->device_fds,
-		[SANDBOX_FD_UFFD] = -1,
-		[SANDBOX_FD_VM] = vm->vm_fd,
-		[SANDBOX_FD_IRQ] = arch_irq_fd(&vm->arch),
-	};
-
-	return sandbox_filter_load(vm->hvt	     ? SANDBOX_VCPU_HVT
-				   : vm->passthrough ? SANDBOX_VCPU_PCI
-						     : SANDBOX_VCPU,
-				   SANDBOX_KILL, fd);
+	return build_vcpu_filter(((struct vmtest *)opaque)->vm, vcpu_fd,
+				 SANDBOX_KILL);
 }
 
 void vmtest_init(struct vmtest *t, const char *args)
