@@ -66,11 +66,16 @@ static int user_namespace(void)
 static int empty_root(void)
 {
 	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	       mount("none", "/proc", "tmpfs",
-		     MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
-		     "size=64k,nr_inodes=1,mode=555") < 0 ||
-	       chdir("/proc") < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
-	       umount2(".", MNT_DETACH) < 0 || chdir("/") < 0;
+	       mount("none", "/proc", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		     "size=64k,nr_inodes=2,mode=555") < 0 ||
+	       chdir("/proc") < 0 || mkdir("empty", 0555) < 0 ||
+	       mount(NULL, ".", NULL,
+		     MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV |
+			     MS_NOEXEC,
+		     NULL) < 0 ||
+	       syscall(SYS_pivot_root, ".", ".") < 0 ||
+	       umount2(".", MNT_DETACH) < 0 || chroot("/empty") < 0 ||
+	       chdir("/") < 0;
 }
 
 static int limits(void)
@@ -175,6 +180,18 @@ static int filter(void)
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0;
 }
 
+/* Placeholders up to a limit that is as low as can be. */
+static int no_room(void)
+{
+	const struct rlimit fds = {24, 24};
+
+	if (setrlimit(RLIMIT_NOFILE, &fds) < 0)
+		return 1;
+	while (fcntl(2, F_DUPFD_CLOEXEC, 3) >= 0)
+		;
+	return 0;
+}
+
 /* The descriptors that stay are 0 to 2, sock and, for the VM, kvm. */
 static int child(int sock, int kvm, int root)
 {
@@ -197,7 +214,7 @@ static int child(int sock, int kvm, int root)
 	if (privileges(root) || switches())
 		return 5;
 	bad = kvm >= 0 && floor_vm_make(&f, floor_code, sizeof(floor_code));
-	if (filter())
+	if (no_room() || filter())
 		return 6;
 	bad = bad || (kvm >= 0 && floor_vm_run(&f));
 	/* The result goes out first, as mote's does. */

@@ -17,6 +17,39 @@
 
 extern char **environ;
 
+#define STEPS_MAX 8
+
+/* What each step of the jail takes: jail.step.N.us_p50 and _p99, named. */
+static void add_jail_steps(const char *dir, int runs)
+{
+	static double us[STEPS_MAX][RUNS_MAX];
+	char name[STEPS_MAX][48], line[96], command[512], metric_name[64];
+	int steps = 0;
+
+	snprintf(command, sizeof(command), "%s/bench/jail-only steps", dir);
+	for (int run = 0; run < runs; run++) {
+		FILE *f = popen(command, "r");
+		int n = 0;
+
+		while (f && n < STEPS_MAX && fgets(line, sizeof(line), f))
+			if (sscanf(line, "%47[^\t]\t%lf", name[n],
+				   &us[n][run]) == 2)
+				n++;
+		if (!f || pclose(f) != 0 || (run > 0 && n != steps))
+			return;
+		steps = n;
+	}
+	for (int i = 0; i < steps; i++) {
+		sort_doubles(us[i], runs);
+		snprintf(metric_name, sizeof(metric_name),
+			 "jail.step.%d.us_p50", i + 1);
+		metric_add(metric_name, us[i][runs / 2], name[i]);
+		snprintf(metric_name, sizeof(metric_name),
+			 "jail.step.%d.us_p99", i + 1);
+		metric_add(metric_name, us[i][runs * 99 / 100], name[i]);
+	}
+}
+
 static void add_jail(struct subject *jail, struct subject *floor_jail, int runs)
 {
 	struct subject *both[] = {floor_jail, jail};
@@ -85,6 +118,7 @@ void bench_launch(const struct place *p, int runs)
 	measure_churn("churn.8way.ratio_floor", m, f);
 	add_jailed(mj, f, fj, fv, runs);
 	add_jail(j, fj, runs);
+	add_jail_steps(p->dir, runs);
 }
 
 /* --- memory --------------------------------------------------------------- */

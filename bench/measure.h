@@ -14,7 +14,7 @@
 
 #define RUNS_MIN    50
 #define RUNS_MAX    5000
-#define METRICS_MAX 96
+#define METRICS_MAX 128
 #define ARGS_MAX    23
 
 struct metric {

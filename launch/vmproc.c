@@ -137,6 +137,7 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 		.require = launch_is(cfg, "sandbox.require", "yes"),
 		.new_root = launch_is(cfg, "sandbox.namespaces", "yes"),
 		.no_landlock = launch_is(cfg, "sandbox.landlock", "no"),
+		.timeline = p->opt->timeline,
 		.uid = f->uid,
 		.gid = f->gid,
 		.keep_fds = keep,

@@ -1044,6 +1044,7 @@ int mote_jail_enter(const struct mote_jail_options *opt, unsigned int *layers,
 		.lock_bytes = opt->lock_bytes,
 		.more_fds = opt->more_fds,
 		.no_landlock = opt->no_landlock,
+		.timeline = (struct timeline *)opt->timeline,
 	};
 	int ret = jail_enter(&j, &report, err);
 

@@ -616,7 +616,8 @@ struct mote_jail_options {
 	uint64_t lock_bytes; /* how much memory may be locked or pinned later */
 	/* Descriptors to come: MOTE_DEVICE_FDS for each [passthrough.NAME]. */
 	unsigned int more_fds;
-	bool no_landlock; /* leave this layer out */
+	bool no_landlock;		/* leave this layer out */
+	struct mote_timeline *timeline; /* marks of its steps; may be NULL */
 };
 
 /* What mote_jail_enter applied, one bit a layer. */

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +23,8 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/fdroom.h"
+#include "base/num.h"
+#include "base/timeline.h"
 #include "sandbox/compat.h"
 #include "sandbox/jail_priv.h"
 
@@ -281,16 +284,20 @@ static int enter(const struct jail_options *opt, struct jail_report *report,
 		ret = close_rest(opt, &top, report, err);
 	if (ret == 0)
 		forbid_user_namespaces();
+	timeline_mark(opt->timeline, "jail: descriptors");
 	if (ret == 0 && opt->new_root)
 		ret = jail_new_root(report, err);
+	timeline_mark(opt->timeline, "jail: root");
 	if (ret == 0)
 		ret = set_limits(opt, top, report, err);
 	if (ret == 0)
 		ret = change_ids(opt, report, err);
+	timeline_mark(opt->timeline, "jail: limits, user, capabilities");
 	if (ret == 0)
 		ret = set_switches(report, err);
 	if (ret == 0 && !opt->no_landlock)
 		ret = jail_landlock(report, err);
+	timeline_mark(opt->timeline, "jail: switches, Landlock");
 	return ret;
 }
 
@@ -311,20 +318,44 @@ int jail_enter(const struct jail_options *opt, struct jail_report *report,
 	return 0;
 }
 
+/*
+ * Which descriptors there are below limit: *top is one above the highest,
+ * *held how many from 3 on.  Asked by poll(2), many at a time.
+ */
+static void count_open(unsigned int limit, unsigned int *top,
+		       unsigned int *held)
+{
+	struct pollfd p[128];
+
+	*top = 3;
+	*held = 0;
+	for (unsigned int i = 3; i < limit; i += ARRAY_SIZE(p)) {
+		unsigned int n =
+			(unsigned int)num_min(limit - i, ARRAY_SIZE(p));
+
+		for (unsigned int k = 0; k < n; k++)
+			p[k] = (struct pollfd){.fd = (int)(i + k)};
+		if (poll(p, n, 0) < 0)
+			continue;
+		for (unsigned int k = 0; k < n; k++) {
+			if (p[k].revents & POLLNVAL)
+				continue;
+			*top = i + k + 1;
+			++*held;
+		}
+	}
+}
+
 int jail_lock(struct mote_err *err)
 {
 	struct rlimit fds;
-	unsigned int top = 3, held = 0, room;
+	unsigned int top, held, room;
 	int ret;
 
 	if (getrlimit(RLIMIT_NOFILE, &fds) < 0)
 		return err_set(err, errno, "limit on descriptors: %s",
 			       strerror(errno));
-	for (unsigned int i = 3; i < fds.rlim_cur; i++)
-		if (fcntl((int)i, F_GETFD) >= 0) {
-			top = i + 1;
-			held++;
-		}
+	count_open((unsigned int)fds.rlim_cur, &top, &held);
 	/* Numbers that are free below do for what is to be received. */
 	room = top - 3 - held;
 	room = room < FD_ROOM + 1 ? FD_ROOM + 1 - room : 0;

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct mote_err;
+struct timeline;
 
 enum sandbox_role {
 	SANDBOX_VCPU,	  /* runs KVM_RUN on its own descriptor, no more */
@@ -70,6 +71,7 @@ struct jail_options {
 	uint64_t lock_bytes; /* how much memory may be locked or pinned later */
 	unsigned int more_fds; /* to be made, beside what every VM has */
 	bool no_landlock;      /* leave that layer out, in jail_report too */
+	struct timeline *timeline; /* a mark after each step; may be NULL */
 };
 
 #define JAIL_MISSING_MAX 512
