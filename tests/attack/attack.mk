@@ -33,3 +33,9 @@ $(PROBE_B)/mote-probe: $(PROBE_B)/hook.o $(PROBE_B)/probes.o $(call obj,$(CLI_SR
 .PHONY: probe
 probe: guests $(PROBE_B)/mote-probe ## attack the jail from inside, with each layer left out in turn
 	@tests/attack/probe.sh $(PROBE_B)/mote-probe $(PROBES)
+
+.PHONY: probe-doc
+probe-doc: guests $(PROBE_B)/mote-probe ## docs/PROBES.md anew, of this host
+	@PROBE_MATRIX=$(PROBE_B)/matrix tests/attack/probe.sh $(PROBE_B)/mote-probe >$(PROBE_B)/probe.log; \
+		tail -n 1 $(PROBE_B)/probe.log; \
+		tests/attack/matrix.sh $(PROBE_B) >docs/PROBES.md

@@ -5,7 +5,8 @@
  *   MOTE_PROBE=NAME        which probe, from a thread of the VM process, once
  *                          its jail is closed; "list" prints them all
  *   MOTE_PROBE_ROLE        control or vcpu: which thread
- *   MOTE_PROBE_WITHOUT     a layer of the jail that is left out, or "all"
+ *   MOTE_PROBE_WITHOUT     a layer of the jail that is left out, or "all";
+ *                          "room": a descriptor is closed first
  *   MOTE_PROBE_TARGET      what there is to reach: see read_target
  *
  * The product's objects are linked as they are, with these calls wrapped:
@@ -71,7 +72,8 @@ static void read_target(struct target *t)
 static void list(void)
 {
 	for (size_t i = 0; i < probe_count; i++)
-		printf("%s%s%s\n", probes[i].name,
+		printf("%s%s%s%s\n", probes[i].name,
+		       probes[i].room ? " room" : "",
 		       probes[i].single ? " single: " : "",
 		       probes[i].single ? probes[i].single : "");
 	exit(0);
@@ -122,6 +124,8 @@ static void attack(void)
 {
 	if (shared->state != IDLE)
 		return;
+	if (without("room"))
+		close(0);
 	shared->state = BEGUN;
 	shared->result = shared->probe->try(&shared->target);
 	shared->state = ENDED;

@@ -5,6 +5,7 @@
 #ifndef TESTS_ATTACK_PROBE_H
 #define TESTS_ATTACK_PROBE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -27,6 +28,11 @@ struct probe {
 	int (*try)(const struct target *t);
 	/* Why one layer is all there is; NULL: two must refuse it. */
 	const char *single;
+	/*
+	 * Beside seccomp it is stopped by the lack of room for a descriptor
+	 * alone; who closes one first gets there.
+	 */
+	bool room;
 };
 
 extern const struct probe probes[];

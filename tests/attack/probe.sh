@@ -5,7 +5,9 @@
 # each probe in a VM process of its own, by the VM thread and by a vCPU, with
 # everything on and with one layer left out at a time.  It must be refused each
 # time: by two independent layers, that is.  A probe that the list calls single
-# must be refused with everything on.  Without any jail at least PROBE_LIVE (60)
+# must be refused with everything on.  "room": without seccomp, and a descriptor is
+# closed first, so that what refuses is not the lack of room for one; but for
+# those that the list calls room, which it alone stops then.  Without any jail at least PROBE_LIVE (60)
 # of them must get through: the rest is what this host does not have.
 #
 # Prints what got through, and the matrix of who refuses what without seccomp
@@ -14,7 +16,7 @@ set -u
 
 probe=$1
 shift
-layers=${PROBE_LAYERS:-none seccomp namespaces root landlock capabilities user limits mdwe fds dumpable}
+layers=${PROBE_LAYERS:-none seccomp room namespaces root landlock capabilities user limits mdwe fds dumpable}
 roles=${PROBE_ROLES:-control vcpu}
 guest=${MOTE_GUESTS:-$PWD/build/guests}/noop.elf
 dir=$(mktemp -d) || exit 1
@@ -71,7 +73,7 @@ attack()
 {
 	set -- "$1" "$2" "$3" --kernel "$guest" --memory 16M
 	case $3 in
-	seccomp) set -- "$@" --set sandbox.seccomp=off ;;
+	seccomp | room) set -- "$@" --set sandbox.seccomp=off ;;
 	landlock) set -- "$@" --set sandbox.landlock=no ;;
 	namespaces) set -- "$@" --set sandbox.namespaces=no ;;
 	user) set -- "$@" --set sandbox.user=0 --set sandbox.group=0 ;;
@@ -116,11 +118,15 @@ if [ $# -gt 60 ]; then
 	fi
 fi
 for name in "$@"; do
-	single=$(sed -n "s/^$name single: //p" "$dir/list")
+	single=$(sed -n "s/^$name[ a-z]* single: //p" "$dir/list")
 	for role in $roles; do
 		row='' got=''
 		for layer in $layers; do
-			[ "$layer" = none ] || [ -z "$single" ] || continue
+			if { [ "$layer" != none ] && [ -n "$single" ]; } ||
+				{ [ "$layer" = room ] && grep -q "^$name room" "$dir/list"; }; then
+				row="$row|-"
+				continue
+			fi
 			verdict=$(attack "$name" "$role" "$layer")
 			case $verdict in
 			killed | refused*) ;;

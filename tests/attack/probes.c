@@ -809,10 +809,10 @@ PROBE(dump_core)
 	return ret ? ret : TRY(SYS_prlimit64, 0, RLIMIT_CORE, &more, NULL);
 }
 
-#define P(f)                                                                   \
-	{                                                                      \
-#f, f, NULL                                                    \
-	}
+/* clang-format off */
+#define P(f)	  {#f, f, NULL, false}
+#define P_ROOM(f) {#f, f, NULL, true}
+/* clang-format on */
 
 const struct probe probes[] = {
 	P(open_passwd),
@@ -852,7 +852,8 @@ const struct probe probes[] = {
 	P(leaked_directory),
 	{"leaked_file", leaked_file,
 	 "the VM thread may read what is open; that nothing else is, is the "
-	 "one defence"},
+	 "one defence",
+	 false},
 	P(change_directory),
 	P(watch_files),
 	P(fanotify),
@@ -914,32 +915,35 @@ const struct probe probes[] = {
 	P(measure_self),
 	{"keyring", keyring,
 	 "the kernel has no second switch; the keys are those of the jail's "
-	 "user, who has none"},
-	P(io_uring),
+	 "user, who has none",
+	 false},
+	P_ROOM(io_uring),
 	P(handle_kernel_faults),
-	P(handle_own_faults),
+	P_ROOM(handle_own_faults),
 	P(connect_tcp),
 	P(connect_abstract),
 	P(connect_socket_file),
 	P(see_interface),
 	P(raw_packets),
 	P(raw_ip),
-	P(kernel_crypto),
-	P(vsock),
+	P_ROOM(kernel_crypto),
+	P_ROOM(vsock),
 	P(shared_memory),
 	P(message_queue),
 	P(execute_shell),
 	P(execute_itself),
-	P(execute_memory),
-	P(map_file_as_code),
+	P_ROOM(execute_memory),
+	P_ROOM(map_file_as_code),
 	P(writable_code),
 	P(data_to_code),
 	{"another_process", another_process,
 	 "a limit would stop KVM's own thread too; it is in the same jail and "
-	 "ends with it"},
+	 "ends with it",
+	 false},
 	{"instead_of_another", instead_of_another,
 	 "with no room for descriptors one must be closed first, which the VM "
-	 "thread has to be allowed"},
+	 "thread has to be allowed",
+	 false},
 	P(dump_core),
 };
 const size_t probe_count = sizeof(probes) / sizeof(probes[0]);
