@@ -27,7 +27,8 @@ static bool is_stale(const struct sockaddr_un *addr)
 	       errno == ECONNREFUSED;
 }
 
-static int bind_at(const char *key, int fd, const char *path,
+/* With its mode from the start: the name may be another file's later. */
+static int bind_at(const char *key, int fd, const char *path, mode_t mode,
 		   struct mote_err *err)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -39,7 +40,7 @@ static int bind_at(const char *key, int fd, const char *path,
 				     "%s: %s: longer than %zu bytes", key, path,
 				     sizeof(addr.sun_path) - 1);
 	strcpy(addr.sun_path, path);
-	old = umask(0177);
+	old = umask(~mode & 0777);
 	ret = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
 	if (ret < 0 && errno == EADDRINUSE && is_stale(&addr)) {
 		unlink(path);
@@ -63,11 +64,11 @@ int listen_at(const char *key, const char *path, mode_t mode, int *fd,
 	if (sock < 0)
 		return err_set(err, errno, "%s: socket: %s", key,
 			       strerror(errno));
-	ret = bind_at(key, sock, path, err);
+	ret = bind_at(key, sock, path, mode, err);
 	if (ret < 0)
 		return ret;
 	*bound = strdup(path);
-	if (chmod(path, mode) < 0 || listen(sock, 8) < 0)
+	if (listen(sock, 8) < 0)
 		return err_set(err, errno, "%s: %s: %s", key, path,
 			       strerror(errno));
 	*fd = fd_steal(&sock);

@@ -175,6 +175,7 @@ static int open_parent(const char *key, const char *path, int *dir, char *name,
 {
 	cleanup_free char *copy = strdup(path);
 	char *slash;
+	int ret;
 
 	if (!copy)
 		return err_set(err, ENOMEM, "%s", key);
@@ -184,12 +185,15 @@ static int open_parent(const char *key, const char *path, int *dir, char *name,
 	snprintf(name, size, "%s", slash ? slash + 1 : copy);
 	if (slash)
 		slash[slash == copy ? 1 : 0] = 0;
-	*dir = open(slash ? copy : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (*dir < 0)
-		return err_set_class(err, errno, err_path_class(errno),
-				     "%s: open %s: %s", key, slash ? copy : ".",
-				     strerror(errno));
-	return 0;
+	*dir = fd_open_at(AT_FDCWD, slash ? copy : ".", O_RDONLY | O_DIRECTORY,
+			  0);
+	if (*dir >= 0)
+		return 0;
+	ret = err_set_class(err, -*dir, err_path_class(-*dir),
+			    "%s: open %s: %s", key, slash ? copy : ".",
+			    fd_open_why(-*dir));
+	*dir = -1;
+	return ret;
 }
 
 /* The parent directory of [snapshot] dir, for when=. */
@@ -235,19 +239,17 @@ static int open_log(struct launcher *l, struct mote_err *err)
 	char buf[8];
 	const char *path =
 		mote_config_get(l->opt->cfg, "log.file", buf, sizeof(buf));
+	int fd;
 
 	l->fds.log = STDERR_FILENO;
 	if (!path)
 		return 0;
-	l->log_file = open(path,
-			   O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
-				   O_NOCTTY | O_NONBLOCK,
-			   0600);
-	if (l->log_file < 0)
-		return err_set_class(err, errno, err_path_class(errno),
+	fd = fd_open_at(AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	if (fd < 0)
+		return err_set_class(err, -fd, err_path_class(-fd),
 				     "log.file: open %s: %s", path,
-				     strerror(errno));
-	l->fds.log = l->log_file;
+				     fd_open_why(-fd));
+	l->fds.log = l->log_file = fd;
 	return 0;
 }
 
@@ -319,12 +321,16 @@ static int open_core_dir(struct launcher *l, struct mote_err *err)
 	char buf[8];
 	const char *dir =
 		mote_config_get(l->opt->cfg, "vm.core", buf, sizeof(buf));
+	int fd;
 
 	if (!dir || !*dir)
 		return 0;
-	l->fds.core_dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (l->fds.core_dir < 0 ||
-	    faccessat(l->fds.core_dir, ".", W_OK, AT_EACCESS) < 0)
+	fd = fd_open_at(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return err_set_class(err, -fd, err_path_class(-fd),
+				     "vm.core: %s: %s", dir, fd_open_why(-fd));
+	l->fds.core_dir = fd;
+	if (faccessat(fd, ".", W_OK, AT_EACCESS) < 0)
 		return err_set_class(err, errno, err_path_class(errno),
 				     "vm.core: %s: %s", dir, strerror(errno));
 	return 0;

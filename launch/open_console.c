@@ -24,15 +24,14 @@
 
 static int open_file(struct launcher *l, const char *path, struct mote_err *err)
 {
-	l->fds.console_file = open(path,
-				   O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
-					   O_NOCTTY | O_NONBLOCK,
-				   0600);
-	if (l->fds.console_file < 0)
-		return err_set_class(err, errno, err_path_class(errno),
+	int fd =
+		fd_open_at(AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+	if (fd < 0)
+		return err_set_class(err, -fd, err_path_class(-fd),
 				     "console.path: open %s: %s", path,
-				     strerror(errno));
-	l->fds.console_out = l->fds.console_file;
+				     fd_open_why(-fd));
+	l->fds.console_out = l->fds.console_file = fd;
 	return 0;
 }
 

@@ -70,5 +70,6 @@ for t in tests/cli/*.sh tests/oci/*.sh tests/lint/*.sh; do
 	script "$t"
 done
 [ ! -x "$build/attack/mote-probe" ] || script tests/attack/probe.sh "$build/attack/mote-probe"
+script tests/attack/race.sh
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

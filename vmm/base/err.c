@@ -72,6 +72,7 @@ enum err_class err_path_class(int code)
 	case ENOTDIR:
 	case EISDIR:
 	case ELOOP:
+	case EMLINK:
 	case ENAMETOOLONG:
 	case EADDRINUSE:
 	case ENXIO: /* a fifo that nobody reads, a socket */

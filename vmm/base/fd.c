@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -11,6 +12,8 @@
 
 #include "base/err.h"
 #include "base/fdroom.h"
+
+#define LINKS_MAX 8
 
 void fd_close(int fd)
 {
@@ -148,18 +151,86 @@ const char *fd_file_kind(mode_t mode)
 	}
 }
 
+/* Where the link at path leads, if it is root's own; else -errno. */
+static int own_link(int dirfd, const char *path, char to[PATH_MAX])
+{
+	int fd = openat(dirfd, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	const char *slash = strrchr(path, '/');
+	size_t dir = slash ? (size_t)(slash + 1 - path) : 0;
+	struct stat st;
+	ssize_t n = -1;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || !S_ISLNK(st.st_mode)) {
+		fd_close(fd);
+		return -ENOTDIR; /* what O_DIRECTORY says of links too */
+	}
+	if (st.st_uid == 0)
+		n = readlinkat(fd, "", to, PATH_MAX - 1);
+	fd_close(fd);
+	if (n <= 0)
+		return -ELOOP;
+	to[n] = 0;
+	if (to[0] == '/')
+		return 0;
+	if (dir + (size_t)n >= PATH_MAX)
+		return -ENAMETOOLONG;
+	memmove(to + dir, to, (size_t)n + 1);
+	memcpy(to, path, dir);
+	return 0;
+}
+
+int fd_open_at(int dirfd, const char *path, int flags, mode_t mode)
+{
+	bool wary = geteuid() == 0;
+	char link[2][PATH_MAX];
+	struct stat st;
+	int fd, ret;
+
+	flags |= O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (wary ? O_NOFOLLOW : 0);
+	for (int i = 0; i < LINKS_MAX; i++) {
+		fd = openat(dirfd, path, flags, mode);
+		if (fd >= 0 || !wary ||
+		    !(errno == ELOOP ||
+		      (errno == ENOTDIR && (flags & O_DIRECTORY))))
+			break;
+		ret = own_link(dirfd, path, link[i % 2]);
+		if (ret < 0)
+			return ret;
+		path = link[i % 2];
+	}
+	if (fd < 0)
+		return -errno;
+	if (wary && (flags & O_ACCMODE) != O_RDONLY && fstat(fd, &st) == 0 &&
+	    S_ISREG(st.st_mode) && st.st_nlink > 1) {
+		fd_close(fd);
+		return -EMLINK;
+	}
+	return fd;
+}
+
+const char *fd_open_why(int code)
+{
+	switch (code) {
+	case ELOOP:
+		return "a symbolic link that is not root's own";
+	case EMLINK:
+		return "the file has another name (a hard link)";
+	default:
+		return strerror(code);
+	}
+}
+
 int fd_open_regular(int dirfd, const char *path, bool writable,
 		    struct mote_err *err)
 {
-	/* O_NONBLOCK: a fifo must be refused, not waited for. */
-	int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 	struct stat st;
-	int fd;
+	int fd = fd_open_at(dirfd, path, writable ? O_RDWR : O_RDONLY, 0);
 
-	fd = openat(dirfd, path, flags | (writable ? O_RDWR : O_RDONLY));
 	if (fd < 0)
-		return err_set_class(err, errno, err_path_class(errno),
-				     "open %s: %s", path, strerror(errno));
+		return err_set_class(err, -fd, err_path_class(-fd),
+				     "open %s: %s", path, fd_open_why(-fd));
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		fd_close(fd);
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,

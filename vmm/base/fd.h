@@ -40,6 +40,17 @@ int fd_pwritev_full(int fd, struct iovec *iov, int n, uint64_t off);
 int fd_gather(int **fd, int n, int *base, struct mote_err *err);
 
 /*
+ * openat(2) for a path that may lie in a folder of somebody else's.  Root
+ * follows no link there but his own (-ELOOP), and writes to no regular file
+ * that has another name (-EMLINK): either may lead to a file that is not that
+ * one's to choose, whatever is swapped when.  O_CLOEXEC, O_NOCTTY, O_NONBLOCK.
+ */
+int fd_open_at(int dirfd, const char *path, int flags, mode_t mode);
+
+/* strerror for its errors, which the kernel's words do not fit. */
+const char *fd_open_why(int code);
+
+/*
  * Open path for reading (or writing too) and insist on a regular file:
  * a directory, fifo, device or socket is refused by name.  O_CLOEXEC.
  * dirfd as in openat(2).  Returns the descriptor or -errno.

@@ -57,11 +57,15 @@ int hostdev_open_disk(const struct disk_config *cfg, int *fd,
 			cfg->path, type_name(st.st_mode),
 			block ? "a block device" : "a regular file",
 			S_ISBLK(st.st_mode) ? " (or type = block)" : "");
-	got = open(cfg->path, (cfg->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC |
-				      O_NOCTTY | O_NONBLOCK);
-	if (got < 0 || fstat(got, &st) < 0)
-		return err_set_class(err, errno, err_path_class(errno),
+	got = fd_open_at(AT_FDCWD, cfg->path, cfg->readonly ? O_RDONLY : O_RDWR,
+			 0);
+	if (got < 0)
+		return err_set_class(err, -got, err_path_class(-got),
 				     "disk.%s.path: open %s: %s", cfg->name,
+				     cfg->path, fd_open_why(-got));
+	if (fstat(got, &st) < 0)
+		return err_set_class(err, errno, ERR_CLASS_IO,
+				     "disk.%s.path: %s: %s", cfg->name,
 				     cfg->path, strerror(errno));
 	if (block ? !S_ISBLK(st.st_mode) : !S_ISREG(st.st_mode))
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
