@@ -728,6 +728,8 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	allow_lock(lock_bytes(opt->cfg, fds));
 	if (opt->snapshot) /* for diffs, and to count changed pages */
 		p.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (p.pagemap < 0 && opt->snapshot && jailed)
+		p.pagemap = -2; /* it can't be opened later */
 	if (opt->snapshot)
 		launch_watch_sigbus();
 	if (ret == 0 && opt->snapshot)

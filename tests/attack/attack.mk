@@ -3,6 +3,7 @@
 # attack.mk - the sandbox proved by attack: rules that nothing needs.
 #
 #   make audit     which rules of the filters does the suite use?
+#   make faults    every system call fails once; FAULTS_ONLY='restore': those scenes
 
 AUDIT_B := build/audit-rules
 $(AUDIT_B)/audit: tests/attack/audit.c vmm/sandbox/policy.c vmm/sandbox/policy.h
@@ -27,3 +28,14 @@ $(PROBE_B)/%.o: tests/attack/%.c tests/attack/probe.h Makefile
 $(PROBE_B)/mote-probe: $(PROBE_B)/hook.o $(PROBE_B)/probes.o $(call obj,$(CLI_SRC) $(LAUNCH_SRC)) $(B)/libmote-int.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(STATIC) $(PROBE_WRAP) $(LDPATH) -o $@ $(filter %.o %.a,$^) $(LIBS)
+
+# Every system call fails once: tests/cli/faults.sh, a slice of it in make test.
+$(B)/faults: tests/attack/faults.c tests/attack/stumble.c tests/attack/stumble.h
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) -Itests -o $@ $(filter %.c,$^)
+
+.PHONY: faults
+faults: guests $(B)/mote $(B)/mote-oci $(B)/requests $(FAULTS) ## every system call of every scene fails once; a signal at every thread
+	@MOTE_BIN=$(CURDIR)/$(B)/mote MOTE_OCI=$(CURDIR)/$(B)/mote-oci MOTE_GUESTS=$(CURDIR)/$(B)/guests \
+		MOTE_LONG=1 tests/cli/faults.sh '$(FAULTS_ONLY)'

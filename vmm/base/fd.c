@@ -160,7 +160,13 @@ int fd_open_regular(int dirfd, const char *path, bool writable,
 	if (fd < 0)
 		return err_set_class(err, errno, err_path_class(errno),
 				     "open %s: %s", path, strerror(errno));
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+	if (fstat(fd, &st) < 0) {
+		int code = errno;
+
+		fd_close(fd);
+		return err_set(err, code, "fstat %s: %s", path, strerror(code));
+	}
+	if (!S_ISREG(st.st_mode)) {
 		fd_close(fd);
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
 				     "open %s: it is %s, expected a regular "
