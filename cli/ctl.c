@@ -21,7 +21,7 @@
 int ctl_connect(const char *path)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd;
+	int fd, ret = -1;
 
 	if (strlen(path) >= sizeof(addr.sun_path)) {
 		errno = ENAMETOOLONG;
@@ -29,11 +29,13 @@ int ctl_connect(const char *path)
 	}
 	strcpy(addr.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 &&
-	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-		fd_close(fd);
-		return -1;
-	}
+	do {
+		if (fd >= 0)
+			ret = connect(fd, (struct sockaddr *)&addr,
+				      sizeof(addr));
+	} while (ret < 0 && errno == EINTR);
+	if (ret < 0)
+		fd_clear(&fd);
 	return fd;
 }
 

@@ -219,7 +219,8 @@ static int reap(struct pool *p, struct mote_err *err)
 	pid_t pid;
 	int ret = 0;
 
-	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0 ||
+	       (pid < 0 && errno == EINTR))
 		for (unsigned int i = 0; i < p->opt->max; i++)
 			if (p->clone[i].state != CLONE_NONE &&
 			    p->clone[i].pid == pid && ret == 0)
@@ -368,7 +369,7 @@ int pool_run(const struct pool_options *opt, struct pool_result *res,
 		ret = serve_all(&p, err);
 	if (ret < 0 && !p.stopping) {
 		stop(&p); /* a failure leaves nobody behind */
-		while (waitpid(-1, NULL, 0) > 0)
+		while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 			;
 	}
 	if (p.signals >= 0)

@@ -92,13 +92,19 @@ static int control(const struct container *c, const char *command,
 
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%.100s",
 		 container_path(c, "control.sock", path));
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+	do {
+		ret = fd < 0 ? -1
+			     : connect(fd, (struct sockaddr *)&addr,
+				       sizeof(addr));
+	} while (ret < 0 && errno == EINTR);
+	if (ret < 0)
 		return err_set(err, errno, "container %s: %s", c->id,
 			       strerror(errno));
 	snprintf(line, sizeof(line), "{\"command\":\"%s\"}\n", command);
 	if (fd_write_full(fd, line, strlen(line)) < 0)
 		return err_set(err, EPIPE, "container %s has ended", c->id);
-	while (n > 0 && len < sizeof(reply) - 1 && !memchr(reply, '\n', len)) {
+	while ((n > 0 || (n < 0 && errno == EINTR)) &&
+	       len < sizeof(reply) - 1 && !memchr(reply, '\n', len)) {
 		n = read(fd, reply + len, sizeof(reply) - 1 - len);
 		len += n > 0 ? (size_t)n : 0;
 	}
@@ -215,7 +221,8 @@ static int start_monitor(struct container *c, struct bundle *b,
 	do {
 		n = read(fds[0], text + len, sizeof(text) - 1 - len);
 		len += n > 0 ? (size_t)n : 0;
-	} while (n > 0 && len < sizeof(text) - 1);
+	} while ((n > 0 && len < sizeof(text) - 1) ||
+		 (n < 0 && errno == EINTR));
 	fd_close(fds[0]);
 	if (strcmp(text, "\n") == 0)
 		return 0;

@@ -259,11 +259,20 @@ static void clear_work(void)
 	unlink(in_work("client_out"));
 }
 
-/* What background helpers of a scene are still there goes. */
+/* Helpers of a scene that are still there go; orphans are our children. */
 static void reap(void)
 {
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		;
+	for (int pid = 1; pid > 0;) {
+		FILE *f = fopen("/proc/thread-self/children", "r");
+
+		pid = 0;
+		while (f && fscanf(f, "%d", &pid) == 1)
+			kill(pid, SIGKILL);
+		if (f)
+			fclose(f);
+		while (pid > 0 && waitpid(-1, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
 }
 
 /* --- the oracle -------------------------------------------------------------
@@ -595,7 +604,9 @@ static int play(const struct scene *sc, struct tally *total, size_t *sites)
 		return 1;
 	}
 	run_once(sc, &none, &s, &usual);
+	reap();
 	run_once(sc, &none, &s2, &again);
+	reap();
 	if (s.late || s.left || s.count < 5 || usual.code != again.code ||
 	    (!sc->loose && strcmp(usual.out, again.out) != 0)) {
 		char err[TEXT];
@@ -615,7 +626,7 @@ static int play(const struct scene *sc, struct tally *total, size_t *sites)
 	    : mode == STUMBLE_EINTR
 		    ? add(&plans, 0, (struct plan){.what = STUMBLE_EINTR})
 		    : plan_failures(&s, &plans);
-	if (pipe(pipes) < 0)
+	if (pipe2(pipes, O_CLOEXEC) < 0)
 		return 1;
 	fflush(stdout);
 	for (unsigned int j = 0; j < jobs; j++) {

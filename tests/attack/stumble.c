@@ -66,10 +66,10 @@ static const struct call {
 	C(copy_file_range, 0, EIO, ENOSPC, EXDEV),
 	C(sendfile, 0, EIO, ENOMEM),
 	C(lseek, 0, EINVAL, EIO),
-	C(fsync, WAITS, EIO, ENOSPC),
-	C(fdatasync, WAITS, EIO, ENOSPC),
-	C(ftruncate, WAITS, EIO, ENOSPC),
-	C(fallocate, WAITS, EOPNOTSUPP, ENOSPC),
+	C(fsync, 0, EIO, ENOSPC),
+	C(fdatasync, 0, EIO, ENOSPC),
+	C(ftruncate, 0, EIO, ENOSPC),
+	C(fallocate, 0, EOPNOTSUPP, ENOSPC),
 	C(fstat, 0, EIO, ENOMEM),
 	C(stat, 0, EACCES, EIO),
 	C(lstat, 0, EACCES, EIO),
@@ -101,7 +101,7 @@ static const struct call {
 	C(chown, 0, EPERM, EROFS),
 	C(fchown, 0, EPERM, EROFS),
 	C(fchownat, 0, EPERM, EROFS),
-	C(flock, WAITS, ENOLCK, EWOULDBLOCK),
+	C(flock, 0, ENOLCK, EWOULDBLOCK),
 	C(fcntl, WHICH_1, EMFILE, EINVAL),
 	C(ioctl, WHICH_1, ENOMEM, EIO, EINTR),
 	C(mmap, 0, ENOMEM, EAGAIN, EPERM),
@@ -447,13 +447,24 @@ static void became(struct task *t)
 	t->begun = false;
 }
 
-static bool is_waiting(const struct user_regs_struct *r)
+/* Nothing interrupts what is done with one. */
+static bool is_file(pid_t pid, int fd)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static bool is_waiting(pid_t pid, const struct user_regs_struct *r)
 {
 	if (r->orig_rax == SYS_ioctl) /* KVM_RUN, KVM_CREATE_VM */
 		return r->rsi == 0xae80 || r->rsi == 0xae01;
 	if (r->orig_rax == SYS_futex)
 		return futex_waits(r->rsi);
-	return call_of((long)r->orig_rax)->flags & WAITS;
+	return call_of((long)r->orig_rax)->flags & WAITS &&
+	       !is_file(pid, (int)r->rdi);
 }
 
 static bool is_eventfd(pid_t pid, int fd)
@@ -564,7 +575,7 @@ static void entry(struct task *t)
 	if (s->what == STUMBLE_LIST) {
 		remember(&at);
 	} else if (s->what == STUMBLE_EINTR) {
-		if (is_waiting(&r) && at.nth % 2) {
+		if (is_waiting(t->pid, &r) && at.nth % 2) {
 			s->reached = true;
 			s->hits++;
 			fail_call(t, &r, EINTR);

@@ -322,7 +322,10 @@ int fd_accept(int listen_fd)
 	int fd;
 
 	fd_room_open(1);
-	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	do {
+		fd = accept4(listen_fd, NULL, NULL,
+			     SOCK_CLOEXEC | SOCK_NONBLOCK);
+	} while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		fd = -errno;
 	fd_room_shut();
