@@ -54,8 +54,10 @@ char *ctl_exchange(int sock, struct json_object *req, const int *fds, int nfds)
 		free(reply);
 		return NULL;
 	}
-	/* Even if it fails: who is turned away has an answer waiting. */
-	fd_send_msg(sock, line, strlen(line), fds, nfds);
+	/* Even if it fails: who is turned away has an answer waiting.  Who is
+	   not hears that there is no question. */
+	if (fd_send_msg(sock, line, strlen(line), fds, nfds) < 0)
+		shutdown(sock, SHUT_WR);
 	while (n > 0 && len < REPLY_MAX - 1 && !memchr(reply, '\n', len)) {
 		n = read(sock, reply + len, REPLY_MAX - 1 - len);
 		if (n < 0 && errno == EINTR)

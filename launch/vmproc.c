@@ -638,14 +638,18 @@ static void write_core(struct vmproc *p)
 	launch_log_line(&p->log, 4, line);
 }
 
-static void tell_created(const struct vmproc *p)
+static int tell_created(const struct vmproc *p, struct mote_err *err)
 {
 	const struct broker_msg msg = {.op = BROKER_CREATED};
+	int ret = 0;
 
 	if (p->broker->sock >= 0)
-		broker_send(p->broker->sock, &msg, -1);
+		ret = broker_send(p->broker->sock, &msg, -1);
 	else if (p->opt->created_fd >= 0)
-		fd_write_full(p->opt->created_fd, "\n", 1);
+		ret = fd_write_full(p->opt->created_fd, "\n", 1);
+	return ret < 0 && p->opt->created_fd >= 0
+		       ? err_set(err, -ret, "created: %s", strerror(-ret))
+		       : 0;
 }
 
 static int create(struct vmproc *p, struct mote_err *err)
@@ -741,9 +745,10 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 		ret = create(&p, err);
 	if (ret == 0) {
 		meter_init(&p.meter, opt->cfg, p.vm, broker, &p.log, p.layers);
-		tell_created(&p);
+		ret = tell_created(&p, err);
 		claim_parked(&p.claim);
-		ret = loop(&p, err);
+		if (ret == 0)
+			ret = loop(&p, err);
 		record_turn(&p.record, &p.stop_came);
 		meter_dispatch(&p.meter, true);
 	}

@@ -206,7 +206,7 @@ static int start_monitor(struct container *c, struct bundle *b,
 	char text[MOTE_ERR_MAX] = "";
 	size_t len = 0;
 	ssize_t n;
-	int fds[2];
+	int fds[2], code;
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return err_set(err, errno, "pipe: %s", strerror(errno));
@@ -223,10 +223,15 @@ static int start_monitor(struct container *c, struct bundle *b,
 		len += n > 0 ? (size_t)n : 0;
 	} while ((n > 0 && len < sizeof(text) - 1) ||
 		 (n < 0 && errno == EINTR));
+	code = errno;
 	fd_close(fds[0]);
 	if (strcmp(text, "\n") == 0)
 		return 0;
+	if (n < 0)
+		kill(c->pid, SIGKILL); /* it may well go on */
 	waitpid(c->pid, NULL, 0);
+	if (n < 0)
+		return err_set(err, code, "monitor: read: %s", strerror(code));
 	return err_set(err, EIO, "%s",
 		       text[0] ? text : "the monitor process died");
 }
@@ -238,7 +243,11 @@ static int create(struct container *c, struct bundle *b, struct mote_err *err)
 	if (ret < 0)
 		return ret;
 	c->start_time = process_start_time(c->pid);
-	ret = container_save(c, err);
+	/* Without it the container would count as stopped. */
+	ret = c->start_time ? container_save(c, err)
+			    : err_set(err, EIO,
+				      "monitor: no start time in /proc/%d/stat",
+				      (int)c->pid);
 	if (ret == 0) {
 		ret = write_pid_file(c->pid);
 		if (ret < 0)

@@ -162,6 +162,7 @@ static const struct call {
 	C(umount2, 0, EPERM, EBUSY),
 	C(pivot_root, 0, EPERM, EINVAL),
 	C(chroot, 0, EPERM, ENOMEM),
+	C(getcwd, 0, ENOENT, ENOMEM),
 	C(chdir, 0, EACCES, EIO),
 	C(fchdir, 0, EACCES, EIO),
 	C(prctl, WHICH_0, EINVAL, EPERM),
