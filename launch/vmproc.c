@@ -690,6 +690,8 @@ static int create(struct vmproc *p, struct mote_err *err)
 	console_init(&p->console, p->vm, p->fds->console_listen,
 		     p->fds->console_pty);
 	claim_init(&p->claim, opt->claim_fd, opt->rewind, p->vm);
+	p->claim.log = log_above;
+	p->claim.opaque = p;
 	if (ret == 0)
 		ret = mote_vm_start(p->vm, paused, err);
 	if (ret == 0 && p->jailed)

@@ -346,11 +346,13 @@ static int cmd_run(void)
 		return fail("%s", err.msg);
 	ret = create(&c, &b, &err);
 	bundle_close(&b);
-	if (ret == 0)
+	if (ret == 0) {
 		ret = start(&c, &err);
-	if (ret == 0)
+		if (ret < 0)
+			kill(c.pid, SIGKILL);
 		while (waitpid(c.pid, &status, 0) < 0 && errno == EINTR)
 			;
+	}
 	container_remove(&c);
 	if (ret < 0)
 		return fail("%s", err.msg);
@@ -461,8 +463,10 @@ static int cmd_delete(void)
 			return fail("container %s: its process does not end",
 				    c.id);
 	}
-	container_remove(&c);
-	return 0;
+	ret = container_remove(&c);
+	return ret < 0 ? fail("container %s: removal of its state: %s", c.id,
+			      strerror(-ret))
+		       : 0;
 }
 
 static int simple(const char *command)

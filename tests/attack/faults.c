@@ -37,7 +37,8 @@
 #define TEXT	 4096
 
 struct scene {
-	char *name, *program, *before, *run, *with, *after, *loose, *allow;
+	char *name, *program, *before, *run, *with, *after, *loose, *allow,
+		*told;
 };
 
 struct plan {
@@ -97,8 +98,8 @@ static int read_scenes(const char *path)
 
 	while (f && fgets(line, sizeof(line), f)) {
 		static const char *const key[] = {
-			"program:", "before:", "run:",	"with:",
-			"after:",   "loose:",  "allow:"};
+			"program:", "before:", "run:",	 "with:",
+			"after:",   "loose:",  "allow:", "told:"};
 
 		line[strcspn(line, "\n")] = 0;
 		if (!strncmp(line, "scene:", 6) && scene_count < SCENES) {
@@ -111,7 +112,7 @@ static int read_scenes(const char *path)
 				  excuse[excuses].reason) == 4) {
 			excuses++;
 		}
-		for (int i = 0; s && i < 7; i++)
+		for (int i = 0; s && i < 8; i++)
 			if (!strncmp(line, key[i], strlen(key[i])))
 				add_line(&(&s->program)[i],
 					 tail_of(line + strlen(key[i])));
@@ -337,8 +338,8 @@ static bool code_fits(int code, int error)
 		return code != 70;
 	case EIO:
 	case ENOSPC:
-		return code == 74 || code == 71 || code == 69 || code == 65 ||
-		       code == 75;
+		return code == 1 || code == 74 || code == 71 || code == 69 ||
+		       code == 65 || code == 75;
 	default:
 		return true;
 	}
@@ -417,6 +418,13 @@ static const char *judge(const struct scene *sc, const struct plan *p,
 				       now->code == 143 || now->code == 137
 			       ? NULL
 			       : "neither its own end nor the signal's";
+	/* The client is not ours: then it stands in the run's own log. */
+	if (sc->told) {
+		read_text("err", after);
+		return strstr(after, strerror(p->value))
+			       ? NULL
+			       : "the log does not tell the cause";
+	}
 	/* A client who was told of the failure: the run itself went on. */
 	if (now->code == usual->code) {
 		read_text("client_err", after);
