@@ -22,8 +22,11 @@ void claim_parked(struct claim *c)
 {
 	const char parked = CLAIM_PARKED;
 
-	if (c->sock >= 0)
-		fd_send_msg(c->sock, &parked, 1, NULL, 0);
+	/* One that the pool does not know of is to be replaced. */
+	if (c->sock >= 0 && fd_send_msg(c->sock, &parked, 1, NULL, 0) < 0) {
+		c->failed = true;
+		mote_vm_kill(c->vm);
+	}
 }
 
 int claim_poll(const struct claim *c, struct pollfd *fds, int *timeout_ms)

@@ -248,7 +248,7 @@ static void serve(struct pool *p)
 {
 	const char byte = 0;
 	struct clone *c = p->clone;
-	int fd;
+	int fd, ret;
 
 	while (c->state != CLONE_PARKED)
 		c++;
@@ -260,9 +260,13 @@ static void serve(struct pool *p)
 		return;
 	}
 	p->connections.said = false;
-	if (fd_send_msg(c->sock, &byte, 1, &fd, 1) == 0) {
+	ret = fd_send_msg(c->sock, &byte, 1, &fd, 1);
+	if (ret == 0) {
 		c->state = CLONE_SERVING;
 		p->res->served++;
+	} else {
+		back_off(p, &p->connections, "a connection is lost: send",
+			 -ret);
 	}
 	fd_close(fd);
 }
