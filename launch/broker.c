@@ -75,12 +75,14 @@ static int begin_here(struct broker *b, int parent_fd, const char *name,
 				     "snapshot.dir is not set");
 	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
-		return err_set(err, errno, "dup: %s", strerror(errno));
+		return err_set(err, errno, "snapshot file: dup: %s",
+			       strerror(errno));
 	ret = snapdir_begin(b->here, fd, name, base, err);
 	for (int i = 0; i < 3 && ret == 0; i++) {
 		copy[i] = fcntl(b->here->file_fd[i], F_DUPFD_CLOEXEC, 3);
 		if (copy[i] < 0)
-			ret = err_set(err, errno, "dup: %s", strerror(errno));
+			ret = err_set(err, errno, "snapshot file: dup: %s",
+				      strerror(errno));
 	}
 	if (ret == 0) {
 		*files =
