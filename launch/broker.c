@@ -75,7 +75,7 @@ static int begin_here(struct broker *b, int parent_fd, const char *name,
 				     "snapshot.dir is not set");
 	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
-		return err_set(err, errno, "snapshot file: dup: %s",
+		return err_set(err, errno, "snapshot.dir: dup: %s",
 			       strerror(errno));
 	ret = snapdir_begin(b->here, fd, name, base, err);
 	for (int i = 0; i < 3 && ret == 0; i++) {
