@@ -211,6 +211,7 @@ $(B)/fake-tests: $(call obj,$(FAKE_TESTS) $(FAKE_SRC)) $(call obj,$(filter-out v
 
 # Makes a process stumble at a system call; for tests/cli/crash.sh.
 TRIP := $(if $(filter x86_64,$(ARCH)),$(B)/trip)
+FAULTS := $(if $(filter x86_64,$(ARCH)),$(B)/faults)
 $(B)/trip: tests/cli/trip.c
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
@@ -236,10 +237,10 @@ deps: ## install what is missing (Debian 12)
 
 test: ## install what is missing, build, run the tests
 	@tests/deps.sh
-	@$(MAKE) --no-print-directory all bench-bin docs $(B)/requests $(B)/unit-tests $(FAKE_BIN) $(TRIP) $(B)/attack/mote-probe
+	@$(MAKE) --no-print-directory all bench-bin docs $(B)/requests $(B)/unit-tests $(FAKE_BIN) $(TRIP) $(FAULTS) $(B)/attack/mote-probe
 	@tests/run.sh $(B)
 
-unit-test: all $(B)/requests $(B)/unit-tests $(FAKE_BIN) $(TRIP) $(B)/attack/mote-probe
+unit-test: all $(B)/requests $(B)/unit-tests $(FAKE_BIN) $(TRIP) $(FAULTS) $(B)/attack/mote-probe
 	@tests/run.sh $(B)
 
 demo: ## install what is missing, build, run a guest from an INI file

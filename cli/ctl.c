@@ -21,7 +21,7 @@
 int ctl_connect(const char *path)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd;
+	int fd, ret = -1;
 
 	if (strlen(path) >= sizeof(addr.sun_path)) {
 		errno = ENAMETOOLONG;
@@ -29,11 +29,13 @@ int ctl_connect(const char *path)
 	}
 	strcpy(addr.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 &&
-	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-		fd_close(fd);
-		return -1;
-	}
+	do {
+		if (fd >= 0)
+			ret = connect(fd, (struct sockaddr *)&addr,
+				      sizeof(addr));
+	} while (ret < 0 && errno == EINTR);
+	if (ret < 0)
+		fd_clear(&fd);
 	return fd;
 }
 
@@ -52,8 +54,10 @@ char *ctl_exchange(int sock, struct json_object *req, const int *fds, int nfds)
 		free(reply);
 		return NULL;
 	}
-	/* Even if it fails: who is turned away has an answer waiting. */
-	fd_send_msg(sock, line, strlen(line), fds, nfds);
+	/* Even if it fails: who is turned away has an answer waiting.  Who is
+	   not hears that there is no question. */
+	if (fd_send_msg(sock, line, strlen(line), fds, nfds) < 0)
+		shutdown(sock, SHUT_WR);
 	while (n > 0 && len < REPLY_MAX - 1 && !memchr(reply, '\n', len)) {
 		n = read(sock, reply + len, REPLY_MAX - 1 - len);
 		if (n < 0 && errno == EINTR)

@@ -158,6 +158,7 @@ static int help_one(const struct command *c)
 int main(int argc, char **argv)
 {
 	struct mote_err err = {0};
+	int ret;
 
 	if (fd_open_stdio(&err) < 0)
 		return fail_err(&err);
@@ -184,7 +185,11 @@ int main(int argc, char **argv)
 		if (!c->run)
 			return fail(ERR_CLASS_USAGE,
 				    "%s: not in this version yet", c->name);
-		return c->run(argc - 1, argv + 1);
+		ret = c->run(argc - 1, argv + 1);
+		/* What could not be said was not done. */
+		if ((fflush(stdout) != 0 || ferror(stdout)) && ret == 0)
+			ret = fail(ERR_CLASS_IO, "standard output: write: %m");
+		return ret;
 	}
 	return fail(ERR_CLASS_USAGE,
 		    "unknown command \"%.64s\"; mote --help lists them",

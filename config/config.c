@@ -157,7 +157,7 @@ int config_parse_file(struct vm_config *c, const char *path, unsigned int arch,
 	ret = read_all(fd, &text, &len);
 	if (ret == -EFBIG)
 		fault(&f, 0, NULL, "found more than 1M, expected an INI file");
-	else if (ret < 0 && ret != -ENOMEM)
+	else if (ret < 0)
 		fault(&f, 0, NULL, "read: %s", strerror(-ret));
 	if (ret < 0)
 		return f.no_memory ? -ENOMEM : ret;

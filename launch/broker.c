@@ -67,6 +67,7 @@ static int begin_here(struct broker *b, int parent_fd, const char *name,
 		      struct mote_err *err)
 {
 	int fd = parent_fd >= 0 ? parent_fd : b->dir_fd;
+	int copy[3] = {-1, -1, -1};
 	int ret;
 
 	if (fd < 0)
@@ -74,13 +75,23 @@ static int begin_here(struct broker *b, int parent_fd, const char *name,
 				     "snapshot.dir is not set");
 	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
-		return err_set(err, errno, "dup: %s", strerror(errno));
+		return err_set(err, errno, "snapshot.dir: dup: %s",
+			       strerror(errno));
 	ret = snapdir_begin(b->here, fd, name, base, err);
-	if (ret == 0)
-		*files = (struct mote_snapshot_files){
-			fcntl(b->here->file_fd[0], F_DUPFD_CLOEXEC, 3),
-			fcntl(b->here->file_fd[1], F_DUPFD_CLOEXEC, 3),
-			fcntl(b->here->file_fd[2], F_DUPFD_CLOEXEC, 3)};
+	for (int i = 0; i < 3 && ret == 0; i++) {
+		copy[i] = fcntl(b->here->file_fd[i], F_DUPFD_CLOEXEC, 3);
+		if (copy[i] < 0)
+			ret = err_set(err, errno, "snapshot file: dup: %s",
+				      strerror(errno));
+	}
+	if (ret == 0) {
+		*files =
+			(struct mote_snapshot_files){copy[0], copy[1], copy[2]};
+		return 0;
+	}
+	for (int i = 0; i < 3; i++)
+		fd_clear(&copy[i]);
+	snapdir_abort(b->here);
 	return ret;
 }
 

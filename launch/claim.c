@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "launch/claim.h"
 
+#include "base/err.h"
 #include "base/fd.h"
 
 void claim_init(struct claim *c, int sock, bool rewind, struct mote_vm *vm)
@@ -21,8 +22,11 @@ void claim_parked(struct claim *c)
 {
 	const char parked = CLAIM_PARKED;
 
-	if (c->sock >= 0)
-		fd_send_msg(c->sock, &parked, 1, NULL, 0);
+	/* One that the pool does not know of is to be replaced. */
+	if (c->sock >= 0 && fd_send_msg(c->sock, &parked, 1, NULL, 0) < 0) {
+		c->failed = true;
+		mote_vm_kill(c->vm);
+	}
 }
 
 int claim_poll(const struct claim *c, struct pollfd *fds, int *timeout_ms)
@@ -36,6 +40,7 @@ int claim_poll(const struct claim *c, struct pollfd *fds, int *timeout_ms)
 /* A connection, or the end of the pool. */
 static bool take(struct claim *c)
 {
+	struct mote_err err = {0};
 	int fd = -1, n = 0;
 	char byte;
 	ssize_t len = fd_recv_msg(c->sock, &byte, 1, &fd, 1, &n);
@@ -48,8 +53,10 @@ static bool take(struct claim *c)
 	if (n == 0)
 		return false;
 	if (c->session.client < 0 &&
-	    session_begin(&c->session, c->vm, fd, NULL) == 0)
+	    session_begin(&c->session, c->vm, fd, &err) == 0)
 		return true;
+	if (err.msg[0] && c->log)
+		c->log(c->opaque, 4, err.msg);
 	fd_close(fd);
 	return false;
 }
@@ -70,8 +77,21 @@ bool claim_dispatch(struct claim *c, const struct pollfd *fds, int n)
 	return began;
 }
 
+/* Nobody else tells of a clone that crashed. */
+static void tell_crash(const struct claim *c)
+{
+	struct mote_err err = {0};
+	struct mote_status st;
+
+	mote_vm_status(c->vm, &st, &err);
+	if (st.state == MOTE_ENDED && st.end == MOTE_END_CRASH && c->log)
+		c->log(c->opaque, 4, err.msg);
+}
+
 bool claim_again(struct claim *c)
 {
+	if (c->sock >= 0)
+		tell_crash(c);
 	if (c->sock < 0 || !c->rewind || c->failed || c->session.client < 0 ||
 	    mote_vm_rewind(c->vm, NULL, NULL) < 0)
 		return false;

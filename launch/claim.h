@@ -22,6 +22,9 @@ struct claim {
 	struct mote_vm *vm;
 	struct session session;
 	bool failed; /* its machine can't be used again */
+	/* A line of what went wrong, as LOG_WARNING; or NULL. */
+	void (*log)(void *opaque, int level, const char *line);
+	void *opaque;
 };
 
 void claim_init(struct claim *c, int sock, bool rewind, struct mote_vm *vm);

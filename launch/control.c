@@ -96,6 +96,17 @@ static struct control_client *make_room(struct control *c)
 	return cl;
 }
 
+/* sendto: send is another system call on some architectures. */
+static bool send_all(int fd, const char *text, size_t len, int flags)
+{
+	ssize_t n;
+
+	do {
+		n = sendto(fd, text, len, MSG_NOSIGNAL | flags, NULL, 0);
+	} while (n < 0 && errno == EINTR);
+	return n == (ssize_t)len;
+}
+
 static void take_client(struct control *c)
 {
 	static const char no[] =
@@ -107,7 +118,7 @@ static void take_client(struct control *c)
 	if (fd < 0)
 		return;
 	if (!peer_allowed(c, fd)) {
-		sendto(fd, no, sizeof(no) - 1, MSG_NOSIGNAL, NULL, 0);
+		send_all(fd, no, sizeof(no) - 1, 0);
 		fd_close(fd);
 		return;
 	}
@@ -142,17 +153,10 @@ static bool answer(struct control_client *cl, struct json_object *reply)
 {
 	const char *text =
 		json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN);
-	ssize_t n;
 
-	/*
-	 * A reply fits any socket buffer; who does not read it is dropped.
-	 * sendto: send is another system call on some architectures.
-	 */
-	n = sendto(cl->fd, text, strlen(text), MSG_NOSIGNAL | MSG_MORE, NULL,
-		   0);
-	if (n == (ssize_t)strlen(text))
-		n = sendto(cl->fd, "\n", 1, MSG_NOSIGNAL, NULL, 0);
-	return n == 1;
+	/* A reply fits any socket buffer; who does not read it is dropped. */
+	return send_all(cl->fd, text, strlen(text), MSG_MORE) &&
+	       send_all(cl->fd, "\n", 1, 0);
 }
 
 /* Handle the whole lines in the buffer; false: the client is to go. */

@@ -103,9 +103,11 @@ static int __attribute__((noreturn)) child_main(struct launcher *l, int sock)
 	/* Signals are the launcher's to relay; its death is ours. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	fds.signals = -1;
-	ret = place_join_cgroups(&fds.place, &err);
+	ret = prctl(PR_SET_PDEATHSIG, SIGKILL) < 0
+		      ? err_set(&err, errno, "death signal: %s",
+				strerror(errno))
+		      : place_join_cgroups(&fds.place, &err);
 	if (ret == 0 && launch_is(l->opt->cfg, "sandbox.namespaces", "yes"))
 		ret = enter_namespaces(l, &err);
 	mote_timeline_mark(l->opt->timeline, "namespaces");
@@ -173,8 +175,15 @@ static void serve_begin(struct launcher *l, const struct broker_msg *req,
 	if (base)
 		*base++ = 0;
 	/* One that is passed is taken over, also by a failure. */
-	if (fd < 0 && l->fds.snapshot_dir >= 0)
+	if (fd < 0 && l->fds.snapshot_dir >= 0) {
 		fd = fcntl(l->fds.snapshot_dir, F_DUPFD_CLOEXEC, 3);
+		if (fd < 0) {
+			rep->status =
+				err_set(err, errno, "snapshot.dir: dup: %s",
+					strerror(errno));
+			return;
+		}
+	}
 	if (fd < 0) {
 		rep->status = err_set_class(err, EINVAL, ERR_CLASS_DATA,
 					    "snapshot.dir is not set");
@@ -206,11 +215,13 @@ static int commit_hotset(struct launcher *l, struct mote_err *err)
 	return ret;
 }
 
-static void serve(struct launcher *l, const struct broker_msg *req, int fd)
+/* False: the answer could not be sent, so the child would wait for ever. */
+static bool serve(struct launcher *l, const struct broker_msg *req, int fd)
 {
 	struct broker_msg rep = {.op = BROKER_REPLY};
 	struct mote_err err = {0};
 	int out[3] = {-1, -1, -1};
+	int ret;
 
 	switch (req->op) {
 	case BROKER_SNAP_BEGIN:
@@ -239,12 +250,15 @@ static void serve(struct launcher *l, const struct broker_msg *req, int fd)
 		rep.exit_class = err_exit_code(&err);
 		snprintf(rep.text, sizeof(rep.text), "%s", err.msg);
 	}
-	fd_send_msg(l->broker.sock, &rep, sizeof(rep), out,
-		    out[0] < 0	 ? 0
-		    : out[1] < 0 ? 1
-				 : 3);
+	ret = fd_send_msg(l->broker.sock, &rep, sizeof(rep), out,
+			  out[0] < 0   ? 0
+			  : out[1] < 0 ? 1
+				       : 3);
 	if (req->op == BROKER_CORE)
 		fd_clear(&out[0]);
+	if (ret < 0)
+		l->deaf = -ret;
+	return ret == 0;
 }
 
 static void tell_created(struct launcher *l, const char *text)
@@ -262,9 +276,13 @@ static bool serve_child(struct launcher *l, struct launch_result *res, int *ret,
 {
 	struct broker_msg msg;
 	int fd = -1, n = 0;
+	bool open = true;
+	int got = broker_recv(l->broker.sock, &msg, &fd, 1, &n);
 
-	if (broker_recv(l->broker.sock, &msg, &fd, 1, &n) < 0)
+	if (got < 0) {
+		l->deaf = got == -EPIPE ? 0 : -got;
 		return false;
+	}
 	if (n == 0)
 		fd = -1;
 	if (msg.op == BROKER_CREATED) {
@@ -284,14 +302,13 @@ static bool serve_child(struct launcher *l, struct launch_result *res, int *ret,
 	} else if (msg.op == BROKER_METRICS) {
 		metrics_file_write(&l->metrics, &msg.metrics);
 	} else if (msg.op == BROKER_SNAP_BEGIN) {
-		serve(l, &msg, fd);
-		return true; /* fd went to the snapshot */
+		return serve(l, &msg, fd); /* fd goes to the snapshot */
 	} else {
-		serve(l, &msg, -1);
+		open = serve(l, &msg, -1);
 	}
 	if (fd >= 0)
 		fd_close(fd);
-	return true;
+	return open;
 }
 
 /* A signal of ours: pass it on; the second to stop ends the child. */
@@ -322,11 +339,14 @@ static void relay_signal(struct launcher *l, int *asked)
 }
 
 /* The child is gone without a word: say what ended it. */
-static int explain_death(int status, struct launch_result *res, int asked,
-			 struct mote_err *err)
+static int explain_death(int status, int deaf, struct launch_result *res,
+			 int asked, struct mote_err *err)
 {
 	int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 
+	if (deaf)
+		return err_set(err, deaf, "socket of the VM process: %s",
+			       strerror(deaf));
 	if (asked && sig == SIGKILL) {
 		res->end = MOTE_END_KILLED;
 		res->exit_code = 128 + SIGTERM;
@@ -398,9 +418,11 @@ static int watch_child(struct launcher *l, struct launch_result *res,
 		if (l->have_result)
 			break;
 	}
+	/* One that waits for an answer hears that there will be none. */
+	fd_clear(&l->broker.sock);
 	status = reap_child(l);
 	if (!l->have_result)
-		ret = explain_death(status, res, asked, err);
+		ret = explain_death(status, l->deaf, res, asked, err);
 	return ret;
 }
 

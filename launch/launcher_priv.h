@@ -25,6 +25,7 @@ struct launcher {
 	struct metrics_file metrics;
 	pid_t child;
 	uint64_t asked_ns; /* when the first signal came */
+	int deaf;	   /* errno: the socket of the VM process failed */
 	bool created, have_result;
 };
 

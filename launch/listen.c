@@ -42,9 +42,13 @@ static int bind_at(const char *key, int fd, const char *path, mode_t mode,
 	strcpy(addr.sun_path, path);
 	old = umask(~mode & 0777);
 	ret = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
-	if (ret < 0 && errno == EADDRINUSE && is_stale(&addr)) {
-		unlink(path);
-		ret = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
+	if (ret < 0 && errno == EADDRINUSE) {
+		if (is_stale(&addr)) {
+			unlink(path);
+			ret = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
+		} else {
+			errno = EADDRINUSE;
+		}
 	}
 	umask(old);
 	if (ret < 0)

@@ -219,7 +219,8 @@ static int reap(struct pool *p, struct mote_err *err)
 	pid_t pid;
 	int ret = 0;
 
-	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0 ||
+	       (pid < 0 && errno == EINTR))
 		for (unsigned int i = 0; i < p->opt->max; i++)
 			if (p->clone[i].state != CLONE_NONE &&
 			    p->clone[i].pid == pid && ret == 0)
@@ -247,7 +248,7 @@ static void serve(struct pool *p)
 {
 	const char byte = 0;
 	struct clone *c = p->clone;
-	int fd;
+	int fd, ret;
 
 	while (c->state != CLONE_PARKED)
 		c++;
@@ -259,9 +260,13 @@ static void serve(struct pool *p)
 		return;
 	}
 	p->connections.said = false;
-	if (fd_send_msg(c->sock, &byte, 1, &fd, 1) == 0) {
+	ret = fd_send_msg(c->sock, &byte, 1, &fd, 1);
+	if (ret == 0) {
 		c->state = CLONE_SERVING;
 		p->res->served++;
+	} else {
+		back_off(p, &p->connections, "a connection is lost: send",
+			 -ret);
 	}
 	fd_close(fd);
 }
@@ -368,7 +373,7 @@ int pool_run(const struct pool_options *opt, struct pool_result *res,
 		ret = serve_all(&p, err);
 	if (ret < 0 && !p.stopping) {
 		stop(&p); /* a failure leaves nobody behind */
-		while (waitpid(-1, NULL, 0) > 0)
+		while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 			;
 	}
 	if (p.signals >= 0)

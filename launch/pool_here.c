@@ -44,7 +44,12 @@ struct here {
 static void leave(struct here *h, struct place *p)
 {
 	struct mote_vm *vm = p->session.vm;
+	struct mote_err err = {0};
+	struct mote_status st;
 
+	mote_vm_status(vm, &st, &err);
+	if (st.state == MOTE_ENDED && st.end == MOTE_END_CRASH)
+		h->opt->say(h->opt->opaque, err.msg);
 	session_end(&p->session);
 	mote_pool_give_back(h->pool, vm);
 	h->serving--;

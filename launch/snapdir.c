@@ -101,6 +101,8 @@ static int check_base(int parent_fd, const char *base, struct mote_err *err)
 
 	snprintf(path, sizeof(path), "%.256s/manifest", base + 33);
 	fd = openat(parent_fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
+		return io_error(err, "open", path);
 	if (fd >= 0) {
 		size = fd_size(fd);
 		if (size < (int64_t)sizeof(line) - 1 ||

@@ -639,14 +639,18 @@ static void write_core(struct vmproc *p)
 	launch_log_line(&p->log, 4, line);
 }
 
-static void tell_created(const struct vmproc *p)
+static int tell_created(const struct vmproc *p, struct mote_err *err)
 {
 	const struct broker_msg msg = {.op = BROKER_CREATED};
+	int ret = 0;
 
 	if (p->broker->sock >= 0)
-		broker_send(p->broker->sock, &msg, -1);
+		ret = broker_send(p->broker->sock, &msg, -1);
 	else if (p->opt->created_fd >= 0)
-		fd_write_full(p->opt->created_fd, "\n", 1);
+		ret = fd_write_full(p->opt->created_fd, "\n", 1);
+	return ret < 0 && p->opt->created_fd >= 0
+		       ? err_set(err, -ret, "created: %s", strerror(-ret))
+		       : 0;
 }
 
 static int create(struct vmproc *p, struct mote_err *err)
@@ -687,6 +691,8 @@ static int create(struct vmproc *p, struct mote_err *err)
 	console_init(&p->console, p->vm, p->fds->console_listen,
 		     p->fds->console_pty);
 	claim_init(&p->claim, opt->claim_fd, opt->rewind, p->vm);
+	p->claim.log = log_above;
+	p->claim.opaque = p;
 	if (ret == 0)
 		ret = mote_vm_start(p->vm, paused, err);
 	if (ret == 0 && p->jailed)
@@ -729,6 +735,8 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 	allow_lock(lock_bytes(opt->cfg, fds));
 	if (opt->snapshot) /* for diffs, and to count changed pages */
 		p.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (p.pagemap < 0 && opt->snapshot && jailed)
+		p.pagemap = -2; /* it can't be opened later */
 	if (opt->snapshot)
 		launch_watch_sigbus();
 	if (ret == 0 && opt->snapshot)
@@ -740,9 +748,10 @@ int vmproc_run(const struct launch_options *opt, const struct launch_fds *fds,
 		ret = create(&p, err);
 	if (ret == 0) {
 		meter_init(&p.meter, opt->cfg, p.vm, broker, &p.log, p.layers);
-		tell_created(&p);
+		ret = tell_created(&p, err);
 		claim_parked(&p.claim);
-		ret = loop(&p, err);
+		if (ret == 0)
+			ret = loop(&p, err);
 		record_turn(&p.record, &p.stop_came);
 		meter_dispatch(&p.meter, true);
 	}

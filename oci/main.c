@@ -92,13 +92,19 @@ static int control(const struct container *c, const char *command,
 
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%.100s",
 		 container_path(c, "control.sock", path));
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+	do {
+		ret = fd < 0 ? -1
+			     : connect(fd, (struct sockaddr *)&addr,
+				       sizeof(addr));
+	} while (ret < 0 && errno == EINTR);
+	if (ret < 0)
 		return err_set(err, errno, "container %s: %s", c->id,
 			       strerror(errno));
 	snprintf(line, sizeof(line), "{\"command\":\"%s\"}\n", command);
 	if (fd_write_full(fd, line, strlen(line)) < 0)
 		return err_set(err, EPIPE, "container %s has ended", c->id);
-	while (n > 0 && len < sizeof(reply) - 1 && !memchr(reply, '\n', len)) {
+	while ((n > 0 || (n < 0 && errno == EINTR)) &&
+	       len < sizeof(reply) - 1 && !memchr(reply, '\n', len)) {
 		n = read(fd, reply + len, sizeof(reply) - 1 - len);
 		len += n > 0 ? (size_t)n : 0;
 	}
@@ -200,7 +206,7 @@ static int start_monitor(struct container *c, struct bundle *b,
 	char text[MOTE_ERR_MAX] = "";
 	size_t len = 0;
 	ssize_t n;
-	int fds[2];
+	int fds[2], code;
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return err_set(err, errno, "pipe: %s", strerror(errno));
@@ -215,11 +221,17 @@ static int start_monitor(struct container *c, struct bundle *b,
 	do {
 		n = read(fds[0], text + len, sizeof(text) - 1 - len);
 		len += n > 0 ? (size_t)n : 0;
-	} while (n > 0 && len < sizeof(text) - 1);
+	} while ((n > 0 && len < sizeof(text) - 1) ||
+		 (n < 0 && errno == EINTR));
+	code = errno;
 	fd_close(fds[0]);
 	if (strcmp(text, "\n") == 0)
 		return 0;
+	if (n < 0)
+		kill(c->pid, SIGKILL); /* it may well go on */
 	waitpid(c->pid, NULL, 0);
+	if (n < 0)
+		return err_set(err, code, "monitor: read: %s", strerror(code));
 	return err_set(err, EIO, "%s",
 		       text[0] ? text : "the monitor process died");
 }
@@ -231,7 +243,11 @@ static int create(struct container *c, struct bundle *b, struct mote_err *err)
 	if (ret < 0)
 		return ret;
 	c->start_time = process_start_time(c->pid);
-	ret = container_save(c, err);
+	/* Without it the container would count as stopped. */
+	ret = c->start_time ? container_save(c, err)
+			    : err_set(err, EIO,
+				      "monitor: no start time in /proc/%d/stat",
+				      (int)c->pid);
 	if (ret == 0) {
 		ret = write_pid_file(c->pid);
 		if (ret < 0)
@@ -330,11 +346,13 @@ static int cmd_run(void)
 		return fail("%s", err.msg);
 	ret = create(&c, &b, &err);
 	bundle_close(&b);
-	if (ret == 0)
+	if (ret == 0) {
 		ret = start(&c, &err);
-	if (ret == 0)
+		if (ret < 0)
+			kill(c.pid, SIGKILL);
 		while (waitpid(c.pid, &status, 0) < 0 && errno == EINTR)
 			;
+	}
 	container_remove(&c);
 	if (ret < 0)
 		return fail("%s", err.msg);
@@ -445,8 +463,10 @@ static int cmd_delete(void)
 			return fail("container %s: its process does not end",
 				    c.id);
 	}
-	container_remove(&c);
-	return 0;
+	ret = container_remove(&c);
+	return ret < 0 ? fail("container %s: removal of its state: %s", c.id,
+			      strerror(-ret))
+		       : 0;
 }
 
 static int simple(const char *command)

@@ -65,7 +65,8 @@ int container_save(const struct container *c, struct mote_err *err);
 int container_load(struct container *c, struct mote_err *err);
 
 /* Remove folder and files; what is missing is fine. */
-void container_remove(const struct container *c);
+/* 0 or -errno: something is left. */
+int container_remove(const struct container *c);
 
 enum oci_status container_status(const struct container *c);
 const char *container_status_name(enum oci_status s);

@@ -82,14 +82,14 @@ int container_make(struct container *c, struct mote_err *err)
 	return 0;
 }
 
-void container_remove(const struct container *c)
+int container_remove(const struct container *c)
 {
 	char path[OCI_PATH_MAX];
 
 	unlink(container_path(c, "control.sock", path));
 	unlink(container_path(c, "state.json", path));
 	unlink(container_path(c, "state.json.tmp", path));
-	rmdir(container_path(c, "", path));
+	return rmdir(container_path(c, "", path)) < 0 ? -errno : 0;
 }
 
 int container_save(const struct container *c, struct mote_err *err)
@@ -139,6 +139,8 @@ int container_load(struct container *c, struct mote_err *err)
 	struct json_object *o, *v;
 
 	container_path(c, "state.json", path);
+	if (access(path, F_OK) < 0 && errno != ENOENT)
+		return err_set(err, errno, "%s: %s", path, strerror(errno));
 	if (access(path, F_OK) < 0)
 		return err_set(err, ENOENT, "container %s does not exist",
 			       c->id);

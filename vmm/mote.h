@@ -246,7 +246,8 @@ struct mote_vm_options {
 	int kernel_fd;			  /* -1: open vm.kernel */
 	/* /proc/self/pagemap of this process; -1: opened when a diff of a
 	 * restored VM needs it, which a jail does not allow (and dirty_pages
-	 * of mote_vm_metrics is not known before). */
+	 * of mote_vm_metrics is not known before); -2: never, and such a diff
+	 * is refused. */
 	int pagemap_fd;
 	int console_in_fd, console_out_fd; /* -1: none */
 	enum mote_seccomp seccomp;	   /* for the vCPU threads */

@@ -402,6 +402,7 @@ static void set_ended(struct vm *vm, enum vm_end end)
 	struct mote_err own = {0};
 	uint64_t dropped, pending;
 
+	vm->console_blocked = chardev_flush(&vm->console, false);
 	vm->end = end;
 	vm->exit_code = atomic_load(&vm->events.exit_code);
 	for (uint32_t i = 0; i < vm->vcpus; i++)

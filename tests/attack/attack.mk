@@ -4,6 +4,7 @@
 #
 #   make audit     which rules of the filters does the suite use?
 #   make probe     does anything get out of the jail? PROBES="name..." for some
+#   make faults    every system call fails once; FAULTS_ONLY='restore': those scenes
 
 AUDIT_B := build/audit-rules
 $(AUDIT_B)/audit: tests/attack/audit.c vmm/sandbox/policy.c vmm/sandbox/policy.h
@@ -39,3 +40,13 @@ probe-doc: guests $(PROBE_B)/mote-probe ## docs/PROBES.md anew, of this host
 	@PROBE_MATRIX=$(PROBE_B)/matrix tests/attack/probe.sh $(PROBE_B)/mote-probe >$(PROBE_B)/probe.log; \
 		tail -n 1 $(PROBE_B)/probe.log; \
 		tests/attack/matrix.sh $(PROBE_B) >docs/PROBES.md
+# Every system call fails once: tests/cli/faults.sh, a slice of it in make test.
+$(B)/faults: tests/attack/faults.c tests/attack/stumble.c tests/attack/stumble.h
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) -Itests -o $@ $(filter %.c,$^)
+
+.PHONY: faults
+faults: guests $(B)/mote $(B)/mote-oci $(B)/requests $(FAULTS) ## every system call of every scene fails once; a signal at every thread
+	@MOTE_BIN=$(CURDIR)/$(B)/mote MOTE_OCI=$(CURDIR)/$(B)/mote-oci MOTE_GUESTS=$(CURDIR)/$(B)/guests \
+		MOTE_LONG=1 tests/cli/faults.sh '$(FAULTS_ONLY)'

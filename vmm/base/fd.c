@@ -231,7 +231,13 @@ int fd_open_regular(int dirfd, const char *path, bool writable,
 	if (fd < 0)
 		return err_set_class(err, -fd, err_path_class(-fd),
 				     "open %s: %s", path, fd_open_why(-fd));
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+	if (fstat(fd, &st) < 0) {
+		int code = errno;
+
+		fd_close(fd);
+		return err_set(err, code, "fstat %s: %s", path, strerror(code));
+	}
+	if (!S_ISREG(st.st_mode)) {
 		fd_close(fd);
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
 				     "open %s: it is %s, expected a regular "
@@ -387,7 +393,10 @@ int fd_accept(int listen_fd)
 	int fd;
 
 	fd_room_open(1);
-	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	do {
+		fd = accept4(listen_fd, NULL, NULL,
+			     SOCK_CLOEXEC | SOCK_NONBLOCK);
+	} while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		fd = -errno;
 	fd_room_shut();

@@ -174,6 +174,8 @@ static uint32_t peek(struct chardev *c, uint8_t *buf)
 static void consume(struct chardev *c, uint32_t n)
 {
 	pthread_mutex_lock(&c->lock);
+	if (c->out_failed && !c->left)
+		c->dropped += n;
 	c->out_head = (c->out_head + n) % CHARDEV_OUT;
 	c->out_len -= n;
 	if (c->out_len < PACE_AT / 2)
@@ -216,6 +218,7 @@ bool chardev_flush(struct chardev *c, bool wait)
 		}
 		if (done < 0) {
 			c->out_failed = true;
+			c->left = errno == EPIPE;
 			continue;
 		}
 		consume(c, (uint32_t)done);

@@ -34,7 +34,8 @@ struct chardev {
 	struct event_queue *events;
 	atomic_bool *pace;
 	int in_fd, out_fd; /* borrowed; -1: none */
-	bool out_failed;   /* the reader has gone: output is dropped */
+	bool out_failed;   /* a write failed: output is dropped */
+	bool left;	   /* ... since the reader has gone: not counted */
 	bool keep;	   /* another may come: output waits for him */
 	uint8_t *out;	   /* CHARDEV_OUT bytes */
 	uint32_t out_head, out_len;

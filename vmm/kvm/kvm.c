@@ -51,6 +51,9 @@ int kvm_open(const char *path, struct mote_err *err)
 				     "virtualisation is off)",
 				     path, strerror(errno));
 	version = kvm_call_value(fd, KVM_GET_API_VERSION, 0);
+	if (version < 0)
+		return err_set(err, -version, "%s: KVM_GET_API_VERSION: %s",
+			       path, strerror(-version));
 	if (version != KVM_API_VERSION)
 		return err_set_class(err, ENODEV, ERR_CLASS_UNAVAILABLE,
 				     "%s: KVM API version %d, expected %d",

@@ -76,7 +76,8 @@ static int read_log(const struct memslot_table *slots, int slot, uint64_t pages,
 	int ret = kvm_get_dirty_log(slots->vm_fd, (uint32_t)slot, bitmap);
 
 	if (ret < 0)
-		return err_set(err, -ret, "slot %d: KVM_GET_DIRTY_LOG", slot);
+		return err_set(err, -ret, "slot %d: KVM_GET_DIRTY_LOG: %s",
+			       slot, strerror(-ret));
 	ret = slots->clears ? clear_log(slots, slot, pages, bitmap) : 0;
 	if (ret < 0)
 		return err_set(err, -ret, "slot %d: KVM_CLEAR_DIRTY_LOG", slot);

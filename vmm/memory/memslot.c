@@ -91,7 +91,8 @@ int memslot_add_map(struct memslot_table *t, uint64_t gpa, struct map *ram,
 	ret = kvm_set_memory(t->vm_fd, (uint32_t)id, t->flags, gpa, ram->size,
 			     ram->addr);
 	if (ret < 0)
-		return err_set(err, -ret, "KVM refused slot %d", id);
+		return err_set(err, -ret, "KVM refused slot %d: %s", id,
+			       strerror(-ret));
 
 	/* Nothing can fail from here: the table takes the mapping over. */
 	t->slot[id] = (struct memslot){.gpa = gpa,

@@ -19,6 +19,7 @@
 #include "base/bitmap.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -240,8 +241,9 @@ static void *thread_main(void *arg)
 		struct uffd_msg msg[MSGS];
 		ssize_t n;
 
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			return NULL;
+		/* Without memory too: who waits for a page has nobody else. */
+		if (poll(fds, 2, -1) < 0)
+			continue;
 		if (fds[1].revents)
 			return NULL;
 		n = read(p->uffd, msg, sizeof(msg));
@@ -335,10 +337,12 @@ bool pager_failed(struct pager *p, struct mote_err *err)
 
 void pager_destroy(struct pager *p)
 {
+	const uint64_t one = 1;
+
 	if (!p)
 		return;
 	if (p->has_thread) {
-		eventfd_write(p->stop_fd, 1);
+		fd_write_full(p->stop_fd, &one, sizeof(one));
 		pthread_join(p->thread, NULL);
 	}
 	for (int i = 0; i < p->ranges; i++) {

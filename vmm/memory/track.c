@@ -107,10 +107,17 @@ static int scan_all(struct track *t,
 {
 	uint64_t at = 0;
 
-	if (t->pagemap_fd < 0)
-		t->pagemap_fd = diverge_open(err);
-	if (t->pagemap_fd < 0)
-		return t->pagemap_fd;
+	if (t->pagemap_fd < -1)
+		return err_set(err, EACCES,
+			       "/proc/self/pagemap: it could not "
+			       "be opened before the jail closed");
+	if (t->pagemap_fd < 0) {
+		int fd = diverge_open(err);
+
+		if (fd < 0)
+			return fd;
+		t->pagemap_fd = fd;
+	}
 	for (int i = 0; i < MEMSLOT_MAX; i++) {
 		const struct memslot *s = &t->slots->slot[i];
 		int ret;

@@ -37,11 +37,13 @@ static int empty_bounding_set(void)
 	while ((has = prctl(PR_CAPBSET_READ, cap, 0, 0, 0)) >= 0) {
 		if (has && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return -errno;
-		if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) != 0)
-			return -EBUSY;
+		has = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+		if (has != 0)
+			return has < 0 ? -EINVAL : -EBUSY;
 		cap++;
 	}
-	return cap;
+	/* The first number that is none ends it, and nothing before. */
+	return cap > CAP_AUDIT_READ ? cap : -EINVAL;
 }
 
 static bool ambient_set_empty(void)

@@ -221,7 +221,8 @@ static int change_ids(const struct jail_options *opt,
 {
 	int sig = 0, ret;
 
-	prctl(PR_GET_PDEATHSIG, &sig, 0, 0, 0);
+	if (prctl(PR_GET_PDEATHSIG, &sig, 0, 0, 0) < 0)
+		return err_set(err, errno, "death signal: %s", strerror(errno));
 	ret = caps_bound(err);
 	if (ret == 0)
 		ret = become(opt, err);
@@ -244,16 +245,22 @@ static int change_ids(const struct jail_options *opt,
 
 static int set_switches(struct jail_report *report, struct mote_err *err)
 {
+	int mdwe;
+
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		return err_set(err, errno, "no-new-privs: %s", strerror(errno));
 	report->layers |= JAIL_NO_NEW_PRIVS;
-	if (prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) < 0)
-		jail_missing(report, "mdwe", "not in this kernel");
-	else if (!(prctl(PR_GET_MDWE, 0, 0, 0, 0) & PR_MDWE_REFUSE_EXEC_GAIN))
+	if (prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) < 0) {
+		jail_missing(report, "mdwe",
+			     errno == EINVAL ? "not in this kernel"
+					     : strerror(errno));
+		return 0;
+	}
+	mdwe = prctl(PR_GET_MDWE, 0, 0, 0, 0);
+	if (mdwe < 0 || !(mdwe & PR_MDWE_REFUSE_EXEC_GAIN))
 		return err_set(err, EPERM, "mdwe: it is not as set");
-	else
-		report->layers |= JAIL_MDWE;
+	report->layers |= JAIL_MDWE;
 	return 0;
 }
 
@@ -264,8 +271,11 @@ static int check_single(struct mote_err *err)
 {
 #ifndef __SANITIZE_THREAD__ /* which has a thread of its own */
 	if (unshare(CLONE_THREAD) < 0)
-		return err_set(err, EINVAL,
-			       "the process has more than one thread");
+		return errno == EINVAL
+			       ? err_set(err, EINVAL,
+					 "the process has more than one thread")
+			       : err_set(err, errno, "unshare: %s",
+					 strerror(errno));
 #endif
 	return 0;
 }

@@ -110,9 +110,7 @@ static int open_one(struct snapshot *s, int dirfd, const char *path, int *dir,
 	s->hotset_fd = s->dir_fd = -1;
 	*dir = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (*dir < 0)
-		return err_set_class(err, errno,
-				     errno == EACCES ? ERR_CLASS_PERM
-						     : ERR_CLASS_DATA,
+		return err_set_class(err, errno, err_path_class(errno),
 				     "snapshot %s: %s, expected a snapshot "
 				     "directory",
 				     path, strerror(errno));
@@ -142,6 +140,9 @@ static int open_parents(struct snapshot *s, int dir, struct mote_err *err)
 		cleanup_fd int own = -1;
 		int ret;
 
+		if (beside < 0)
+			return err_set(err, errno, "folder of parent %s: %s",
+				       m->parent, strerror(errno));
 		if (++s->depth > SNAPSHOT_DEPTH_MAX)
 			return too_deep(err);
 		child->parent = calloc(1, sizeof(*child->parent));
@@ -380,7 +381,10 @@ static int compat_one(struct snapshot *s, struct mote_err *err)
 		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
 				     "vcpus: %u, this version runs at most %d",
 				     m->vcpus, VM_VCPUS_MAX);
-	if (size < 0 || (uint64_t)size != m->memory_length)
+	if (size < 0)
+		return err_set(err, (int)-size, "memory: fstat: %s",
+			       strerror((int)-size));
+	if ((uint64_t)size != m->memory_length)
 		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
 				     "memory: %" PRId64 " bytes, the manifest "
 				     "says %" PRIu64,
@@ -422,7 +426,10 @@ static int check_length(const struct snapshot *s, struct mote_err *err)
 {
 	int64_t size = fd_size(s->fds.memory_fd);
 
-	if (size < 0 || (uint64_t)size != s->manifest.memory_length ||
+	if (size < 0)
+		return err_set(err, (int)-size, "memory: fstat: %s",
+			       strerror((int)-size));
+	if ((uint64_t)size != s->manifest.memory_length ||
 	    s->ram.length != s->manifest.memory_length)
 		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
 				     "memory: %" PRId64 " bytes, the manifest "

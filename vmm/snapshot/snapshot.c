@@ -144,11 +144,15 @@ void snapshot_note_reference(struct vm *vm, const struct snapshot *s)
 static int note_origin(struct vm *vm, const struct snapshot *s,
 		       const struct build_options *opt, struct mote_err *err)
 {
-	int pagemap = -1;
+	int pagemap = opt->pagemap_fd;
 
 	snapshot_note_reference(vm, s);
-	if (opt->pagemap_fd >= 0)
-		pagemap = fcntl(opt->pagemap_fd, F_DUPFD_CLOEXEC, 3);
+	if (pagemap >= 0) {
+		pagemap = fcntl(pagemap, F_DUPFD_CLOEXEC, 3);
+		if (pagemap < 0)
+			return err_set(err, errno, "pagemap: dup: %s",
+				       strerror(errno));
+	}
 	if (vm->restored == RESTORE_COW) {
 		track_file(&vm->track, pagemap);
 		vm_add_file(vm, snapshot_root(s)->fds.memory_fd,

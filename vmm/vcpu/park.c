@@ -46,11 +46,13 @@
 #include <time.h>
 
 #include "base/event.h"
+#include "base/fd.h"
 #include "base/kick.h"
 #include "vcpu/vcpu.h"
 
 static void kick(struct vcpu *v, unsigned int request)
 {
+	const uint64_t one = 1;
 	bool gone;
 
 	atomic_fetch_or(&v->request, request);
@@ -65,7 +67,7 @@ static void kick(struct vcpu *v, unsigned int request)
 	if (!v->has_thread || gone || atomic_exchange(&v->kicked, true))
 		return;
 	if (v->env->waiter.pending)
-		eventfd_write(v->env->waiter.kick_fd, 1);
+		fd_write_full(v->env->waiter.kick_fd, &one, sizeof(one));
 	pthread_kill(v->thread, VCPU_KICK_SIGNAL);
 }
 

@@ -255,7 +255,8 @@ Test(dirty, a_harvest_that_fails_is_told_and_loses_nothing)
 	cr_expect(dirty_test(&t, DIRTY_WRITTEN, 0), "read and then lost");
 	fake_kvm_fail_next(KVM_GET_DIRTY_LOG, EFAULT);
 	cr_expect_eq(dirty_harvest(&t, &err), -EFAULT);
-	cr_expect_str_eq(err.msg, "kvm-log: slot 0: KVM_GET_DIRTY_LOG");
+	cr_expect_str_eq(err.msg,
+			 "kvm-log: slot 0: KVM_GET_DIRTY_LOG: Bad address");
 	p.harvest_ret = 0;
 	cr_expect_eq(dirty_harvest(&t, NULL), 0);
 	cr_expect_eq(dirty_count(&t, DIRTY_CLASSES), 1u);

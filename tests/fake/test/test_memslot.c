@@ -39,7 +39,7 @@ Test(memslot, kvm_failure_leaves_nothing_behind)
 
 	fake_kvm_fail_next(KVM_SET_USER_MEMORY_REGION, ENOMEM);
 	cr_expect_eq(memslot_add(&t, 0, MIB, &err), -ENOMEM);
-	cr_expect_str_eq(err.msg, "KVM refused slot 0");
+	cr_expect_str_eq(err.msg, "KVM refused slot 0: Cannot allocate memory");
 	cr_expect_eq(map_live(), 0, "the RAM mapping leaked");
 	cr_expect_eq(memslot_add(&t, 0, MIB, NULL), 0);
 	cr_expect_eq(map_live(), 1);
