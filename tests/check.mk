@@ -54,6 +54,7 @@ $(B)/run-fake-tests: $(call run_obj,$(FAKE_TESTS) $(FAKE_SRC)) $(call obj,$(filt
 FUZZ_SECONDS ?= 60
 FUZZ_JOBS ?= 2
 FUZZ ?= $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+comma := ,
 FUZZ_B := build/fuzz
 SAN_FUZZ := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FUZZ_MAKE = $(MAKE) --no-print-directory B=$(FUZZ_B) CC=clang OPT=-O1 SAN="$(SAN_FUZZ)" \
@@ -64,7 +65,7 @@ FUZZ_OBJ := $(call obj,tests/fake/fake_kvm.c tests/fake/fakevm.c tests/fake/elfi
 ifeq ($(B),$(FUZZ_B))
 $(B)/obj/tests/%.o: CFLAGS += -fno-sanitize-coverage=trace-cmp
 endif
-FUZZ_LD := -Wl,--wrap=vfio_ioctl
+FUZZ_LD = -Wl,--wrap=vfio_ioctl $(if $(filter %_oci,$@),-Wl$(comma)--wrap=open)
 
 $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(FUZZ_OBJ) $(call obj,oci/bundle.c $(LAUNCH_SRC)) $(B)/libmote-int.a
 	$(call say,FUZZ,$@)
@@ -75,6 +76,12 @@ $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(FUZZ_OBJ) $(call obj,oci/bundle.c $(
 fuzz-bin:
 	@tests/deps.sh clang libclang-rt-14-dev
 	+$(Q)$(FUZZ_MAKE) $(FUZZ:%=$(FUZZ_B)/fuzz_%)
+
+# The numbers of a release: hours; the last lines say how many runs there were.
+FUZZ_LONG_SECONDS ?= 3600
+.PHONY: fuzz-long
+fuzz-long: guests fuzz-bin ## the same for FUZZ_LONG_SECONDS (3600) each, and the count
+	@tests/fuzz/run.sh $(FUZZ_B) $(FUZZ_LONG_SECONDS) $(FUZZ_JOBS) $(FUZZ)
 
 fuzz: fuzz-bin ## build the fuzz targets and run each FUZZ_SECONDS (60), FUZZ_JOBS (2) at a time
 	@tests/fuzz/run.sh $(FUZZ_B) $(FUZZ_SECONDS) $(FUZZ_JOBS) $(FUZZ)

@@ -47,7 +47,7 @@ static struct {
 		bool there;
 	} kept[2]; /* of the last input that did not break it */
 	int disk, net[2];
-	bool protected;	 /* more than the first page may be read-only */
+	bool protected; /* more than the first page may be read-only */
 	int saves;
 	bool short_wait; /* the pending call ends by itself, soon */
 } g;
