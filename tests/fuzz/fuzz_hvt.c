@@ -239,6 +239,11 @@ static void put_call(struct input *in)
 		.len = take(in, 2),
 	};
 
+	if (c.len % 64 == 63) /* an end that wraps, a handle far away */
+		c.len = take(in, 8);
+	if (c.len % 64 == 62)
+		c.handle = take(in, 8);
+
 	uint64_t nr = take(in, 1) % HVT_CALLS;
 
 	guest_write(&g.slots, gpa, &c, sizeof(c));

@@ -34,6 +34,17 @@ seeds()
 				"$f" >"$2/$(basename "$f")"
 		done
 		;;
+	control)
+		printf 'A{"command":"status"}\n{"command":"snapshot","name":"a"}\n' \
+			>"$2/status"
+		;;
+	manifest)
+		# The target puts the first line and the last one back.
+		for f in tests/golden/*/*/manifest; do
+			[ ! -f "$f" ] || sed '1d;$d' "$f" \
+				>"$2/$(echo "$f" | tr / _)"
+		done
+		;;
 	elf | solo5)
 		for f in "$3"/guests/*.elf; do
 			[ ! -f "$f" ] || head -c 16384 "$f" \
