@@ -248,7 +248,7 @@ static void put_call(struct input *in)
 
 	guest_write(&g.slots, gpa, &c, sizeof(c));
 	/* Its timeout is the handle above: nanoseconds. */
-	g.short_wait = nr == HVT_POLL;
+	g.short_wait = nr == HVT_POLL && c.handle < 1000;
 	hvt_ops.write(&g.dev, 0, nr << (g.dev.cfg.space == BUS_MMIO ? 3 : 0), 4,
 		      gpa);
 }
