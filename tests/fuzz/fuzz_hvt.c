@@ -316,6 +316,24 @@ static void save_and_load(void)
 	snap_writer_fini(&w);
 }
 
+/* A manifest of n devices, then the rest of what was saved. */
+static void put_many(struct snap_writer *w, uint32_t n, const uint8_t *payload,
+		     size_t len)
+{
+	const size_t entry = SOLO5_NAME_SIZE + 4 + 8 + 8;
+	const size_t used = 4 + manifest.entries * entry;
+	char name[SOLO5_NAME_SIZE] = "";
+
+	snap_put_u32(w, n);
+	for (uint32_t i = 0; i < n; i++) {
+		snap_put_bytes(w, name, sizeof(name));
+		snap_put_u32(w, i ? SOLO5_NET : SOLO5_RESERVED_FIRST);
+		snap_put_u64(w, 0);
+		snap_put_u64(w, 0);
+	}
+	snap_put_bytes(w, payload + used, len - used);
+}
+
 /*
  * Its own state with some bytes changed, or cut, into a new device.  What is
  * taken must be what a machine can have, and runs on.
@@ -326,7 +344,7 @@ static bool load_any(struct input *in)
 	struct mote_err err = {0};
 	struct snap_writer was, w;
 	struct device other;
-	uint64_t flips = take(in, 1) % 4 + 1;
+	uint64_t flips = take(in, 1), many = flips >> 2;
 	uint8_t *payload;
 	size_t len;
 	bool ok;
@@ -334,7 +352,7 @@ static bool load_any(struct input *in)
 	save(&was);
 	payload = was.buf + head;
 	len = was.len - head;
-	while (flips--) {
+	for (flips %= 4; flips > 0; flips--) {
 		uint64_t at = take(in, 1) | take(in, 1) << 8;
 
 		payload[at % len] = (uint8_t)take(in, 1);
@@ -343,7 +361,10 @@ static bool load_any(struct input *in)
 		len = take(in, 1) % len;
 	snap_writer_init(&w);
 	snap_section_begin(&w, "hvt", 0, hvt_ops.version, SNAP_REQUIRED);
-	snap_put_bytes(&w, payload, len);
+	if (many > 32)
+		put_many(&w, (uint32_t)many * 2 - 1, payload, was.len - head);
+	else
+		snap_put_bytes(&w, payload, len);
 	snap_section_end(&w);
 	require(snap_writer_finish(&w, &err) == 0, err.msg);
 	make_device(&other, g.dev.cfg.space);
