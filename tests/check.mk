@@ -48,27 +48,47 @@ $(B)/run-fake-tests: $(call run_obj,$(FAKE_TESTS) $(FAKE_SRC)) $(call obj,$(filt
 	$(Q)$(CC) $(CFLAGS) -no-pie -Wl,--wrap=vfio_ioctl $(LDPATH) -o $@ $^ $(LIBS)
 
 # --- fuzzing --------------------------------------------------------------------
+# The library once, with clang's sanitizers and counters, in a folder of its
+# own; each target (tests/fuzz/fuzz_NAME.c) is linked with it, and with a KVM
+# and a VFIO that are models.
 FUZZ_SECONDS ?= 60
+FUZZ_JOBS ?= 2
 FUZZ ?= $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+comma := ,
 FUZZ_B := build/fuzz
-FUZZ_FLAGS := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
-# What a target needs beside itself: no KVM, no sandbox.
-FUZZ_LIB := $(wildcard config/*.c) $(wildcard vmm/base/*.c) \
-	vmm/snapshot/stream.c vmm/snapshot/manifest.c vmm/snapshot/hotset.c \
-	$(wildcard vmm/arch/common/hpt_*.c) vmm/arch/common/elf.c vmm/arch/common/solo5.c \
-	vmm/memory/guestmem.c vmm/memory/sigbus.c \
-	vmm/arch/common/rtas.c vmm/devices/hvt.c vmm/devices/chardev.c \
-	launch/control.c
+SAN_FUZZ := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_MAKE = $(MAKE) --no-print-directory B=$(FUZZ_B) CC=clang OPT=-O1 SAN="$(SAN_FUZZ)" \
+	TEST_INC="-Itests/runner -Itests"
+FUZZ_OBJ := $(call obj,tests/fake/fake_kvm.c tests/fake/fakevm.c tests/fake/elfimg.c \
+	tests/devices/fake_vfio.c $(wildcard tests/fuzz/support/*.c))
+# What a harness compares is no news to libFuzzer, and half of the time.
+ifeq ($(B),$(FUZZ_B))
+$(B)/obj/tests/%.o: CFLAGS += -fno-sanitize-coverage=trace-cmp
+endif
+FUZZ_LD = -Wl,--wrap=vfio_ioctl $(if $(filter %_oci,$@),-Wl$(comma)--wrap=open)
 
-$(FUZZ_B)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB) Makefile tests/check.mk
+$(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(FUZZ_OBJ) $(call obj,oci/bundle.c $(LAUNCH_SRC)) $(B)/libmote-int.a
 	$(call say,FUZZ,$@)
-	@mkdir -p $(@D)
-	$(Q)clang -std=gnu11 -O1 -g $(WARN) $(CPPFLAGS) $(FUZZ_FLAGS) \
-		-ffunction-sections -fdata-sections -Wl,--gc-sections -Itests \
-		-o $@ $(filter %.c,$^) -linih -ljson-c -pthread
+	$(Q)$(CC) -fsanitize=fuzzer,address,undefined -no-pie $(FUZZ_LD) $(LDPATH) -o $@ $^ $(LIBS)
+.SECONDARY: $(patsubst tests/fuzz/%.c,$(B)/obj/tests/fuzz/%.o,$(wildcard tests/fuzz/fuzz_*.c)) $(FUZZ_OBJ)
 
-fuzz: ## build the fuzz targets and run each FUZZ_SECONDS (60)
-	@tests/deps.sh
+.PHONY: fuzz-bin
+fuzz-bin:
 	@tests/deps.sh clang libclang-rt-14-dev
-	@$(MAKE) --no-print-directory $(FUZZ:%=$(FUZZ_B)/fuzz_%)
-	@tests/fuzz/run.sh $(FUZZ_B) $(FUZZ_SECONDS) $(FUZZ)
+	+$(Q)$(FUZZ_MAKE) $(FUZZ:%=$(FUZZ_B)/fuzz_%)
+
+# The numbers of a release: hours; the last lines say how many runs there were.
+FUZZ_LONG_SECONDS ?= 3600
+.PHONY: fuzz-long
+fuzz-long: guests fuzz-bin ## the same for FUZZ_LONG_SECONDS (3600) each, and the count
+	@tests/fuzz/run.sh $(FUZZ_B) $(FUZZ_LONG_SECONDS) $(FUZZ_JOBS) $(FUZZ)
+
+# Do the targets live?  tests/fuzz/planted has a bug for each.
+PLANTED_SECONDS ?= 600
+.PHONY: fuzz-planted
+fuzz-planted: guests ## plant bugs in a copy of the tree: each must be found; PLANTED='04 17'
+	@tests/deps.sh clang libclang-rt-14-dev patch
+	+@tests/fuzz/planted.sh $(PLANTED_SECONDS) $(PLANTED)
+
+fuzz: fuzz-bin ## build the fuzz targets and run each FUZZ_SECONDS (60), FUZZ_JOBS (2) at a time
+	@tests/fuzz/run.sh $(FUZZ_B) $(FUZZ_SECONDS) $(FUZZ_JOBS) $(FUZZ)

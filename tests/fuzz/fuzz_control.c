@@ -14,17 +14,8 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "fuzz/support/fuzz.h"
 #include "launch/control.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "fuzz_control: %s\n", what);
-	abort();
-}
 
 static void handle(void *opaque, const char *command,
 		   struct json_object *request, const int *fds, int nfds,
@@ -46,7 +37,7 @@ static void handle(void *opaque, const char *command,
 }
 
 /* Take the answers; how many lines. */
-static size_t take(int fd)
+static size_t take_answers(int fd)
 {
 	static char buf[1 << 20];
 	size_t lines = 0, len = 0;
@@ -97,7 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			asked += data[at + i] == '\n';
 		at += n;
 		control_dispatch(&c, &p, 1);
-		answered += take(sv[1]);
+		answered += take_answers(sv[1]);
 	}
 	require(c.client[0].fd < 0 || answered == asked, "a line unanswered");
 	require(answered <= asked, "answers to nothing");

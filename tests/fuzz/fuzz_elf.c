@@ -14,20 +14,11 @@
 #include "arch/common/elf.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "fuzz/support/fuzz.h"
 #include "memory/memslot.h"
 
 #define RAM  (UINT64_C(1) << 20)
 #define BASE UINT64_C(0x10000)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "fuzz_elf: %s\n", what);
-	abort();
-}
 
 static struct memslot_table slots = {.vm_fd = -1};
 

@@ -10,21 +10,12 @@
 
 #include "base/err.h"
 #include "base/map.h"
+#include "fuzz/support/fuzz.h"
 #include "snapshot/hotset.h"
 
 #define FIXED 72
 #define RUN   17
 #define TOTAL 8192
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "fuzz_hotset: %s\n", what);
-	abort();
-}
 
 static const struct snap_digest of = {{1}};
 

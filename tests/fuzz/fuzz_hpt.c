@@ -10,17 +10,8 @@
 
 #include "arch/common/hpt_section.h"
 #include "base/err.h"
+#include "fuzz/support/fuzz.h"
 #include "snapshot/stream.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "fuzz_hpt: %s\n", what);
-	abort();
-}
 
 static void walk(const uint8_t *buf, size_t len, bool big, uint64_t entries)
 {

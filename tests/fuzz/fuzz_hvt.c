@@ -4,16 +4,13 @@
  * a Solo5 guest with a disk and a network.
  *
  * The input is a list of steps: put bytes into guest RAM, make a call, look
- * after a pending one, kick, let a frame arrive, save and load.  The guest's
- * RAM lies between two fences; its read-only part, its disk's size and what
- * is outside stay as they are.
+ * after a pending one, kick, let a frame arrive, save and load, load any
+ * bytes as a state.  The guest's RAM lies between two fences; its read-only
+ * part, its disk's size and what is outside stay as they are.
  */
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,6 +23,7 @@
 #include "devices/device.h"
 #include "devices/hvt.h"
 #include "devices/models.h"
+#include "fuzz/support/fuzz.h"
 #include "memory/guestmem.h"
 #include "memory/memslot.h"
 #include "snapshot/stream.h"
@@ -37,8 +35,6 @@
 #define SECTOR	  512
 #define TEXT	  0x5a /* what the read-only page holds */
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static struct {
 	uint8_t *ram; /* fence, RAM, fence */
 	struct memslot_table slots;
@@ -46,17 +42,15 @@ static struct {
 	struct chardev console;
 	atomic_bool pace;
 	struct device dev;
+	struct {
+		struct device dev;
+		bool there;
+	} kept[2]; /* of the last input that did not break it */
 	int disk, net[2];
+	bool protected; /* more than the first page may be read-only */
+	int saves;
 	bool short_wait; /* the pending call ends by itself, soon */
 } g;
-
-static void require(int holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 /* --- the machine: everything but KVM ---------------------------------------
  */
@@ -85,6 +79,7 @@ static void make_host(void)
 {
 	struct mote_err err = {0};
 
+	prctl(PR_SET_TIMERSLACK, 1); /* a guest waits for nanoseconds */
 	make_ram();
 	g.disk = memfd_create("disk", MFD_CLOEXEC);
 	require(g.disk >= 0 && ftruncate(g.disk, DISK_SIZE) == 0, "disk");
@@ -133,36 +128,84 @@ static void make_device(struct device *dev, enum bus_space space)
 	require(hvt_ops.probe(dev, &dev->cfg, &err) == 0, err.msg);
 }
 
-static void power_on(enum bus_space space)
+static void protect(void)
 {
 	require(mprotect(g.ram, RAM, PROT_READ | PROT_WRITE) == 0, "RAM");
-	memset(g.ram, 0, RAM);
 	memset(g.ram, TEXT, host_page_size());
 	g.slots.readonlys = 0;
 	require(guest_protect(&g.slots, BASE, host_page_size()) == 0,
 		"protect");
+	g.protected = false;
+}
+
+static struct snap_reader reader;
+
+static int load(struct device *dev, const struct snap_writer *w,
+		struct mote_err *err)
+{
+	struct snap_section s;
+	int ret;
+
+	require(snap_reader_init(&reader, w->buf, w->len, err) == 0, err->msg);
+	require(snap_section_open(&reader, "hvt", 0, &s, err) == 0, err->msg);
+	ret = hvt_ops.load(dev, &s, err);
+	return ret < 0 ? ret : snap_section_close(&s, err);
+}
+
+static void save(struct snap_writer *w)
+{
+	struct mote_err err = {0};
+
+	snap_writer_init(w);
+	snap_section_begin(w, "hvt", 0, hvt_ops.version, SNAP_REQUIRED);
+	require(hvt_ops.save(&g.dev, w, &err) == 0, err.msg);
+	snap_section_end(w);
+	require(snap_writer_finish(w, &err) == 0, err.msg);
+}
+
+/*
+ * A device with its descriptors is costly to make: one that an input left
+ * sound goes back to its beginning as a rewound machine's does.
+ */
+static void power_on(enum bus_space space)
+{
+	static struct snap_writer fresh;
+	struct mote_err err = {0};
+
+	if (g.protected || g.slots.readonlys == 0)
+		protect();
+	memset(g.ram + host_page_size(), 0, RAM - host_page_size());
 	atomic_store(&g.events.over, false);
 	event_take(&g.events);
+	g.short_wait = false;
+	g.saves = 0;
+	if (g.kept[space].there) {
+		g.dev = g.kept[space].dev;
+		g.kept[space].there = false;
+		require(load(&g.dev, &fresh, &err) == 0, err.msg);
+		return;
+	}
 	make_device(&g.dev, space);
 	hvt_set_manifest(&g.dev, &manifest);
 	attach(&g.dev);
+	if (!fresh.buf)
+		save(&fresh);
+}
+
+static void power_off(void)
+{
+	enum bus_space space = g.dev.cfg.space;
+
+	if (g.protected || hvt_error(&g.dev, NULL)) {
+		hvt_ops.destroy(&g.dev);
+		return;
+	}
+	g.kept[space].dev = g.dev;
+	g.kept[space].there = true;
 }
 
 /* --- steps -----------------------------------------------------------------
  */
-
-struct input {
-	const uint8_t *at, *end;
-};
-
-static uint64_t take(struct input *in, int bytes)
-{
-	uint64_t v = 0;
-
-	for (int i = 0; i < bytes; i++)
-		v |= (uint64_t)(in->at < in->end ? *in->at++ : 0) << 8 * i;
-	return v;
-}
 
 /* An address: mostly inside RAM, sometimes any. */
 static uint64_t take_gpa(struct input *in)
@@ -196,11 +239,16 @@ static void put_call(struct input *in)
 		.len = take(in, 2),
 	};
 
+	if (c.len % 64 == 63) /* an end that wraps, a handle far away */
+		c.len = take(in, 8);
+	if (c.len % 64 == 62)
+		c.handle = take(in, 8);
+
 	uint64_t nr = take(in, 1) % HVT_CALLS;
 
 	guest_write(&g.slots, gpa, &c, sizeof(c));
 	/* Its timeout is the handle above: nanoseconds. */
-	g.short_wait = nr == HVT_POLL;
+	g.short_wait = nr == HVT_POLL && c.handle < 1000;
 	hvt_ops.write(&g.dev, 0, nr << (g.dev.cfg.space == BUS_MMIO ? 3 : 0), 4,
 		      gpa);
 }
@@ -253,22 +301,13 @@ static void save_and_load(void)
 	struct mote_err err = {0};
 	struct snap_writer w;
 	struct device other;
-	struct snap_reader r;
-	struct snap_section s;
 	bool pending = hvt_pending(&g.dev);
 	int protections = g.slots.readonlys;
 
-	snap_writer_init(&w);
-	snap_section_begin(&w, "hvt", 0, hvt_ops.version, SNAP_REQUIRED);
-	require(hvt_ops.save(&g.dev, &w, &err) == 0, err.msg);
-	snap_section_end(&w);
-	require(snap_writer_finish(&w, &err) == 0, err.msg);
-	require(snap_reader_init(&r, w.buf, w.len, &err) == 0, err.msg);
+	save(&w);
 	make_device(&other, g.dev.cfg.space);
-	require(snap_section_open(&r, "hvt", 0, &s, &err) == 0, err.msg);
 	g.slots.readonlys = 0; /* a machine that is built anew */
-	require(hvt_ops.load(&other, &s, &err) == 0, err.msg);
-	require(snap_section_close(&s, &err) == 0, err.msg);
+	require(load(&other, &w, &err) == 0, err.msg);
 	require(g.slots.readonlys == protections, "protections");
 	attach(&other);
 	hvt_ops.destroy(&g.dev);
@@ -277,30 +316,114 @@ static void save_and_load(void)
 	snap_writer_fini(&w);
 }
 
-static void step(struct input *in)
+/* A manifest of n devices, then the rest of what was saved. */
+static void put_many(struct snap_writer *w, uint32_t n, const uint8_t *payload,
+		     size_t len)
 {
-	switch (take(in, 1) % 8) {
+	const size_t entry = SOLO5_NAME_SIZE + 4 + 8 + 8;
+	const size_t used = 4 + manifest.entries * entry;
+	char name[SOLO5_NAME_SIZE] = "";
+
+	snap_put_u32(w, n);
+	for (uint32_t i = 0; i < n; i++) {
+		snap_put_bytes(w, name, sizeof(name));
+		snap_put_u32(w, i ? SOLO5_NET : SOLO5_RESERVED_FIRST);
+		snap_put_u64(w, 0);
+		snap_put_u64(w, 0);
+	}
+	snap_put_bytes(w, payload + used, len - used);
+}
+
+/*
+ * Its own state with some bytes changed, or cut, into a new device.  What is
+ * taken must be what a machine can have, and runs on.
+ */
+static bool load_any(struct input *in)
+{
+	const size_t head = 16 + 64; /* of the file and of the section */
+	struct mote_err err = {0};
+	struct snap_writer was, w;
+	struct device other;
+	uint64_t flips = take(in, 1), many = flips >> 2;
+	uint8_t *payload;
+	size_t len;
+	bool ok;
+
+	save(&was);
+	payload = was.buf + head;
+	len = was.len - head;
+	for (flips %= 4; flips > 0; flips--) {
+		uint64_t at = take(in, 1) | take(in, 1) << 8;
+
+		payload[at % len] = (uint8_t)take(in, 1);
+	}
+	if (take(in, 1) > 250)
+		len = take(in, 1) % len;
+	snap_writer_init(&w);
+	snap_section_begin(&w, "hvt", 0, hvt_ops.version, SNAP_REQUIRED);
+	if (many > 32)
+		put_many(&w, (uint32_t)many * 2 - 1, payload, was.len - head);
+	else
+		snap_put_bytes(&w, payload, len);
+	snap_section_end(&w);
+	require(snap_writer_finish(&w, &err) == 0, err.msg);
+	make_device(&other, g.dev.cfg.space);
+	g.slots.readonlys = 0;
+	g.protected = true;
+	ok = load(&other, &w, &err) == 0;
+	require(ok == !err.msg[0], "result and message differ");
+	if (ok) {
+		const struct solo5_mft *m = hvt_manifest(&other);
+
+		require(m->entries >= 1 && m->entries <= SOLO5_MFT_MAX,
+			"entries");
+		require(g.slots.readonlys <= MEMSLOT_READONLY_MAX, "ranges");
+		for (uint32_t i = 0; i < m->entries; i++)
+			require(memchr(m->e[i].name, 0, sizeof(m->e[i].name)) !=
+					NULL,
+				"a name without an end");
+	}
+	hvt_ops.destroy(&other);
+	snap_writer_fini(&was);
+	snap_writer_fini(&w);
+	return false;
+}
+
+static bool step(struct input *in)
+{
+	switch (take(in, 1) % 16) {
 	case 0:
 	case 1:
+	case 2:
 		put_bytes(in);
 		break;
-	case 2:
 	case 3:
+	case 4:
+	case 5:
+	case 6:
+	case 7:
 		if (!hvt_pending(&g.dev))
 			put_call(in);
 		break;
-	case 4:
+	case 8:
+	case 9:
 		call(in);
 		break;
-	case 5:
+	case 10:
+	case 11:
+	case 12:
 		wait_or_kick();
 		break;
-	case 6:
+	case 13:
 		frame_in(in);
 		break;
+	case 14:
+		return load_any(in);
 	default:
-		save_and_load();
+		if (g.saves++ < 2) /* as costly as a hundred calls */
+			save_and_load();
 	}
+	return true;
 }
 
 static void check(void)
@@ -309,8 +432,9 @@ static void check(void)
 	struct mote_err err = {0};
 	char frame[2048];
 
-	for (size_t i = 0; i < host_page_size(); i++)
-		require(text[i] == TEXT, "what must not be written was");
+	require(text[0] == TEXT &&
+			!memcmp(text, text + 1, host_page_size() - 1),
+		"what must not be written was");
 	require(fd_size(g.disk) == DISK_SIZE, "the disk grew");
 	require(!atomic_load(&g.events.over) ||
 			hvt_error(&g.dev, &err) == (err.msg[0] != 0),
@@ -329,9 +453,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!g.ram)
 		make_host();
 	power_on(take(&in, 1) % 2 ? BUS_MMIO : BUS_PIO);
-	while (in.at < in.end && !atomic_load(&g.events.over))
-		step(&in);
+	while (in.at < in.end && !atomic_load(&g.events.over) && step(&in))
+		;
 	check();
-	hvt_ops.destroy(&g.dev);
+	power_off();
 	return 0;
 }

@@ -10,16 +10,7 @@
 #include <string.h>
 
 #include "config/config.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "fuzz_ini: %s\n", what);
-	abort();
-}
+#include "fuzz/support/fuzz.h"
 
 /* What parses must describe itself; returns the description or NULL. */
 static char *read_and_describe(const char *text, size_t len, unsigned int arch)

@@ -10,19 +10,10 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "fuzz/support/fuzz.h"
 #include "snapshot/manifest.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "fuzz_manifest: %s\n", what);
-	abort();
-}
-
-static void again(const struct manifest *m)
+static void again(struct manifest *m)
 {
 	struct manifest n;
 	size_t len;

@@ -9,11 +9,10 @@
 #include <string.h>
 
 #include "arch/common/rtas.h"
+#include "fuzz/support/fuzz.h"
 #include "memory/memslot.h"
 
 #define RAM 256
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int32_t start(void *opaque, uint32_t cpu, uint64_t entry, uint64_t arg)
 {
@@ -28,14 +27,6 @@ static int32_t state(void *opaque, uint32_t cpu, uint32_t *out)
 	(void)opaque;
 	*out = cpu;
 	return RTAS_SUCCESS;
-}
-
-static void require(int ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "fuzz_rtas: %s\n", what);
-	abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -12,18 +12,9 @@
 #include "arch/common/solo5.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "fuzz/support/fuzz.h"
 
 #define MEMORY (UINT64_C(8) << 20)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 static void check(const struct solo5_image *img)
 {

@@ -10,17 +10,8 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "fuzz/support/fuzz.h"
 #include "snapshot/stream.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "fuzz_stream: %s\n", what);
-	abort();
-}
 
 static struct snap_reader reader;
 

@@ -183,7 +183,7 @@ int memslot_freeze(struct memslot_table *t, struct mote_err *err)
 	for (int i = 0; i < MEMSLOT_MAX; i++)
 		if (t->slot[i].ram.addr)
 			only = &t->slot[i];
-	if (memslot_count(t) != 1 || only->fd < 0 || t->huge)
+	if (!only || memslot_count(t) != 1 || only->fd < 0 || t->huge)
 		return err_set(err, EINVAL, "memory: not shared, or not whole");
 	if (mmap(only->ram.addr, only->ram.size, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, only->fd,
