@@ -50,8 +50,12 @@ int hotfile_begin(int dir, struct mote_err *err)
 					     "recording there (" TMP ")");
 		if (!still_there(dir, fd))
 			continue;
-		if (ftruncate(fd, 0) < 0)
-			return io_error(err, "truncate");
+		if (ftruncate(fd, 0) < 0) {
+			int ret = io_error(err, "truncate");
+
+			unlinkat(dir, TMP, 0);
+			return ret;
+		}
 		return fd_steal(&fd);
 	}
 }

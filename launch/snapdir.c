@@ -97,7 +97,7 @@ static int check_base(int parent_fd, const char *base, struct mote_err *err)
 {
 	char path[300], line[42] = "";
 	int64_t size = -1;
-	int fd;
+	int fd, ret = 0;
 
 	snprintf(path, sizeof(path), "%.256s/manifest", base + 33);
 	fd = openat(parent_fd, path, O_RDONLY | O_CLOEXEC);
@@ -105,11 +105,14 @@ static int check_base(int parent_fd, const char *base, struct mote_err *err)
 		return io_error(err, "open", path);
 	if (fd >= 0) {
 		size = fd_size(fd);
-		if (size < (int64_t)sizeof(line) - 1 ||
-		    fd_pread_full(fd, line, sizeof(line) - 1,
-				  (uint64_t)size - sizeof(line) + 1) < 0)
-			size = -1;
+		if (size >= (int64_t)sizeof(line) - 1)
+			ret = fd_pread_full(fd, line, sizeof(line) - 1,
+					    (uint64_t)size - sizeof(line) + 1);
 		fd_close(fd);
+		if (size < 0 || ret < 0) {
+			errno = size < 0 ? (int)-size : -ret;
+			return io_error(err, "read", path);
+		}
 	}
 	/* "digest: " stands before it, a newline after it. */
 	if (size >= 0 && !strncmp(line, "digest: ", 8) &&

@@ -274,6 +274,7 @@ static struct {
 	struct stat st;
 	const uint8_t *text, *file;
 	uint64_t begin, end, main, main_end;
+	uint64_t bias; /* where it lies, less that; the same in every run */
 	const Elf64_Sym *sym;
 	size_t count;
 	const char *names;
@@ -309,7 +310,7 @@ int stumble_program(const char *path)
 	if (prog.file == MAP_FAILED)
 		return -errno;
 	e = (const Elf64_Ehdr *)prog.file;
-	if (e->e_type != ET_EXEC)
+	if (e->e_type != ET_EXEC && e->e_type != ET_DYN)
 		return -ENOEXEC;
 	p = (const Elf64_Phdr *)(prog.file + e->e_phoff);
 	for (int i = 0; i < e->e_phnum; i++)
@@ -436,6 +437,28 @@ static void born(struct task *parent)
 	t->ours = true;
 }
 
+/* Of a program that can lie anywhere: its first mapping, less its own zero. */
+static uint64_t find_bias(pid_t pid)
+{
+	char path[64], line[512];
+	unsigned long start, inode;
+	uint64_t bias = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%lx-%*x %*s %*x %*x:%*x %lu", &start,
+			   &inode) == 2 &&
+		    inode == prog.st.st_ino) {
+			bias = start;
+			break;
+		}
+	if (f)
+		fclose(f);
+	return ((const Elf64_Ehdr *)prog.file)->e_type == ET_DYN ? bias : 0;
+}
+
 /* Did it become the program?  Then all before main() is the C library's. */
 static void became(struct task *t)
 {
@@ -446,6 +469,8 @@ static void became(struct task *t)
 	t->ours = stat(path, &st) == 0 && st.st_ino == prog.st.st_ino &&
 		  st.st_dev == prog.st.st_dev;
 	t->begun = false;
+	if (t->ours)
+		prog.bias = find_bias(t->pid);
 }
 
 /* Nothing interrupts what is done with one. */
@@ -507,11 +532,13 @@ static bool locate(struct task *t, const struct user_regs_struct *r,
 	    is_eventfd(t->pid, (int)r->rdi))
 		at->which = EVENTFD;
 	for (ssize_t i = 0; i < n / 8; i++) {
-		if (!is_return(stack[i]))
+		uint64_t word = stack[i] - prog.bias;
+
+		if (!is_return(word))
 			continue;
-		t->begun |= stack[i] > prog.main && stack[i] <= prog.main_end;
+		t->begun |= word > prog.main && word <= prog.main_end;
 		if (frames < SITE_FRAMES)
-			at->frame[frames++] = stack[i];
+			at->frame[frames++] = word;
 		else if (t->begun)
 			break;
 	}

@@ -211,8 +211,9 @@ static int set_flags(struct memslot_table *t, uint32_t flags,
 				     s->ram.size, s->ram.addr);
 		if (ret < 0 && !first)
 			first = err_set(err, -ret,
-					"slot %d: KVM %s dirty logging", i,
-					flags ? "refused" : "did not end");
+					"slot %d: KVM %s dirty logging: %s", i,
+					flags ? "refused" : "did not end",
+					strerror(-ret));
 	}
 	t->flags = flags;
 	return first;
