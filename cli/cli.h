@@ -34,6 +34,9 @@ int ctl_connect(const char *path);
 struct json_object;
 char *ctl_exchange(int sock, struct json_object *req, const int *fds, int nfds);
 
+/* Say why it was NULL, by errno; the exit code. */
+int ctl_no_answer(const char *socket);
+
 /*
  * Split a snapshot's path (which is written to) and open its parent folder:
  * *fd is the caller's, *name points into path.  0 or an exit code.

@@ -66,10 +66,20 @@ char *ctl_exchange(int sock, struct json_object *req, const int *fds, int nfds)
 			len += (size_t)n;
 	}
 	if (!memchr(reply, '\n', len)) {
+		int code = n < 0 ? errno : 0;
+
 		free(reply);
+		errno = code;
 		return NULL;
 	}
 	return reply;
+}
+
+int ctl_no_answer(const char *socket)
+{
+	return errno ? fail(ERR_CLASS_OS, "%s: no answer: %m", socket)
+		     : fail(ERR_CLASS_UNAVAILABLE,
+			    "%s: the VM ended without an answer", socket);
 }
 
 static void print_human(struct json_object *reply)
@@ -176,10 +186,7 @@ static int talk(const char *socket, const char *command, char *dir, bool diff,
 	}
 	if (ret == 0) {
 		reply = ctl_exchange(sock, req, &fd, fd >= 0);
-		ret = reply ? print_reply(reply, form)
-			    : fail(ERR_CLASS_UNAVAILABLE,
-				   "%s: the VM ended without an answer",
-				   socket);
+		ret = reply ? print_reply(reply, form) : ctl_no_answer(socket);
 	}
 	json_object_put(req);
 	return ret;

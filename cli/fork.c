@@ -99,8 +99,7 @@ static int ask(const char *socket, const int fds[3])
 					    : ERR_CLASS_UNAVAILABLE,
 			    "connect to %s: %m", socket);
 	if (!line)
-		return fail(ERR_CLASS_UNAVAILABLE,
-			    "%s: the VM ended without an answer", socket);
+		return ctl_no_answer(socket);
 	return check_reply(line);
 }
 
