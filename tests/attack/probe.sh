@@ -118,7 +118,7 @@ if [ $# -gt 60 ]; then
 	fi
 fi
 for name in "$@"; do
-	single=$(sed -n "s/^$name[ a-z]* single: //p" "$dir/list")
+	single=$(sed -n "s/^${name}[ a-z]* single: //p" "$dir/list")
 	for role in $roles; do
 		row='' got=''
 		for layer in $layers; do
