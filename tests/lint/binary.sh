@@ -103,6 +103,8 @@ for o in $(find "$build/obj/vmm" "$build/obj/config" -name '*.o'); do
 	x86_64) want='IBT, SHSTK' ;;
 	*) want='BTI, PAC' ;;
 	esac
+	src=${o#"$build/obj/"}
+	[ -f "${src%.o}.c" ] || [ -f "${src%.o}.S" ] || continue # left over
 	readelf -nW "$o" 2>/dev/null | grep -q "$want" || unmarked="$unmarked $o"
 done
 case $arch in
