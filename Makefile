@@ -258,10 +258,10 @@ deps: ## install what is missing (Debian 12)
 
 test: ## install what is missing, build, run the tests
 	@tests/deps.sh
-	@$(MAKE) --no-print-directory all bench-bin docs $(B)/requests $(B)/unit-tests $(FAKE_BIN) $(TRIP) $(FAULTS) $(B)/attack/mote-probe
+	@$(MAKE) --no-print-directory all bench-bin docs $(B)/requests $(B)/unit-tests $(FAKE_BIN) $(TRIP) $(FAULTS) $(B)/attack/mote-probe $(B)/storm/mote
 	@tests/run.sh $(B)
 
-unit-test: all $(B)/requests $(B)/unit-tests $(FAKE_BIN) $(TRIP) $(FAULTS) $(B)/attack/mote-probe
+unit-test: all $(B)/requests $(B)/unit-tests $(FAKE_BIN) $(TRIP) $(FAULTS) $(B)/attack/mote-probe $(B)/storm/mote
 	@tests/run.sh $(B)
 
 demo: ## install what is missing, build, run a guest from an INI file

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/fd.h"
@@ -56,6 +57,8 @@ int fail(int code, const char *fmt, ...)
 {
 	va_list ap;
 
+	if (!fd_takes(STDERR_FILENO, FD_SAY_MS))
+		return code; /* nobody reads: the code must do */
 	fputs("mote: ", stderr);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
@@ -71,7 +74,8 @@ int fail_err(const struct mote_err *err)
 
 int fail_faults(char *faults)
 {
-	fputs(faults ? faults : "mote: out of memory\n", stderr);
+	if (fd_takes(STDERR_FILENO, FD_SAY_MS))
+		fputs(faults ? faults : "mote: out of memory\n", stderr);
 	free(faults);
 	return ERR_CLASS_DATA;
 }

@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/num.h"
 #include "cli/cli.h"
 #include "launch/launch.h"
@@ -243,6 +245,8 @@ static void print_end(const struct request *r, const struct launch_result *res)
 	for (const char *p = res->err.msg; *p && n < sizeof(msg) - 1; p++)
 		msg[n++] = *p == '"' || *p == '\\' || *p < ' ' ? '\'' : *p;
 	msg[n] = 0;
+	if (!fd_takes(STDERR_FILENO, FD_SAY_MS))
+		return;
 	if (r->json) {
 		fprintf(stderr,
 			"{\"end\":\"%s\",\"code\":%d,\"code_from\":\"%s\","
@@ -273,6 +277,8 @@ static void print_console(void *opaque, const char *name)
 {
 	const struct request *r = opaque;
 
+	if (!fd_takes(STDERR_FILENO, FD_SAY_MS))
+		return;
 	fprintf(stderr,
 		r->json ? "{\"console\":\"%s\"}\n" : "mote: console: %s\n",
 		name);

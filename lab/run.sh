@@ -21,7 +21,7 @@
 # skipped.
 #
 # Environment: MOTE_LAB_CACHE (what was fetched), LAB_LIMIT (seconds a boot),
-# LAB_VARIANT (names of the machines to boot, or "first"), LAB_SMP, LAB_MEM,
+# LAB_AUDIT (tests/attack/audit.sh), LAB_VARIANT (names of the machines to boot, or "first"), LAB_SMP, LAB_MEM,
 # LAB_CPU, LAB_MACHINE (where they apply), LAB_APPEND (kernel command line),
 # LAB_BUILD (a folder with ready-built mote, lab-tests and guests/; otherwise
 # make is called), LAB_INIT (another /init, or none).  With LAB_CPU,
@@ -134,6 +134,10 @@ pack_root()
 	esac
 	cp "${tools:-$root}/bin/busybox" "$dir/bin/busybox"
 	cp "$(built lab-tests)" "$dir/bin/lab-tests"
+	if [ -n "${LAB_AUDIT:-}" ]; then
+		mv "$dir/bin/lab-tests" "$dir/bin/audited"
+		cp "$LAB_AUDIT" "$dir/bin/lab-tests"
+	fi
 	mote=$(built mote) || note "no mote was built: the tests go without"
 	[ -z "$mote" ] || cp "$mote" "$dir/bin/mote"
 	guests=$(built guests) || guests=

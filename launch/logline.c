@@ -10,6 +10,7 @@
 #include "launch/launch.h"
 
 #define LEVEL_WARN 4 /* of syslog(3) */
+#define BLOCKED_MS 100
 
 static const char *level_name(int level)
 {
@@ -68,7 +69,10 @@ void launch_log_line(void *opaque, int level, const char *line)
 		len = snprintf(buf, sizeof(buf), "mote%s%s%s: %s: %s\n",
 			       named ? "[" : "", vm, named ? "]" : "",
 			       level_name(level), line);
-	if (len > 0 &&
+	log->blocked = !fd_takes(log->fd, log->blocked ? 0 : BLOCKED_MS);
+	if (log->blocked)
+		log->dropped++;
+	else if (len > 0 &&
 	    fd_write_full(log->fd, buf,
 			  num_min((uint64_t)len, sizeof(buf) - 1)) < 0)
 		log->dropped++;

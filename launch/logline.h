@@ -3,11 +3,12 @@
  * logline.h - where log lines go: [log] file or stderr, as text or JSON.
  *
  * Threads: one at a time.  A line that does not fit a full pipe or disk is
- * lost and counted; only a descriptor that blocks makes us wait.
+ * lost and counted; one that takes nothing is waited for 100 ms, once.
  */
 #ifndef VMM_LAUNCH_LOGLINE_H
 #define VMM_LAUNCH_LOGLINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct mote_config;
@@ -16,6 +17,7 @@ struct launch_log {
 	const struct mote_config *cfg; /* borrowed */
 	int fd;			       /* borrowed */
 	uint64_t dropped;	       /* lines that it did not take whole */
+	bool blocked;		       /* it took none last time */
 };
 
 /* The level of [log], one of syslog(3). */

@@ -19,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/num.h"
 #include "launch/launch.h"
 #include "oci/oci.h"
@@ -71,7 +72,8 @@ static int __attribute__((format(printf, 1, 2))) fail(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "mote-oci: %s\n", text);
+	if (fd_takes(STDERR_FILENO, FD_SAY_MS))
+		fprintf(stderr, "mote-oci: %s\n", text);
 	log_error(text);
 	return 1;
 }

@@ -3,8 +3,8 @@
 #
 # audit.sh BUILD [SCRIPT...] - run the suite with filters that count what is
 # used of them (audit.c), then say which rules nothing used.  The tests of the
-# filters themselves are left out: they make calls for the sake of it.  Given
-# scripts, those only.  The last line is "N passed, N failed, N skipped", of
+# filters themselves are left out: they make calls for the sake of it.  So does
+# lab-vfio, for devices of the host.  Given scripts, those only.  The last line is "N passed, N failed, N skipped", of
 # rules; a test that fails is printed and fails the whole.
 set -u
 
@@ -26,7 +26,9 @@ under()
 	grep -aE '^\[(FAIL|CRASH|TIMEOUT)|^\[----\].*:[0-9]+:|^FAIL ' "$log/out"
 }
 
+whole=no
 if [ $# -eq 0 ] || [ -z "$1" ]; then
+	whole=yes
 	# shellcheck disable=SC2046 # words
 	set -- $(ls tests/cli/*.sh tests/oci/*.sh)
 	under "$build/unit-tests" --jobs 2 --filter \
@@ -35,6 +37,14 @@ fi
 for t in "$@"; do
 	under "$t"
 done
+# Devices of the host are passed through in a lab only.
+if [ "$whole" = yes ]; then
+	[ -e "$build/guests" ] || ln -s ../guests "$build/guests"
+	LAB_BUILD=$PWD/$build LAB_AUDIT=$PWD/$build/audit LAB_LIMIT=600 \
+		make --no-print-directory lab-vfio >"$log/out" 2>&1 || bad=$((bad + 1))
+	grep -aE '^\[(FAIL|CRASH|TIMEOUT)|^lab ' "$log/out"
+	sed -n 's/^AUDIT //p' "$log/out" >>"$log/counts"
+fi
 "$build/audit" "$log/counts" >"$log/verdict"
 grep -v '^ok ' "$log/verdict"
 [ "$bad" -eq 0 ] || echo "audit: $bad of the suites failed"

@@ -3,7 +3,8 @@
 #
 # make.sh BUILD [LAB] - make golden snapshots: a counter that was paused, and
 # (on this host) a diff to it, as tests/golden/ARCH/counter-N.  LAB (x86, arm64,
-# ppc64): of that lab's machine, by its console (print.c).  What is there is
+# ppc64): of that lab's machine, by its console (print.c); of ppc64 also with a
+# radix tree (counter-radix-N) and XIVE (counter-xive-N).  What is there is
 # never written again: the snapshots of an old format must be read for ever.
 set -eu
 
@@ -20,8 +21,14 @@ ppc64) arch=ppc64le ;;
 esac
 to=$PWD/tests/golden/$arch
 mkdir -p "$to"
-n=1
-while [ -e "$to/counter-$n" ]; do n=$((n + 1)); done
+# next NAME: the first number that is free
+next()
+{
+	n=1
+	while [ -e "$to/$1-$n" ]; do n=$((n + 1)); done
+	echo "$n"
+}
+n=$(next counter)
 
 from_host()
 {
@@ -49,17 +56,26 @@ from_lab()
 	LAB_VARIANT=first make --no-print-directory "lab-$lab" \
 		LAB_TESTS='golden_print/*' >"$work/printed" ||
 		{ cat "$work/printed"; exit 1; }
-	mkdir "$work/counter-$n"
-	perl -ne 'BEGIN { $dir = shift }
-		next unless /^GOLDEN (manifest|state|memory) (\S+) (\S+)/;
-		$f{$1} //= do { open(my $h, "+>", "$dir/$1") or die $!; $h };
-		if ($2 eq "size") { truncate($f{$1}, $3) or die $! }
-		else { seek($f{$1}, $2, 0); print { $f{$1} } pack("H*", $3) }' \
-		"$work/counter-$n" "$work/printed"
+	for name in $(sed -n 's/^GOLDEN \([a-z-]*\) .*/\1/p' "$work/printed" | sort -u); do
+		made="$made $name-$(next "$name")"
+		mkdir "$work/$name-$(next "$name")"
+		perl -ne 'BEGIN { $name = shift; $dir = shift }
+			next unless /^GOLDEN $name (manifest|state|memory) (\S+) (\S+)/;
+			$f{$1} //= do { open(my $h, "+>", "$dir/$1") or die $!; $h };
+			if ($2 eq "size") { truncate($f{$1}, $3) or die $! }
+			else { seek($f{$1}, $2, 0); print { $f{$1} } pack("H*", $3) }' \
+			"$name" "$work/$name-$(next "$name")" "$work/printed"
+	done
 }
 
-if [ -n "$lab" ]; then from_lab; else from_host; fi
-for s in "counter-$n" "counter-$n-diff" "fake-$n"; do
+made="counter-$n counter-$n-diff fake-$n"
+if [ -n "$lab" ]; then
+	made=
+	from_lab
+else
+	from_host
+fi
+for s in $made; do
 	[ -d "$work/$s" ] || continue
 	"$mote" verify "$work/$s"
 	cp -r "$work/$s" "$to"

@@ -28,6 +28,13 @@ int fd_write_full(int fd, const void *buf, size_t len);
 int fd_pread_full(int fd, void *buf, size_t len, uint64_t off);
 int fd_pwrite_full(int fd, const void *buf, size_t len, uint64_t off);
 
+/*
+ * Would a write of a line block for longer than that?  False: a full pipe, a
+ * stopped terminal.
+ */
+#define FD_SAY_MS 1000 /* for the last words of a program */
+bool fd_takes(int fd, int wait_ms);
+
 /* The same of n pieces; iov is used up. */
 int fd_pwritev_full(int fd, struct iovec *iov, int n, uint64_t off);
 
