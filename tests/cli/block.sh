@@ -49,7 +49,7 @@ until_ok "$mote" ctl "$tmp/s" status
 check "a snapshot is taken beside a log that blocks" 0 $?
 "$mote" ctl "$tmp/s" metrics >"$tmp/said" 2>&1
 check "lines that were lost are counted" 1 \
-	"$(grep -cE 'log(s|_lines)?_dropped"?:? *[1-9]' "$tmp/said")"
+	"$(grep -cE 'log_dropped_lines[": ]*[1-9]' "$tmp/said")"
 "$mote" ctl "$tmp/s" stop
 wait "$pid"
 check "and it stops when it is told to" 0 $?
@@ -97,7 +97,7 @@ check "and nothing half written is left" "" "$(ls -A "$tmp/full" | grep -v -x -e
 	-- until=20 step_ms=1 >"$tmp/out" 2>"$tmp/err"
 check "the console's disk is full: the run ends with the guest's code" 0 $?
 has "which is told" "console" "$tmp/err"
-"$mote" run $noop --set snapshot.dir="$tmp/full" --set snapshot.when=exit >"$tmp/out" 2>"$tmp/err"
+"$mote" run $noop --set snapshot.dir="$tmp/full/snap" --set snapshot.when=exit >"$tmp/out" 2>"$tmp/err"
 check "the snapshots' disk is full: an I/O error" 74 $?
 check "and nothing of it is left" "" "$(ls -A "$tmp/full" | grep -v -x -e log -e ballast -e console)"
 exit "$failed"

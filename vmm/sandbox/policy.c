@@ -226,6 +226,8 @@ static const struct policy_rule control_rules[] = {
 	 "glibc: malloc"},
 	{"madvise", {{2, NULL, "MADV_DONTNEED"}}, ALL, RARE,
 	 "glibc: stacks of joined threads, a heap that shrinks"},
+	{"madvise", {{2, NULL, "MADV_POPULATE_WRITE"}}, PPC, RARE,
+	 "arch/ppc64le/kvm_hpt.c: pages for what a table holds"},
 	{"getrandom", ANY, ALL, RARE,
 	 "vm.c: a new identity at the first run; json-c's hash seed"},
 

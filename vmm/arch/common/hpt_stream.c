@@ -38,6 +38,16 @@ int hpt_stream_copy(struct hpt_stream *out, struct hpt_view in,
 	return 0;
 }
 
+void hpt_stream_reserve(struct hpt_stream *s, size_t len)
+{
+	uint8_t *p = len > s->cap ? realloc(s->buf, len) : NULL;
+
+	if (p) {
+		s->buf = p;
+		s->cap = len;
+	}
+}
+
 /* --- building ------------------------------------------------------------ */
 
 static uint8_t *more(struct hpt_stream *s, size_t len)

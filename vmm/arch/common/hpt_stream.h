@@ -28,6 +28,9 @@ void hpt_stream_fini(struct hpt_stream *s);
 /* Empty again; its memory is kept. */
 void hpt_stream_clear(struct hpt_stream *s);
 
+/* Room for len bytes in all, so that it need not grow; may fail in silence. */
+void hpt_stream_reserve(struct hpt_stream *s, size_t len);
+
 /* n entries from index on, which is not below s->next; their lock bit goes. */
 void hpt_put_valid(struct hpt_stream *s, uint64_t index, uint64_t n,
 		   const uint8_t *entries);

@@ -4,6 +4,7 @@
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "arch/common/hpt_section.h"
@@ -12,6 +13,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/fdroom.h"
+#include "base/num.h"
 #include "base/timeline.h"
 #include "kvm/kvm.h"
 #include "snapshot/stream.h"
@@ -118,6 +120,21 @@ static int open_htab(int vm_fd, bool writing, struct mote_err *err)
 /* --- passes ----------------------------------------------------------------
  */
 
+/*
+ * The pages between p and end, READ_SIZE bytes at most, in one call: a fault
+ * for each of 4 KiB costs as much as reading it.
+ */
+static void touch_ahead(const uint8_t *p, const uint8_t *end)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = ((uintptr_t)p + page - 1) & -page;
+	uintptr_t to = (uintptr_t)end & -page;
+
+	if (from < to)
+		madvise((void *)from, num_min(to - from, READ_SIZE),
+			MADV_POPULATE_WRITE);
+}
+
 static int open_reader(struct hpt *h, struct mote_err *err)
 {
 	uint8_t *buf;
@@ -143,6 +160,9 @@ static int read_piece(struct hpt *h, struct mote_err *err)
 	ssize_t n;
 	int ret;
 
+	if (!h->known)
+		touch_ahead(h->pass.buf + h->pass.len,
+			    h->pass.buf + h->pass.cap);
 	do {
 		n = read(h->fd, h->buf, READ_SIZE);
 	} while (n < 0 && errno == EINTR);
@@ -166,6 +186,9 @@ static void begin_pass(struct hpt *h)
 	h->next = 0;
 	h->pass_ns = 0;
 	h->within = true;
+	/* The whole table comes: what is not used of it costs nothing. */
+	if (!h->known)
+		hpt_stream_reserve(&h->pass, UINT64_C(1) << h->order);
 }
 
 static void swap(struct hpt_stream *a, struct hpt_stream *b)
@@ -325,6 +348,7 @@ static int write_all(const struct hpt *h, struct hpt_view v, bool empty,
 
 	if (!buf)
 		return err_set(err, ENOMEM, "HPT buffer");
+	touch_ahead(buf, buf + READ_SIZE);
 	fd = open_htab(h->vm_fd, true, err);
 	if (fd < 0)
 		return fd;
