@@ -555,10 +555,10 @@ static int loop(struct vmproc *p, struct mote_err *err)
 		if (p->fds->signals >= 0)
 			fds[n++] = (struct pollfd){.fd = p->fds->signals,
 						   .events = POLLIN};
+		fd_room_shut(); /* of clients that have left */
 		if (poll(fds, (nfds_t)n, timeout_of(p, timeout)) < 0 &&
 		    errno != EINTR)
 			return err_set(err, errno, "poll: %s", strerror(errno));
-		fd_room_shut(); /* of clients that have left */
 		mote_vm_dispatch(p->vm, fds, vm);
 		console_dispatch(&p->console, fds + vm + ctl, con);
 		p->ran |=

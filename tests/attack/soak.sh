@@ -13,4 +13,5 @@ if [ ! -r /dev/kvm ] || [ ! -w /dev/kvm ]; then
 fi
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
-"$build/soak" "$seconds" "$build/mote" "$build/guests" "$tmp"
+mkdir "$tmp/d" && cp "$build/mote" "$tmp/mote" || exit 1 # which may be built anew meanwhile
+"$build/soak" "$seconds" "$tmp/mote" "$build/guests" "$tmp/d"

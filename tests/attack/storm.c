@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,12 +32,13 @@ static struct shared {
 } * shared;
 static pid_t launcher;
 
+static __thread bool other; /* a handler makes no system call */
+
 static void handle(int sig)
 {
 	(void)sig;
-	__atomic_fetch_add(syscall(SYS_gettid) == getpid() ? &shared->first
-							   : &shared->others,
-			   1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(other ? &shared->others : &shared->first, 1,
+			   __ATOMIC_RELAXED);
 }
 
 /* For the calling thread. */
@@ -131,7 +133,9 @@ int __wrap_sandbox_filter_load(enum sandbox_role role, enum sandbox_mode mode,
 int __wrap_sandbox_filter_load(enum sandbox_role role, enum sandbox_mode mode,
 			       const int fd[SANDBOX_FDS])
 {
-	if (syscall(SYS_gettid) != getpid())
+	if (syscall(SYS_gettid) != getpid()) {
+		other = true;
 		arm();
+	}
 	return __real_sandbox_filter_load(role, mode, fd);
 }

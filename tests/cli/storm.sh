@@ -29,6 +29,6 @@ for s in $scripts; do
 	grep -E '^FAIL' "$tmp/out"
 done
 check "there was a storm, in the first threads and in others" 1 \
-	"$(awk '{ f += $1; o += $2 } END { print f > 10000 && o > 10000 }' "$tmp/signals")"
+	"$(awk '{ f += $1; o += $2 } END { print (f > 10000 && o > 10000) }' "$tmp/signals")"
 awk '{ f += $1; o += $2 } END { print "storm: " f " signals to first threads, " o " to others" }' "$tmp/signals"
 exit "$failed"
