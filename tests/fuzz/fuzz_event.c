@@ -164,6 +164,7 @@ static void access_bus(struct input *in, bool write)
 	bool answered, inside = off + (uint64_t)len <= SPAN;
 	uint32_t wait = 0, expected = 0;
 
+	fuzz_calls++;
 	if (!write) {
 		want = inside && len == 4 && off % 4 == 0 ? model_read(off)
 							  : ones(len);
@@ -196,6 +197,7 @@ static void hypercall(struct input *in)
 	known = nr >= MOTE_HCALL_READ && nr < MOTE_HCALL_READ + 5;
 	if (inside && nr == MOTE_HCALL_WRITE)
 		expected = model_write(off, (uint32_t)args[1]);
+	fuzz_calls++;
 	require(bus_hcall(&g.bus, nr, args, &status, &wait) == known,
 		"who answers");
 	if (!known)

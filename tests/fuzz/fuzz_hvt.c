@@ -249,6 +249,7 @@ static void put_call(struct input *in)
 	guest_write(&g.slots, gpa, &c, sizeof(c));
 	/* Its timeout is the handle above: nanoseconds. */
 	g.short_wait = nr == HVT_POLL && c.handle < 1000;
+	fuzz_calls++;
 	hvt_ops.write(&g.dev, 0, nr << (g.dev.cfg.space == BUS_MMIO ? 3 : 0), 4,
 		      gpa);
 }
@@ -261,6 +262,7 @@ static void call(struct input *in)
 
 	if (!hvt_pending(&g.dev))
 		g.short_wait = false;
+	fuzz_calls++;
 	hvt_ops.write(&g.dev, 0, off, len, take_gpa(in) & UINT32_MAX);
 }
 

@@ -27,6 +27,7 @@ one()
 		-print_final_stats=1 $(options "$t") \
 		-artifact_prefix="$found/" "$corpus" "tests/fuzz/corpus/$t" \
 		>"$log" 2>&1; then
+		sed -n 's/^stat::calls: *//p' "$log" >"$build/$t.calls"
 		sed -n 's/^stat::number_of_executed_units: *//p' "$log" \
 			>"$build/$t.result"
 	else
@@ -34,7 +35,7 @@ one()
 	fi
 }
 
-rm -f "$build"/*.result
+rm -f "$build"/*.result "$build"/*.calls
 printf '%s\n' "$@" >"$build/todo"
 # Each job takes the next of every JOBS targets.
 for j in $(seq "$jobs"); do
@@ -45,7 +46,7 @@ for j in $(seq "$jobs"); do
 done
 wait
 
-passed=0 failed=0 total=0 hypercalls=0
+passed=0 failed=0 total=0 hypercalls=0 calls=0
 for t in "$@"; do
 	result=$(cat "$build/$t.result" 2>/dev/null)
 	case $result in
@@ -60,11 +61,14 @@ for t in "$@"; do
 		echo "fuzz_$t: $result runs in $seconds s, nothing found"
 		passed=$((passed + 1)) total=$((total + result))
 		case $t in
-		hvt | event) hypercalls=$((hypercalls + result)) ;;
+		hvt | event)
+			n=$(cat "$build/$t.calls")
+			hypercalls=$((hypercalls + result)) calls=$((calls + ${n:-0}))
+			;;
 		esac
 		;;
 	esac
 done
-echo "fuzz: $total runs in all, $hypercalls of them on the hypercall surface (hvt, event)"
+echo "fuzz: $total runs in all, $hypercalls of them on the hypercall surface (hvt, event), which are $calls calls and accesses"
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]

@@ -23,6 +23,12 @@ static inline void require(bool holds, const char *what)
 	abort();
 }
 
+/*
+ * How many accesses or hypercalls a target of the hypercall surface made; told
+ * at its end, "stat::calls: N".
+ */
+extern unsigned long fuzz_calls;
+
 struct input {
 	const uint8_t *at, *end;
 };
