@@ -144,12 +144,20 @@ Test(golden, this_version_writes_the_same_headers_and_digests)
 static void expect_sections(const char *name)
 {
 	static const struct {
-		const char *arch, *section;
+		const char *arch, *section; /* arch: how its name begins */
 	} must[] = {
-		{"x86_64", "x86-vm"},	  {"x86_64", "x86-vcpu"},
-		{"x86_64", "8250"},	  {"arm64", "arm64-vcpu"},
-		{"arm64", "pl011"},	  {"ppc64le", "ppc64-vcpu"},
-		{"ppc64le", "ppc64-hpt"},
+		{"x86_64", "x86-vm"},
+		{"x86_64", "x86-vcpu"},
+		{"x86_64", "8250"},
+		{"arm64", "arm64-vcpu"},
+		{"arm64", "pl011"},
+		{"ppc64le", "ppc64-vcpu"},
+		{"ppc64le/counter-1", "ppc64-hpt"},
+		{"ppc64le/counter-2", "ppc64-hpt"},
+		{"ppc64le/counter-radix", "ppc64-mmu"},
+		{"ppc64le/counter-radix", "ppc64-xics"},
+		{"ppc64le/counter-xive", "ppc64-mmu"},
+		{"ppc64le/counter-xive", "ppc64-xive"},
 	};
 	static struct snap_reader r;
 	size_t len;
