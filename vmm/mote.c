@@ -388,9 +388,13 @@ int mote_snapshot_config(const struct mote_snapshot *snap,
 			 struct mote_config *cfg, struct mote_err *err)
 {
 	cleanup_free char *faults = NULL;
-	int ret = mote_config_parse(cfg, NULL, snap->s.manifest.config,
-				    snap->s.manifest.config_length, &faults);
+	/* Keys of another architecture would be told instead. */
+	int ret = snapshot_arch(&snap->s, err);
 
+	if (ret < 0)
+		return ret;
+	ret = mote_config_parse(cfg, NULL, snap->s.manifest.config,
+				snap->s.manifest.config_length, &faults);
 	if (faults)
 		faults[strcspn(faults, "\n")] = 0; /* one says it */
 	if (ret < 0)

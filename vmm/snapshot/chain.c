@@ -362,16 +362,24 @@ int snapshot_read_state(struct snapshot *s, struct mote_err *err)
 	return ret < 0 ? ret : layers_read(s, err);
 }
 
+int snapshot_arch(const struct snapshot *s, struct mote_err *err)
+{
+	if (strcmp(s->manifest.arch, arch_name) != 0)
+		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
+				     "architecture: the snapshot is of %s, "
+				     "this host is %s",
+				     s->manifest.arch, arch_name);
+	return 0;
+}
+
 static int compat_one(struct snapshot *s, struct mote_err *err)
 {
 	const struct manifest *m = &s->manifest;
 	int64_t size = fd_size(s->fds.memory_fd);
+	int ret = snapshot_arch(s, err);
 
-	if (strcmp(m->arch, arch_name) != 0)
-		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
-				     "architecture: the snapshot is of %s, "
-				     "this host is %s",
-				     m->arch, arch_name);
+	if (ret < 0)
+		return ret;
 	if (m->page_size != host_page_size())
 		return err_set_class(err, ENOTSUP, ERR_CLASS_UNAVAILABLE,
 				     "page-size: the snapshot was taken with "

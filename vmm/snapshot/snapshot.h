@@ -135,6 +135,9 @@ int snapshot_seal(struct snapshot *s, bool root, struct mote_err *err);
  */
 int snapshot_compat(struct snapshot *s, struct mote_err *err);
 
+/* Is it of this architecture?  Else nothing but inspect and verify is of use. */
+int snapshot_arch(const struct snapshot *s, struct mote_err *err);
+
 /*
  * The same for files that are open already, of which nothing is checked but
  * the manifest: fds and parent (NULL: none) are taken over, also by a failure.
