@@ -47,6 +47,12 @@ void config_fini(struct vm_config *c)
 	section_free_all(c);
 }
 
+unsigned int config_virtio_count(const struct vm_config *c)
+{
+	return c->vm.protocol == PROTOCOL_HVT ? 0
+					      : c->disk_count + c->net_count;
+}
+
 static void forget(char **s)
 {
 	free(*s);

@@ -265,6 +265,12 @@ struct vm_config {
  */
 int config_forget_run(struct vm_config *c);
 
+/*
+ * How many virtio devices it has: none under hvt; else first a block device
+ * for each [disk.NAME] in file order, then a network card for each [net.NAME].
+ */
+unsigned int config_virtio_count(const struct vm_config *c);
+
 /* Messages of one check: all faults, in the order of the file. */
 struct config_errors {
 	char **msg; /* "FILE:LINE: section.key: what was found, expected" */

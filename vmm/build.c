@@ -11,6 +11,7 @@
 #include "arch/common/elf.h"
 #include "arch/common/solo5.h"
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/guest_abi.h"
 #include "base/num.h"
 #include "base/timeline.h"
@@ -206,6 +207,58 @@ static int build_devices(struct vm *vm, struct mote_err *err)
 	return 0;
 }
 
+/*
+ * What interrupts of devices go through, where KVM has only the local part:
+ * Linux and its kin expect an I/O APIC, our own contract has one where a
+ * device needs it.
+ */
+static int build_platform(struct vm *vm, struct mote_err *err)
+{
+	const struct vm_config *c = vm->cfg;
+	struct device_config cfg = {
+		.space = BUS_MMIO, .base = arch_ioapic(), .size = IOAPIC_SIZE};
+	int ret;
+
+	vm->irqroutes.vm_fd = vm->vm_fd;
+	if (cfg.base == 0 || c->vm.protocol == PROTOCOL_HVT ||
+	    (c->vm.protocol == PROTOCOL_MOTE && c->passthrough_count == 0 &&
+	     config_virtio_count(c) == 0))
+		return 0;
+	ret = device_create(&vm->ioapic, "ioapic", 0, &cfg, &vm->bus, err);
+	if (ret < 0)
+		return ret;
+	vm->device[vm->devices++] = vm->ioapic;
+	ioapic_routes(vm->ioapic, &vm->irqroutes);
+	return 0;
+}
+
+int build_block_fd(struct vm *vm, int *fd, struct mote_err *err)
+{
+	int ret =
+		fd_gather_more(fd, &vm->device_fds, &vm->device_fds_used, err);
+
+	return ret < 0 ? ret : 0;
+}
+
+int build_irq(struct vm *vm, uint32_t irq, int event_fd, struct mote_err *err)
+{
+	int ret;
+
+	if (vm->ioapic) {
+		if (irq >= IRQROUTE_PINS)
+			return err_set(err, EINVAL, "interrupt %u of %d", irq,
+				       IRQROUTE_PINS);
+		ioapic_attach(vm->ioapic, (int)irq, event_fd, NULL, NULL);
+		return 0;
+	}
+	ret = irqroutes_connect(&vm->irqroutes, (int)irq, event_fd, true);
+	if (ret < 0)
+		return err_set_class(err, -ret, ERR_CLASS_UNAVAILABLE,
+				     "KVM_IRQFD of interrupt %u: %s", irq,
+				     strerror(-ret));
+	return 0;
+}
+
 static int find_section(const void *opaque, const char *section)
 {
 	const struct build_options *opt = opaque;
@@ -221,7 +274,8 @@ static int build_passthrough(struct vm *vm, const struct build_options *opt,
 			     struct mote_err *err)
 {
 	const struct arch_pci *pci = arch_pci();
-	struct device *ioapic, *root;
+	struct device *root;
+	struct arch_virtio next;
 	struct device_config cfg;
 	int ret;
 
@@ -237,19 +291,20 @@ static int build_passthrough(struct vm *vm, const struct build_options *opt,
 				     "passthrough.%s: a device can't go back "
 				     "to a snapshot: no rewind, no pool",
 				     vm->cfg->passthrough[0].name);
-	/* The root goes first in the end: its devices drive pins. */
+	/* Their pins are the last eight. */
+	if (arch_virtio(config_virtio_count(vm->cfg), &next) &&
+	    next.irq > IRQROUTE_PINS - CONFIG_PASSTHROUGHS_MAX)
+		return err_set_class(err, ENOSPC, ERR_CLASS_DATA,
+				     "passthrough.%s: %u virtio devices "
+				     "leave no interrupts for it",
+				     vm->cfg->passthrough[0].name,
+				     config_virtio_count(vm->cfg));
 	cfg = (struct device_config){
 		.space = BUS_MMIO, .base = pci->ecam, .size = MIB};
 	ret = device_create(&root, "pci", 0, &cfg, &vm->bus, err);
 	if (ret < 0)
 		return ret;
 	vm->device[vm->devices++] = root;
-	cfg = (struct device_config){
-		.space = BUS_MMIO, .base = pci->ioapic, .size = IOAPIC_SIZE};
-	ret = device_create(&ioapic, "ioapic", 0, &cfg, &vm->bus, err);
-	if (ret < 0)
-		return ret;
-	vm->device[vm->devices++] = ioapic;
 	ret = passthrough_create(&vm->passthrough,
 				 &(struct passthrough_options){
 					 .cfg = vm->cfg,
@@ -257,13 +312,15 @@ static int build_passthrough(struct vm *vm, const struct build_options *opt,
 					 .slots = &vm->slots,
 					 .bus = &vm->bus,
 					 .root = root,
-					 .ioapic = ioapic,
+					 .ioapic = vm->ioapic,
+					 .routes = &vm->irqroutes,
 					 .find = find_section,
 					 .opaque = opt,
 				 },
 				 err);
 	if (ret == 0) {
 		vm->device_fds = passthrough_fds(vm->passthrough);
+		vm->device_fds_used = (int)vm->cfg->passthrough_count;
 		vm->track.more = passthrough_dirty;
 		vm->track.more_opaque = vm->passthrough;
 	}
@@ -352,6 +409,8 @@ static int build_parts(struct vm *vm, const struct build_options *opt,
 	if (ret == 0)
 		ret = build_devices(vm, err);
 	if (ret == 0)
+		ret = build_platform(vm, err);
+	if (ret == 0)
 		ret = build_passthrough(vm, opt, err);
 	return ret;
 }
@@ -374,6 +433,7 @@ int build_vm(struct vm **out, const struct build_options *opt,
 	for (int i = 0; i < MEMSLOT_MAX; i++)
 		vm->watched[i] = -1;
 	pthread_mutex_init(&vm->table_lock, NULL);
+	irqroutes_init(&vm->irqroutes, -1);
 	memslot_init(&vm->slots, -1);
 	track_init(&vm->track, &vm->slots);
 	vm->env.bus = &vm->bus;
@@ -558,6 +618,8 @@ int build_vcpu_filter(const struct vm *vm, int vcpu_fd, enum sandbox_mode mode)
 
 	return sandbox_filter_load(vm->hvt	     ? SANDBOX_VCPU_HVT
 				   : vm->passthrough ? SANDBOX_VCPU_PCI
-						     : SANDBOX_VCPU,
+				   : vm->ioapic || vm->device_fds >= 0
+					   ? SANDBOX_VCPU_DEV
+					   : SANDBOX_VCPU,
 				   mode, fd);
 }

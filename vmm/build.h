@@ -71,6 +71,19 @@ int build_vcpu_filter(const struct vm *vm, int vcpu_fd, enum sandbox_mode mode);
 int build_open_kernel(struct elf_file *f, int fd, const char *name,
 		      enum vm_protocol *protocol, struct mote_err *err);
 
+/*
+ * event_fd (borrowed, outlives the machine's vCPUs) raises that interrupt of
+ * the guest's at each write: a pin of the I/O APIC, or on arm64 a shared
+ * interrupt, counted from 0.  Before the first run.
+ */
+int build_irq(struct vm *vm, uint32_t irq, int event_fd, struct mote_err *err);
+
+/*
+ * Exchange *fd for a copy among those that vCPU threads may write to (the
+ * filters vcpu_dev and vcpu_pci): for eventfds of devices.  Before build_irq.
+ */
+int build_block_fd(struct vm *vm, int *fd, struct mote_err *err);
+
 /* A machine that has not run: VM, slots, vCPUs, devices. */
 int build_vm(struct vm **out, const struct build_options *opt,
 	     struct mote_err *err);

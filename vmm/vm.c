@@ -531,9 +531,13 @@ void vm_destroy(struct vm *vm)
 	track_fini(&vm->track);
 	free(vm->brought_in);
 	free(vm->hot_rest);
+	/* The I/O APIC goes last: the others drive its pins. */
 	for (uint32_t i = 0; i < vm->devices; i++)
-		device_destroy(vm->device[i]);
+		if (vm->device[i] != vm->ioapic)
+			device_destroy(vm->device[i]);
+	device_destroy(vm->ioapic);
 	passthrough_destroy(vm->passthrough);
+	irqroutes_fini(&vm->irqroutes);
 	ring_fini(&vm->slots);
 	fd_clear(&vm->vm_fd); /* the machine goes with its last vCPU */
 	pthread_mutex_lock(&vm->table_lock);

@@ -21,6 +21,7 @@
 #include "base/trigger.h"
 #include "devices/chardev.h"
 #include "devices/device.h"
+#include "devices/irqroute.h"
 #include "memory/bus.h"
 #include "memory/memslot.h"
 #include "memory/pager.h"
@@ -32,7 +33,7 @@ struct timeline;
 struct vm_config;
 
 #define VM_VCPUS_MAX   64
-#define VM_DEVICES_MAX 16
+#define VM_DEVICES_MAX 48
 
 /* A snapshot that the machine came from or was saved to. */
 struct vm_reference {
@@ -114,8 +115,11 @@ struct vm {
 	uint32_t devices;
 	struct device *event_device;	 /* of the mote contract, or NULL */
 	struct device *hvt;		 /* of the Solo5 contract, or NULL */
+	struct device *ioapic;		 /* interrupts of devices, or NULL */
 	struct passthrough *passthrough; /* devices of the host, or NULL */
+	struct irqroutes irqroutes;	 /* of ioapic and passthrough */
 	int device_fds; /* a block that vCPU threads use (fd_gather), or -1 */
+	int device_fds_used; /* how many of it */
 
 	enum vm_state state;
 	enum vm_end end;

@@ -62,17 +62,32 @@ const struct arch_device *arch_devices(enum vm_protocol protocol,
 				       size_t *count);
 
 /*
- * Where a PCI root bus goes: configuration space of one bus (1 MiB), an I/O
- * APIC for its pins, windows for BARs, 64-bit ones from high on or above RAM.
+ * Where a PCI root bus goes: configuration space of one bus (1 MiB), windows
+ * for BARs, 64-bit ones from high on or above RAM.
  * NULL: not here.
  */
 struct arch_pci {
-	uint64_t ecam, ioapic;
+	uint64_t ecam;
 	uint64_t mmio, mmio_size;
 	uint64_t high, high_size;
 	uint64_t ports, ports_size;
 };
 const struct arch_pci *arch_pci(void);
+
+/* Where an I/O APIC of ours goes; 0: KVM has the interrupt controller. */
+uint64_t arch_ioapic(void);
+
+/*
+ * Where the n-th virtio-mmio device goes: ARCH_VIRTIO_SIZE bytes at base, and
+ * its edge-triggered interrupt as build_irq counts them.  False: there is no
+ * room for so many, or none at all here.
+ */
+#define ARCH_VIRTIO_SIZE 0x1000
+struct arch_virtio {
+	uint64_t base;
+	uint32_t irq;
+};
+bool arch_virtio(unsigned int n, struct arch_virtio *out);
 
 /* --- the VM ------------------------------------------------------------- */
 

@@ -97,6 +97,20 @@ static const struct policy_rule vcpu_hvt_rules[] = {
 };
 
 /*
+ * A guest with interrupts of devices: those that a vCPU's own access raises,
+ * and where the guest wants them.
+ */
+static const struct policy_rule vcpu_dev_rules[] = {
+	VCPU_RULES
+	{"write", {{0, "FD_BLOCK", "@block"}, {2, NULL, "8"}}, ALL, USUAL,
+	 "base/event.c: raise an interrupt; wake a thread of a device"},
+	{"ioctl", {{0, NULL, "@vm"}, {1, NULL, "KVM_SET_GSI_ROUTING"}}, X86, USUAL,
+	 "devices/irqroute.c: where interrupts go"},
+	{"ioctl", {{0, NULL, "@vm"}, {1, NULL, "KVM_IRQFD"}}, X86, USUAL,
+	 "devices/irqroute.c: KVM listens to them"},
+};
+
+/*
  * A guest with passed-through devices: what their interrupts and command
  * registers ask for, and accesses to what is not memory, on the devices'
  * descriptors, which are one block, and the VM's.
@@ -107,6 +121,8 @@ static const struct policy_rule vcpu_pci_rules[] = {
 	 "devices/vfio/bars.c: what can't be mapped of a device"},
 	{"pwrite64", {{0, "FD_BLOCK", "@block"}}, X86, USUAL,
 	 "devices/vfio: the same; the device's command register"},
+	{"write", {{0, "FD_BLOCK", "@block"}, {2, NULL, "8"}}, X86, RARE,
+	 "base/event.c: raise an interrupt; wake a thread of a device"},
 	{"ioctl", {{0, "FD_BLOCK", "@block"}, {1, NULL, "VFIO_DEVICE_SET_IRQS"}}, X86, USUAL,
 	 "devices/vfio/irqs.c: the guest switches its interrupts"},
 	{"ioctl", {{0, NULL, "@vm"}, {1, NULL, "KVM_SET_GSI_ROUTING"}}, X86, USUAL,
@@ -321,6 +337,9 @@ static const struct policy_rule control_rules[] = {
 	{"ioctl", {{1, NULL, "KVM_IRQFD"}}, X86, RARE,
 	 "devices/irqroute.c: interrupts off"},
 
+	{"ioctl", {{1, NULL, "KVM_SET_GSI_ROUTING"}}, X86, RARE,
+	 "devices/irqroute.c: where interrupts go, as loaded by a rewind"},
+
 	/* KVM: what is held as loaded until the first run (arch_*_commit) */
 	{"ioctl", {{1, NULL, "KVM_SET_CLOCK"}}, X86, RARE,
 	 "commit: the paravirtual clock goes on from here"},
@@ -415,6 +434,7 @@ const struct policy *policy_of(enum sandbox_role role)
 	static const struct policy policies[SANDBOX_ROLES] = {
 		[SANDBOX_VCPU] = POLICY("vcpu", vcpu_rules),
 		[SANDBOX_VCPU_HVT] = POLICY("vcpu_hvt", vcpu_hvt_rules),
+		[SANDBOX_VCPU_DEV] = POLICY("vcpu_dev", vcpu_dev_rules),
 		[SANDBOX_VCPU_PCI] = POLICY("vcpu_pci", vcpu_pci_rules),
 		[SANDBOX_PAGER] = POLICY("pager", pager_rules),
 		[SANDBOX_CONTROL] = POLICY("control", control_rules),

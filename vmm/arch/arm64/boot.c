@@ -32,6 +32,22 @@ const struct arch_pci *arch_pci(void)
 	return NULL;
 }
 
+uint64_t arch_ioapic(void)
+{
+	return 0;
+}
+
+bool arch_virtio(unsigned int n, struct arch_virtio *out)
+{
+	if (n >= LAYOUT_VIRTIO_MAX)
+		return false;
+	*out = (struct arch_virtio){
+		.base = LAYOUT_VIRTIO + (uint64_t)n * ARCH_VIRTIO_SIZE,
+		.irq = LAYOUT_VIRTIO_SPI + n,
+	};
+	return true;
+}
+
 uint64_t arch_image_base(void)
 {
 	return LAYOUT_IMAGE_BASE;

@@ -26,6 +26,18 @@ const struct arch_pci *arch_pci(void)
 	return NULL;
 }
 
+uint64_t arch_ioapic(void)
+{
+	return 0;
+}
+
+bool arch_virtio(unsigned int n, struct arch_virtio *out)
+{
+	(void)n;
+	(void)out;
+	return false;
+}
+
 uint64_t arch_image_base(void)
 {
 	return LAYOUT_IMAGE_BASE;

@@ -27,7 +27,6 @@ const struct arch_pci *arch_pci(void)
 {
 	static const struct arch_pci pci = {
 		.ecam = LAYOUT_PCI_ECAM,
-		.ioapic = LAYOUT_IOAPIC,
 		.mmio = LAYOUT_PCI_MMIO,
 		.mmio_size = LAYOUT_PCI_MMIO_SIZE,
 		.high = LAYOUT_PCI_HIGH,
@@ -37,6 +36,22 @@ const struct arch_pci *arch_pci(void)
 	};
 
 	return &pci;
+}
+
+uint64_t arch_ioapic(void)
+{
+	return LAYOUT_IOAPIC;
+}
+
+bool arch_virtio(unsigned int n, struct arch_virtio *out)
+{
+	if (n >= LAYOUT_VIRTIO_MAX)
+		return false;
+	*out = (struct arch_virtio){
+		.base = LAYOUT_VIRTIO + (uint64_t)n * ARCH_VIRTIO_SIZE,
+		.irq = LAYOUT_VIRTIO_PIN + n,
+	};
+	return true;
 }
 
 uint64_t arch_image_base(void)
@@ -134,8 +149,8 @@ static int map_range(struct memslot_table *slots, uint64_t from, uint64_t to,
 	return 0;
 }
 
-/* All RAM, and where there is a PCI bus its windows and the I/O APIC. */
-static int build_identity_map(struct memslot_table *slots, bool pci)
+/* All RAM, and where there are devices their windows and the I/O APIC. */
+static int build_identity_map(struct memslot_table *slots, bool devices)
 {
 	uint64_t *pml4 = guest_map_write(slots, LAYOUT_PML4, 4096);
 	int ret = 0;
@@ -149,7 +164,7 @@ static int build_identity_map(struct memslot_table *slots, bool pci)
 		if (s->ram.addr)
 			ret = map_range(slots, s->gpa, s->gpa + s->ram.size, 0);
 	}
-	if (ret == 0 && pci)
+	if (ret == 0 && devices)
 		ret = map_range(slots, LAYOUT_PCI_MMIO, LAYOUT_IOAPIC + 1,
 				PTE_PCD);
 	return ret;
@@ -200,7 +215,9 @@ int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
 	(void)a;
 	*fdt = 0;
 	if (ret == 0)
-		ret = build_identity_map(slots, cfg->passthrough_count > 0);
+		ret = build_identity_map(slots,
+					 cfg->passthrough_count > 0 ||
+						 config_virtio_count(cfg) > 0);
 	if (ret == 0 && user_mode)
 		ret = keep_tables(slots);
 	if (ret < 0)

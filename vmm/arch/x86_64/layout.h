@@ -11,7 +11,8 @@
  *   0x0010_0000  images load here and above
  *   0xc000_0000  hole: RAM goes on at 4 GiB; 32-bit BARs
  *   0xe000_0000  PCI configuration space, bus 0
- *   0xfec0_0000  I/O APIC, where there is a PCI bus
+ *   0xfeb0_0000  virtio-mmio devices, 4 KiB each
+ *   0xfec0_0000  I/O APIC, where the guest has interrupts of devices
  *   0xfee0_0000  local APIC (in the kernel)
  *
  * 64-bit BARs that do not fit there: from 1 TiB on, or above RAM.
@@ -46,6 +47,10 @@
 #define LAYOUT_PCI_MMIO	      LAYOUT_HOLE
 #define LAYOUT_PCI_MMIO_SIZE  0x20000000ull
 #define LAYOUT_PCI_ECAM	      0xe0000000ull
+#define LAYOUT_VIRTIO	      0xfeb00000ull
+#define LAYOUT_VIRTIO_PIN     5 /* of the first one, the others follow */
+#define LAYOUT_VIRTIO_MAX     (LAYOUT_IOAPIC_PINS - LAYOUT_VIRTIO_PIN)
+#define LAYOUT_SERIAL_PIN     4
 #define LAYOUT_IOAPIC	      0xfec00000ull
 #define LAYOUT_IOAPIC_EOI     (LAYOUT_IOAPIC + 0x40)
 #define LAYOUT_IOAPIC_PINS    24
