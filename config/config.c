@@ -49,8 +49,9 @@ void config_fini(struct vm_config *c)
 
 unsigned int config_virtio_count(const struct vm_config *c)
 {
-	return c->vm.protocol == PROTOCOL_HVT ? 0
-					      : c->disk_count + c->net_count;
+	if (c->vm.protocol == PROTOCOL_HVT)
+		return 0;
+	return c->disk_count + c->net_count + c->rng.enable;
 }
 
 static void forget(char **s)

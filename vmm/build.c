@@ -259,6 +259,21 @@ int build_irq(struct vm *vm, uint32_t irq, int event_fd, struct mote_err *err)
 	return 0;
 }
 
+const struct build_fd *build_find_fd(const struct build_options *opt,
+				     const char *kind, const char *name)
+{
+	size_t len = strlen(kind);
+
+	for (int i = 0; i < opt->fd_count; i++) {
+		const char *s = opt->fds[i].section;
+
+		if (!strncmp(s, kind, len) && s[len] == '.' &&
+		    !strcmp(s + len + 1, name))
+			return &opt->fds[i];
+	}
+	return NULL;
+}
+
 static int find_section(const void *opaque, const char *section)
 {
 	const struct build_options *opt = opaque;
@@ -328,23 +343,29 @@ static int build_passthrough(struct vm *vm, const struct build_options *opt,
 	return ret;
 }
 
-/* A section that no device of the guest would stand for is a mistake. */
+/* Sections whose devices this architecture has no place for. */
 static int check_sections(const struct vm_config *c, struct mote_err *err)
 {
-	const char *protocol =
-		c->vm.protocol == PROTOCOL_LINUX ? "linux" : "mote";
+	const char *kind = c->disk_count  ? "disk."
+			   : c->net_count ? "net."
+					  : "rng";
+	const char *name = c->disk_count  ? c->disk[0].name
+			   : c->net_count ? c->net[0].name
+					  : "";
+	unsigned int n = config_virtio_count(c);
+	struct arch_virtio at;
 
-	if (c->vm.protocol == PROTOCOL_HVT)
-		return 0; /* the guest's manifest says: build_hvt.c */
-	if (c->disk_count)
+	if (n == 0 || arch_virtio(n - 1, &at))
+		return 0;
+	if (arch_virtio(0, &at))
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
-				     "disk.%s: protocol %s has no disks",
-				     c->disk[0].name, protocol);
-	if (c->net_count)
-		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
-				     "net.%s: protocol %s has no networks",
-				     c->net[0].name, protocol);
-	return 0;
+				     "%s%s: %u virtio devices, this version "
+				     "has room for fewer",
+				     kind, name, n);
+	return err_set_class(err, ENOTSUP, ERR_CLASS_DATA,
+			     "%s%s: this architecture has no virtio devices in "
+			     "this version",
+			     kind, name);
 }
 
 /* [snapshot] when and ready: who tells the moment. */
@@ -412,6 +433,8 @@ static int build_parts(struct vm *vm, const struct build_options *opt,
 		ret = build_platform(vm, err);
 	if (ret == 0)
 		ret = build_passthrough(vm, opt, err);
+	if (ret == 0)
+		ret = build_virtio(vm, opt, err);
 	return ret;
 }
 
@@ -499,8 +522,14 @@ static int write_boot_page(struct vm *vm, uint64_t fdt, struct mote_err *err)
 		.fdt = fdt,
 		.pci = vm->passthrough ? arch_pci()->ecam : 0,
 	};
+	struct arch_virtio virtio;
 	int ret;
 
+	if (config_virtio_count(vm->cfg) && arch_virtio(0, &virtio)) {
+		boot.virtio = virtio.base;
+		boot.virtio_count = config_virtio_count(vm->cfg);
+		boot.virtio_irq = virtio.irq;
+	}
 	if (len > MOTE_CMDLINE_SIZE)
 		return err_set_class(err, E2BIG, ERR_CLASS_DATA,
 				     "vm.cmdline: %zu bytes, protocol mote "

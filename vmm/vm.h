@@ -30,6 +30,7 @@
 
 struct passthrough;
 struct timeline;
+struct virtio_io;
 struct vm_config;
 
 #define VM_VCPUS_MAX   64
@@ -117,7 +118,9 @@ struct vm {
 	struct device *hvt;		 /* of the Solo5 contract, or NULL */
 	struct device *ioapic;		 /* interrupts of devices, or NULL */
 	struct passthrough *passthrough; /* devices of the host, or NULL */
-	struct irqroutes irqroutes;	 /* of ioapic and passthrough */
+	struct virtio_io *virtio;	 /* its I/O thread, or NULL */
+	int (*io_enter)(void *opaque, int fds, int events_fd);
+	struct irqroutes irqroutes; /* of ioapic and passthrough */
 	int device_fds; /* a block that vCPU threads use (fd_gather), or -1 */
 	int device_fds_used; /* how many of it */
 

@@ -24,6 +24,7 @@ struct mote_err;
 struct snap_section;
 struct snap_writer;
 struct trigger;
+struct virtio_options;
 
 /* What a model may use of the machine; outlives the device. */
 struct device_config {
@@ -34,6 +35,7 @@ struct device_config {
 	struct chardev *console;
 	uint64_t boot_page;	 /* gpa of struct mote_boot */
 	struct trigger *trigger; /* NULL: nobody waits for a moment */
+	const struct virtio_options *virtio; /* while it is created */
 };
 
 struct device_ops {

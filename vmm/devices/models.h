@@ -14,5 +14,8 @@ extern const struct device_ops hvc_ops;		 /* hvc.c: "hvc" */
 extern const struct device_ops hvt_ops;		 /* hvt.c: "hvt" */
 extern const struct device_ops ioapic_ops;	 /* ioapic.c: "ioapic" */
 extern const struct device_ops pci_root_ops;	 /* pci/root.c: "pci" */
+extern const struct device_ops virtio_blk_ops;	 /* virtio/: "virtio-blk" */
+extern const struct device_ops virtio_net_ops;	 /* "virtio-net" */
+extern const struct device_ops virtio_rng_ops;	 /* "virtio-rng" */
 
 #endif

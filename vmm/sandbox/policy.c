@@ -178,6 +178,61 @@ static const struct policy_rule pager_rules[] = {
 };
 
 /*
+ * Serves the virtio devices: data between guest RAM and descriptors of its own
+ * block, which hold disks, taps, kicks and interrupts, and no others.
+ */
+static const struct policy_rule io_rules[] = {
+	{"ppoll", ANY, ALL, USUAL,
+	 "devices/virtio/io.c: wait for a kick, a frame or a moment"},
+	{"restart_syscall", ANY, ALL, RARE,
+	 "kernel: goes on with ppoll or a futex wait after SIGCONT"},
+	{"clock_gettime", {{0, NULL, "CLOCK_MONOTONIC"}}, ALL, RARE,
+	 "devices/virtio/io.c: rate limits; where the vDSO can't tell"},
+	{"read", {{0, "FD_BLOCK", "@block"}, {2, NULL, "8"}}, ALL, USUAL,
+	 "devices/virtio/io.c: take a kick"},
+	{"write", {{0, "FD_BLOCK", "@block"}, {2, NULL, "8"}}, ALL, USUAL,
+	 "devices/virtio/mmio.c: raise an interrupt"},
+	{"preadv", {{0, "FD_BLOCK", "@block"}}, ALL, RARE,
+	 "devices/virtio/blk.c: a read"},
+	{"pwritev", {{0, "FD_BLOCK", "@block"}}, ALL, RARE,
+	 "devices/virtio/blk.c: a write"},
+	{"pwritev2", {{0, "FD_BLOCK", "@block"}}, ALL, RARE,
+	 "devices/virtio/blk.c: a write that is on disk when it returns"},
+	{"fdatasync", {{0, "FD_BLOCK", "@block"}}, ALL, RARE,
+	 "devices/virtio/blk.c: a flush"},
+	{"fallocate", {{0, "FD_BLOCK", "@block"}}, ALL, RARE,
+	 "devices/virtio/blk.c: discard and write-zeroes"},
+	{"readv", {{0, "FD_BLOCK", "@block"}}, ALL, RARE,
+	 "devices/virtio/net.c: a frame for the guest"},
+	{"writev", {{0, "FD_BLOCK", "@block"}}, ALL, RARE,
+	 "devices/virtio/net.c: a frame of the guest's"},
+	{"ioctl", {{0, "FD_BLOCK", "@block"}, {1, NULL, "TUNSETOFFLOAD"}}, ALL, RARE,
+	 "devices/virtio/net.c: which frames the driver takes"},
+	{"getrandom", ANY, ALL, RARE,
+	 "devices/virtio/rng.c: bytes for the guest"},
+	{"write", {{0, NULL, "@events"}, {2, NULL, "8"}}, ALL, RARE,
+	 "base/event.c: wake the VM thread"},
+	{"rt_sigprocmask", {{3, NULL, "SIGSET_SIZE"}}, ALL, USUAL,
+	 "glibc: thread exit holds signals back"},
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAIT_PRIVATE"}}, ALL, RARE,
+	 "glibc: wait for a contended lock"},
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAIT_BITSET_PRIVATE"}}, ALL, USUAL,
+	 "glibc: pthread_cond_wait while the machine is paused"},
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAKE_PRIVATE"}}, ALL, USUAL,
+	 "glibc: wake who waits for it to stand"},
+	{"madvise", {{2, NULL, "MADV_DONTNEED"}}, ALL, USUAL,
+	 "glibc: thread exit gives the used stack back"},
+	{"munmap", ANY, ALL, RARE,
+	 "glibc: thread exit unmaps stacks beyond its cache"},
+	{"exit", ANY, ALL, USUAL,
+	 "glibc: the end of the thread"},
+	{"exit_group", ANY, ALL, RARE,
+	 "glibc: abort after a failed stack or heap check"},
+	{"rt_sigreturn", ANY, ALL, RARE,
+	 "end of a handler that an embedder has for a fault"},
+};
+
+/*
  * The VM thread once everything is open: console, control socket, launcher
  * socket, pause and resume, snapshots into files that it was handed.  It
  * can't open, connect, fork, execute or make a descriptor but by receiving
@@ -437,6 +492,7 @@ const struct policy *policy_of(enum sandbox_role role)
 		[SANDBOX_VCPU_DEV] = POLICY("vcpu_dev", vcpu_dev_rules),
 		[SANDBOX_VCPU_PCI] = POLICY("vcpu_pci", vcpu_pci_rules),
 		[SANDBOX_PAGER] = POLICY("pager", pager_rules),
+		[SANDBOX_IO] = POLICY("io", io_rules),
 		[SANDBOX_CONTROL] = POLICY("control", control_rules),
 	};
 

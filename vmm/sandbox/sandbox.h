@@ -23,6 +23,7 @@ enum sandbox_role {
 	SANDBOX_VCPU_DEV, /* that of the first, and interrupts of devices */
 	SANDBOX_VCPU_PCI, /* or the slow paths of passed-through devices */
 	SANDBOX_PAGER,	  /* fills RAM that is touched, from a snapshot */
+	SANDBOX_IO,	  /* virtio devices: on their descriptors, no more */
 	SANDBOX_CONTROL,  /* the VM thread: console, control, snapshot */
 	SANDBOX_ROLES,
 };
