@@ -178,6 +178,26 @@ static bool is_due(struct virtio_io *io, int i, uint64_t now)
 	return atomic_exchange(&v->poked, false) || due;
 }
 
+bool virtio_io_turn(struct virtio_io *io, bool again)
+{
+	uint64_t now;
+
+	sleep_until(io, again);
+	if (io->poll[0].revents)
+		take(io->wake_fd);
+	now = virtio_now();
+	again = false;
+	for (int i = 0; i < io->count; i++) {
+		if (!is_due(io, i, now) || atomic_load(&io->stop))
+			continue;
+		if (serve(io->dev[i])) {
+			io->dev[i]->more = true;
+			again = true;
+		}
+	}
+	return again;
+}
+
 static void *thread_main(void *arg)
 {
 	struct virtio_io *io = arg;
@@ -190,28 +210,15 @@ static void *thread_main(void *arg)
 		return NULL;
 	}
 	for (bool again = false;;) {
-		uint64_t now;
-
 		if (atomic_load(&io->stop) || atomic_load(&io->end)) {
 			if (!stand(io))
 				return NULL;
 			/* Kicks may have been taken and not served. */
 			for (int i = 0; i < io->count; i++)
 				atomic_store(&io->dev[i]->poked, true);
+			again = true;
 		}
-		sleep_until(io, again);
-		if (io->poll[0].revents)
-			take(io->wake_fd);
-		now = virtio_now();
-		again = false;
-		for (int i = 0; i < io->count; i++) {
-			if (!is_due(io, i, now) || atomic_load(&io->stop))
-				continue;
-			if (serve(io->dev[i])) {
-				io->dev[i]->more = true;
-				again = true;
-			}
-		}
+		again = virtio_io_turn(io, again);
 	}
 }
 

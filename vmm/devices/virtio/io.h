@@ -63,6 +63,12 @@ void virtio_io_end(struct virtio_io *io);
 void virtio_io_join(struct virtio_io *io);
 void virtio_io_destroy(struct virtio_io *io);
 
+/*
+ * One turn of the thread, by a caller that has none: sleep (again: only look),
+ * serve what is due; true: there is more at once.  After virtio_io_go.
+ */
+bool virtio_io_turn(struct virtio_io *io, bool again);
+
 /* Sums over all devices. */
 struct virtio_totals {
 	uint64_t kicks, requests, interrupts, resets, dropped;

@@ -270,9 +270,8 @@ bool vq_listen(struct virtqueue *q, struct memslot_table *slots)
 	if (q->broken || !q->ready)
 		return false;
 	q->quiet = false;
-	ret = q->event_idx
-		      ? guest_store16(slots, avail_event(q), q->next_avail)
-		      : guest_store16(slots, q->used + AREA_FLAGS, 0);
+	ret = q->event_idx ? guest_store16(slots, avail_event(q), q->next_avail)
+			   : guest_store16(slots, q->used + AREA_FLAGS, 0);
 	if (ret < 0)
 		vq_break(q, "its used ring is not RAM");
 	/* Ours is out before we look at theirs. */
@@ -344,9 +343,9 @@ uint32_t vq_copy_to(struct memslot_table *slots, const struct vq_chain *c,
 		struct piece p =
 			next_piece(c, true, off + done, len - done, &i, &base);
 
-		if (p.len == 0 || guest_write(slots, p.gpa,
-					      (const char *)buf + done,
-					      p.len) < 0)
+		if (p.len == 0 ||
+		    guest_write(slots, p.gpa, (const char *)buf + done, p.len) <
+			    0)
 			break;
 		done += p.len;
 	}

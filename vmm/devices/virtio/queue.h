@@ -25,10 +25,10 @@ struct virtqueue {
 	bool ready;
 	uint64_t desc, avail, used; /* guest addresses of its three areas */
 	uint16_t next_avail, next_used;
-	uint16_t told;	/* next_used when the last interrupt was decided */
-	bool event_idx; /* VIRTIO_F_EVENT_IDX was negotiated */
-	bool indirect;	/* VIRTIO_F_INDIRECT_DESC was */
-	bool quiet;	/* we asked for no kicks */
+	uint16_t told;	    /* next_used when the last interrupt was decided */
+	bool event_idx;	    /* VIRTIO_F_EVENT_IDX was negotiated */
+	bool indirect;	    /* VIRTIO_F_INDIRECT_DESC was */
+	bool quiet;	    /* we asked for no kicks */
 	const char *broken; /* why; NULL: it is not */
 };
 
@@ -98,8 +98,8 @@ uint32_t vq_copy_to(struct memslot_table *slots, const struct vq_chain *c,
 
 /*
  * Pointers to [off, off + len) of the readable or the writable part: entries
- * of iov, which has room for VQ_SIZE_MAX of them; -EFAULT when it is no RAM (any
- * more).  vq_wrote when something was written there.
+ * of iov, which has room for VQ_SIZE_MAX of them; -EFAULT when it is no RAM
+ * (any more).  vq_wrote when something was written there.
  */
 int vq_map(struct memslot_table *slots, const struct vq_chain *c, bool write,
 	   uint32_t off, uint32_t len, struct iovec *iov);
