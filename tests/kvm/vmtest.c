@@ -40,6 +40,14 @@ static int enter_filter(void *opaque, int vcpu_fd)
 				 SANDBOX_KILL);
 }
 
+static int enter_io_filter(void *opaque, int fds, int events_fd)
+{
+	(void)opaque;
+	return sandbox_filter_load(
+		SANDBOX_IO, SANDBOX_KILL,
+		(int[SANDBOX_FDS]){-1, events_fd, fds, -1, -1, -1});
+}
+
 void vmtest_init(struct vmtest *t, const char *args)
 {
 	memset(t, 0, sizeof(*t));
@@ -53,6 +61,7 @@ void vmtest_init(struct vmtest *t, const char *args)
 	cr_assert_eq(fcntl(t->pipe[0], F_SETFL, O_NONBLOCK), 0);
 	t->opt = (struct build_options){
 		.thread_enter = enter_filter,
+		.io_enter = enter_io_filter,
 		.opaque = t,
 		.cfg = &t->cfg,
 		.kvm_fd = -1,
