@@ -296,7 +296,7 @@ Test(virtio_snapshot, nothing_changes_by_loading)
 	disk_make(&d, DISK);
 	save_under_load(&a, &d, &s, false);
 	vmtest_fini(&a);
-	vmtest_init(&b, "");
+	vmtest_init(&b, ROUNDS);
 	add_disk(&b, &d);
 	b.cfg.restore.memory = RESTORE_COPY;
 	vmtest_load(&b, &s);
