@@ -14,5 +14,8 @@ extern const struct device_ops hvc_ops;		 /* hvc.c: "hvc" */
 extern const struct device_ops hvt_ops;		 /* hvt.c: "hvt" */
 extern const struct device_ops ioapic_ops;	 /* ioapic.c: "ioapic" */
 extern const struct device_ops pci_root_ops;	 /* pci/root.c: "pci" */
+extern const struct device_ops acpi_power_ops;	 /* pcpower.c: "acpi-power" */
+extern const struct device_ops i8042_ops;	 /* pcpower.c: "i8042" */
+extern const struct device_ops cf9_ops;		 /* pcpower.c: "cf9" */
 
 #endif
