@@ -152,7 +152,7 @@ int arch_image_load(struct arch_vm *a, struct memslot_table *slots,
 		    int initrd_fd, struct arch_boot *boot, struct mote_err *err)
 {
 	struct tree t = {.linux_guest = true};
-	uint64_t end, size;
+	uint64_t end = 0, size = 0;
 	int ret = load_kernel(slots, kernel, &boot->entry, &end, err);
 
 	if (ret == 0 && initrd_fd >= 0) {
