@@ -40,6 +40,12 @@ enum vm_protocol {
 	PROTOCOL_MOTE,
 };
 
+enum vm_acpi {
+	ACPI_AUTO, /* where Linux or a PVH guest looks for it */
+	ACPI_YES,
+	ACPI_NO,
+};
+
 enum console_type {
 	CONSOLE_STDIO,
 	CONSOLE_PTY,
@@ -194,7 +200,8 @@ struct vm_config {
 		char *initrd;
 		char *cmdline;
 		enum vm_protocol protocol;
-		uint64_t memory; /* bytes */
+		enum vm_acpi acpi; /* x86_64: tables for the guest */
+		uint64_t memory;   /* bytes */
 		uint32_t vcpus;
 		uint32_t max_vcpus; /* 0: as vcpus */
 		uint64_t stop_timeout_ms;
@@ -286,6 +293,9 @@ int config_forget_run(struct vm_config *c);
  * then the entropy device of [rng].
  */
 unsigned int config_virtio_count(const struct vm_config *c);
+
+/* Does an x86_64 guest get ACPI tables?  Once the protocol is known. */
+bool config_acpi(const struct vm_config *c);
 
 /* Messages of one check: all faults, in the order of the file. */
 struct config_errors {

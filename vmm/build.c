@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "arch/common/elf.h"
 #include "arch/common/solo5.h"
@@ -176,35 +177,10 @@ static int build_vcpus(struct vm *vm, struct mote_err *err)
 	return arch_vm_ready(&vm->arch, &vm->slots, err);
 }
 
-static int build_devices(struct vm *vm, struct mote_err *err)
+/* Our own contract, which is also what AUTO is when nothing says otherwise. */
+static bool is_ours(enum vm_protocol protocol)
 {
-	size_t n;
-	const struct arch_device *ad = arch_devices(vm->cfg->vm.protocol, &n);
-
-	for (size_t i = 0; i < n; i++) {
-		struct device_config cfg = {
-			.space = ad[i].space,
-			.base = ad[i].base,
-			.size = ad[i].size,
-			.events = &vm->events,
-			.slots = &vm->slots,
-			.console = &vm->console,
-			.boot_page = arch_boot_page(),
-			.trigger = vm->env.trigger,
-		};
-		struct device *dev;
-		int ret = device_create(&dev, ad[i].model, 0, &cfg, &vm->bus,
-					err);
-
-		if (ret < 0)
-			return ret;
-		vm->device[vm->devices++] = dev;
-		if (!strcmp(ad[i].model, "event"))
-			vm->event_device = dev;
-		if (!strcmp(ad[i].model, "hvt"))
-			vm->hvt = dev;
-	}
-	return 0;
+	return protocol == PROTOCOL_MOTE || protocol == PROTOCOL_AUTO;
 }
 
 /*
@@ -221,7 +197,7 @@ static int build_platform(struct vm *vm, struct mote_err *err)
 
 	vm->irqroutes.vm_fd = vm->vm_fd;
 	if (cfg.base == 0 || c->vm.protocol == PROTOCOL_HVT ||
-	    (c->vm.protocol == PROTOCOL_MOTE && c->passthrough_count == 0 &&
+	    (is_ours(c->vm.protocol) && c->passthrough_count == 0 &&
 	     config_virtio_count(c) == 0))
 		return 0;
 	ret = device_create(&vm->ioapic, "ioapic", 0, &cfg, &vm->bus, err);
@@ -272,6 +248,74 @@ const struct build_fd *build_find_fd(const struct build_options *opt,
 			return &opt->fds[i];
 	}
 	return NULL;
+}
+
+int build_irqfd(struct vm *vm, uint32_t irq, int *event_fd,
+		struct mote_err *err)
+{
+	int *fd = &vm->irq_fd[vm->irq_fds], ret;
+
+	if (vm->irq_fds == VM_DEVICES_MAX)
+		return err_set(err, ENOSPC, "interrupts: more than %d",
+			       VM_DEVICES_MAX);
+	*fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (*fd < 0)
+		return err_set(err, errno, "eventfd: %s", strerror(errno));
+	vm->irq_fds++;
+	ret = build_block_fd(vm, fd, err);
+	if (ret == 0)
+		ret = build_irq(vm, irq, *fd, err);
+	if (ret == 0)
+		*event_fd = *fd;
+	return ret;
+}
+
+/* How a guest that is not ours is told that it is a clone. */
+static int build_generation(struct vm *vm, struct mote_err *err)
+{
+	uint32_t irq;
+
+	vm->identity = vm->event_device != NULL;
+	if (!arch_vmgenid(vm->cfg, &irq))
+		return 0;
+	vm->identity = true;
+	return build_irqfd(vm, irq, &vm->generation_fd, err);
+}
+
+static int build_devices(struct vm *vm, struct mote_err *err)
+{
+	size_t n;
+	const struct arch_device *ad = arch_devices(vm->cfg->vm.protocol, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct device_config cfg = {
+			.space = ad[i].space,
+			.base = ad[i].base,
+			.size = ad[i].size,
+			.events = &vm->events,
+			.slots = &vm->slots,
+			.console = &vm->console,
+			.boot_page = arch_boot_page(),
+			.trigger = vm->env.trigger,
+		};
+		struct device *dev;
+		int ret = 0;
+
+		if (ad[i].irq)
+			ret = build_irqfd(vm, ad[i].irq, &cfg.irq_fd, err);
+		if (ret == 0)
+			ret = device_create(&dev, ad[i].model, 0, &cfg,
+					    &vm->bus, err);
+
+		if (ret < 0)
+			return ret;
+		vm->device[vm->devices++] = dev;
+		if (!strcmp(ad[i].model, "event"))
+			vm->event_device = dev;
+		if (!strcmp(ad[i].model, "hvt"))
+			vm->hvt = dev;
+	}
+	return 0;
 }
 
 static int find_section(const void *opaque, const char *section)
@@ -355,6 +399,18 @@ static int check_sections(const struct vm_config *c, struct mote_err *err)
 	unsigned int n = config_virtio_count(c);
 	struct arch_virtio at;
 
+	static const char *const names[] = {
+		[PROTOCOL_AUTO] = "mote",   [PROTOCOL_PVH] = "pvh",
+		[PROTOCOL_LINUX] = "linux", [PROTOCOL_MULTIBOOT] = "multiboot",
+		[PROTOCOL_MOTE] = "mote",
+	};
+	const char *protocol = names[c->vm.protocol];
+
+	if (c->vm.initrd &&
+	    (is_ours(c->vm.protocol) || c->vm.protocol == PROTOCOL_HVT))
+		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+				     "vm.initrd: protocol %s takes none",
+				     protocol ? protocol : "hvt");
 	if (n == 0 || arch_virtio(n - 1, &at))
 		return 0;
 	if (arch_virtio(0, &at))
@@ -428,9 +484,11 @@ static int build_parts(struct vm *vm, const struct build_options *opt,
 		ret = build_vcpus(vm, err);
 	timeline_mark(vm->timeline, "vCPUs created");
 	if (ret == 0)
+		ret = build_platform(vm, err);
+	if (ret == 0)
 		ret = build_devices(vm, err);
 	if (ret == 0)
-		ret = build_platform(vm, err);
+		ret = build_generation(vm, err);
 	if (ret == 0)
 		ret = build_passthrough(vm, opt, err);
 	if (ret == 0)
@@ -451,7 +509,7 @@ int build_vm(struct vm **out, const struct build_options *opt,
 	vm->log = opt->log;
 	vm->timeline = opt->timeline;
 	vm->kvm_fd = vm->vm_fd = -1;
-	vm->events.fd = vm->device_fds = -1;
+	vm->events.fd = vm->device_fds = vm->generation_fd = -1;
 	vm->dispatch_again_ms = -1;
 	for (int i = 0; i < MEMSLOT_MAX; i++)
 		vm->watched[i] = -1;
@@ -591,11 +649,11 @@ static int boot_mote(struct vm *vm, const struct elf_file *kernel,
 	return ret;
 }
 
-static int boot_linux(struct vm *vm, const struct elf_file *kernel,
+static int boot_image(struct vm *vm, const struct elf_file *kernel,
 		      int initrd_fd, struct mote_err *err)
 {
 	struct arch_boot boot = {0};
-	int ret = arch_linux_load(&vm->arch, &vm->slots, vm->cfg, kernel,
+	int ret = arch_image_load(&vm->arch, &vm->slots, vm->cfg, kernel,
 				  initrd_fd, &boot, err);
 
 	timeline_mark(vm->timeline, "image loaded");
@@ -604,15 +662,38 @@ static int boot_linux(struct vm *vm, const struct elf_file *kernel,
 	return ret;
 }
 
+/* Which contract an image is of: ours by their notes, then the others. */
+static int find_protocol(const struct elf_file *f, enum vm_protocol *protocol,
+			 struct mote_err *err)
+{
+	uint32_t desc[2];
+	uint64_t off;
+	size_t len;
+	int ret = 0;
+
+	*protocol = PROTOCOL_MOTE;
+	if (f->eh.e_machine == arch_elf_machine) {
+		ret = solo5_probe(f, err);
+		if (ret > 0)
+			*protocol = PROTOCOL_HVT;
+		if (ret == 0)
+			ret = elf_note(f, ELF_NOTE_OWNER, ELF_NOTE_TYPE, desc,
+				       sizeof(desc), &len, &off, err);
+	}
+	if (ret == 0)
+		ret = arch_image_protocol(f, protocol, err);
+	return ret < 0 ? ret : 0;
+}
+
 int build_open_kernel(struct elf_file *f, int fd, const char *name,
 		      enum vm_protocol *protocol, struct mote_err *err)
 {
 	int ret = elf_open(f, fd, arch_elf_machine, err);
 
-	if (ret == 0 && *protocol == PROTOCOL_AUTO) {
-		ret = solo5_probe(f, err);
-		*protocol = ret > 0 ? PROTOCOL_HVT : PROTOCOL_MOTE;
-	}
+	if (ret == -ENOEXEC)
+		ret = arch_image_open(f, fd, *protocol, err);
+	if (ret == 0 && *protocol == PROTOCOL_AUTO)
+		ret = find_protocol(f, protocol, err);
 	return ret < 0 ? err_wrap(err, ret, "%s", name ? name : "kernel") : 0;
 }
 
@@ -624,10 +705,10 @@ int build_boot(struct vm *vm, const struct build_options *opt,
 
 	if (vm->hvt)
 		ret = build_hvt_boot(vm, opt, kernel, err);
-	else if (vm->cfg->vm.protocol == PROTOCOL_LINUX)
-		ret = boot_linux(vm, kernel, opt->initrd_fd, err);
-	else
+	else if (is_ours(vm->cfg->vm.protocol))
 		ret = boot_mote(vm, kernel, err);
+	else
+		ret = boot_image(vm, kernel, opt->initrd_fd, err);
 	if (ret < 0)
 		return err_wrap(err, ret, "%s", name);
 	timeline_mark(vm->timeline, "registers set");

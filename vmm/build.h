@@ -67,8 +67,8 @@ int build_vcpu_filter(const struct vm *vm, int vcpu_fd, enum sandbox_mode mode);
 
 /*
  * Open the image of a kernel (fd is borrowed while *f is used) and say, where
- * that was left open, which contract it is of by its notes: PROTOCOL_HVT or
- * PROTOCOL_MOTE (which refuses what is neither).
+ * that was left open, which contract it is of by its notes and headers:
+ * PROTOCOL_MOTE where nothing says so (which refuses it).
  */
 int build_open_kernel(struct elf_file *f, int fd, const char *name,
 		      enum vm_protocol *protocol, struct mote_err *err);
@@ -79,6 +79,10 @@ int build_open_kernel(struct elf_file *f, int fd, const char *name,
  * interrupt, counted from 0.  Before the first run.
  */
 int build_irq(struct vm *vm, uint32_t irq, int event_fd, struct mote_err *err);
+
+/* A new eventfd for it, which the machine closes: build_block_fd, build_irq. */
+int build_irqfd(struct vm *vm, uint32_t irq, int *event_fd,
+		struct mote_err *err);
 
 /*
  * Exchange *fd for a copy among those that vCPU threads may write to (the

@@ -881,7 +881,7 @@ int mote_vm_fork_into(struct mote_vm *mv,
 	const struct snapshot_files f = {files->manifest_fd, files->state_fd,
 					 files->memory_fd};
 
-	if (!mv->vm->event_device && !mv->cfg->c.restore.allow_shared_identity)
+	if (!mv->vm->identity && !mv->cfg->c.restore.allow_shared_identity)
 		return no_identity(err);
 	return snapshot_fork_into(&f, mv->vm, mv->from ? &mv->from->s : NULL,
 				  err);
@@ -906,7 +906,7 @@ int mote_vm_fork(struct mote_vm *mv, struct mote_snapshot **out,
 	int ret;
 
 	*out = NULL;
-	if (!mv->vm->event_device && !mv->cfg->c.restore.allow_shared_identity)
+	if (!mv->vm->identity && !mv->cfg->c.restore.allow_shared_identity)
 		return no_identity(err);
 	snap = calloc(1, sizeof(*snap));
 	if (!snap)

@@ -75,8 +75,10 @@ static int new_generation(struct vm *vm, struct mote_err *err)
 	if (ret < 0)
 		return err_set(err, -ret, "generation page: %s",
 			       strerror(-ret));
-	if (vm->loaded)
+	if (vm->loaded && vm->event_device)
 		event_device_raise(vm->event_device, MOTE_EVENT_NEWGEN);
+	if (vm->loaded && vm->generation_fd >= 0)
+		event_signal(vm->generation_fd);
 	return 0;
 }
 
@@ -92,8 +94,11 @@ static int commit(struct vm *vm, struct mote_err *err)
 		ret = arch_vcpu_commit(&vm->vcpu[i]->arch, err);
 	if (ret == 0 && vm->passthrough)
 		ret = passthrough_run(vm->passthrough, err);
+	for (uint32_t i = 0; ret == 0 && vm->loaded && i < vm->devices; i++)
+		if (vm->device[i]->ops->reraise)
+			vm->device[i]->ops->reraise(vm->device[i]);
 	/* Last: once more after a failure it would count twice. */
-	if (ret == 0 && vm->event_device)
+	if (ret == 0 && vm->identity)
 		ret = new_generation(vm, err);
 	vm->committed = ret == 0;
 	if (ret == 0 && vm->env.trigger && vm->after_ms >= 0)
@@ -551,6 +556,8 @@ void vm_destroy(struct vm *vm)
 	virtio_io_destroy(vm->virtio);
 	passthrough_destroy(vm->passthrough);
 	irqroutes_fini(&vm->irqroutes);
+	for (int i = 0; i < vm->irq_fds; i++)
+		fd_clear(&vm->irq_fd[i]);
 	ring_fini(&vm->slots);
 	fd_clear(&vm->vm_fd); /* the machine goes with its last vCPU */
 	pthread_mutex_lock(&vm->table_lock);

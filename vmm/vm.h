@@ -121,6 +121,10 @@ struct vm {
 	struct virtio_io *virtio;	 /* its I/O thread, or NULL */
 	int (*io_enter)(void *opaque, int fds, int events_fd);
 	struct irqroutes irqroutes; /* of ioapic and passthrough */
+	int irq_fd[VM_DEVICES_MAX]; /* eventfds that build_irqfd made */
+	int irq_fds;
+	int generation_fd; /* raises what tells of a new id, or -1 */
+	bool identity;	   /* the guest can tell clones apart */
 	int device_fds; /* a block that vCPU threads use (fd_gather), or -1 */
 	int device_fds_used; /* how many of it */
 

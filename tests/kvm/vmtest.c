@@ -67,6 +67,7 @@ void vmtest_init(struct vmtest *t, const char *args)
 		.kvm_fd = -1,
 		.console_in_fd = -1,
 		.console_out_fd = t->pipe[1],
+		.initrd_fd = -1,
 		.memory_fd = -1,
 		.pagemap_fd = -1,
 		.uffd_fd = -1,

@@ -17,5 +17,8 @@ extern const struct device_ops pci_root_ops;	 /* pci/root.c: "pci" */
 extern const struct device_ops virtio_blk_ops;	 /* virtio/: "virtio-blk" */
 extern const struct device_ops virtio_net_ops;	 /* "virtio-net" */
 extern const struct device_ops virtio_rng_ops;	 /* "virtio-rng" */
+extern const struct device_ops acpi_power_ops;	 /* pcpower.c: "acpi-power" */
+extern const struct device_ops i8042_ops;	 /* pcpower.c: "i8042" */
+extern const struct device_ops cf9_ops;		 /* pcpower.c: "cf9" */
 
 #endif

@@ -67,8 +67,8 @@ int arch_ram_layout(enum vm_protocol protocol, uint64_t size,
 const struct arch_device *arch_devices(enum vm_protocol protocol, size_t *count)
 {
 	static const struct arch_device devices[] = {
-		{"hvc", BUS_HCALL, LAYOUT_HVC_HCALL, LAYOUT_HVC_SIZE},
-		{"event", BUS_HCALL, MOTE_HCALL_READ, LAYOUT_EVENT_SIZE},
+		{"hvc", BUS_HCALL, LAYOUT_HVC_HCALL, LAYOUT_HVC_SIZE, 0},
+		{"event", BUS_HCALL, MOTE_HCALL_READ, LAYOUT_EVENT_SIZE, 0},
 	};
 
 	/* Linux knows of no event device. */
