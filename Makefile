@@ -87,7 +87,7 @@ CLI_SRC := $(wildcard cli/*.c)
 OCI_SRC := $(wildcard oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-GUESTS := hello counter walk touch sum stale smp echo serve $(if $(filter x86_64 arm64,$(ARCH)),vblk vnet) $(if $(filter x86_64 arm64,$(ARCH)),hostile) $(if $(filter x86_64,$(ARCH)),noop exits parse simd simdavx apic edu vrng mtty vent) \
+GUESTS := hello counter walk touch sum stale smp echo serve $(if $(filter x86_64 arm64,$(ARCH)),vblk vnet villain) $(if $(filter x86_64 arm64,$(ARCH)),hostile) $(if $(filter x86_64,$(ARCH)),noop exits parse simd simdavx apic edu vrng mtty vent) \
 	$(if $(filter arm64,$(ARCH)),psci sve pauth gic) $(if $(filter ppc64le,$(ARCH)),hpt hptsmp papr vsx)
 HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo many)
 PC_GUESTS := $(if $(filter x86_64,$(ARCH)),pc.elf pc-flat.img pc-linux32.img pc-linux64.img pc-vmlinux.elf)
@@ -184,7 +184,7 @@ GUEST_LINK := -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-
 guests: $(GUEST_ELF) ## build the sample and test guests
 
 # Ring 3: there a KVM that interprets ring 0 runs vector code natively.
-$(B)/guests/vblk.elf $(B)/guests/vnet.elf $(B)/guests/simd.elf $(B)/guests/touch.elf $(B)/guests/stale.elf $(B)/guests/serve.elf $(B)/guests/sum.elf $(B)/guests/parse.elf: GUEST_CFLAGS += -DNOTE_FLAGS=1
+$(B)/guests/vblk.elf $(B)/guests/villain.elf $(B)/guests/vnet.elf $(B)/guests/simd.elf $(B)/guests/touch.elf $(B)/guests/stale.elf $(B)/guests/serve.elf $(B)/guests/sum.elf $(B)/guests/parse.elf: GUEST_CFLAGS += -DNOTE_FLAGS=1
 $(B)/guests/noop.elf: guests/noop/noop.S
 $(B)/guests/exits.elf: guests/exits/exits.S
 $(B)/guests/noop.elf $(B)/guests/exits.elf: guests/lib/note.S $(GUEST_LD)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -197,6 +198,117 @@ Test(virtio, a_request_is_one_kick_and_no_more_than_one_exit)
 	/* The lines that it says differ by two digits each. */
 	cr_expect_leq(many, few + 100 + 8, "%lu and %lu", (unsigned long)few,
 		      (unsigned long)many);
+}
+
+/* What is over the limit comes later, and comes. */
+Test(virtio, a_limit_delays_and_loses_nothing)
+{
+	struct virtio_totals n;
+	struct disk d;
+	struct vmtest t;
+
+	disk_make(&d, DISK);
+	vmtest_init(&t, "limit=60");
+	add_disk(&t, &d)->rate_ops = 50;
+	t.cfg.disk[0].rate_bytes = 3 * MIB;
+	vmtest_start(&t, "vblk");
+	expect_good_end(&t);
+	virtio_io_count(t.vm->virtio, &n);
+	cr_expect_eq(n.requests, 60);
+	vmtest_fini(&t);
+	disk_remove(&d);
+}
+
+/* --- bad drivers ------------------------------------------------------------
+ */
+
+static uint64_t anonymous_kib(void)
+{
+	FILE *f = fopen("/proc/self/smaps_rollup", "r");
+	unsigned long long kib = 0;
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Anonymous: %llu kB", &kib) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+static unsigned int count(const char *text, const char *word)
+{
+	unsigned int n = 0;
+
+	for (const char *p = text; (p = strstr(p, word)); p += strlen(word))
+		n++;
+	return n;
+}
+
+/*
+ * Each rule that a driver can break, on each device, has the outcome that the
+ * guest expects; after it the device works as ever.
+ */
+Test(virtio_bad_drivers, break_nothing)
+{
+	struct virtio_totals n;
+	struct vmtest t;
+	struct disk d;
+	uint64_t before;
+	int pair[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair),
+		     0);
+	disk_make(&d, DISK);
+	vmtest_init(&t, "");
+	add_disk(&t, &d);
+	t.cfg.rng.enable = true;
+	t.cfg.net = calloc(1, sizeof(*t.cfg.net));
+	cr_assert_not_null(t.cfg.net);
+	t.cfg.net_count = 1;
+	t.cfg.net[0] = (struct net_config){.name = strdup("n"), .fd = pair[0]};
+	vmtest_start(&t, "villain");
+	before = anonymous_kib();
+	expect_good_end(&t);
+	cr_expect_null(strstr(t.out, "WEDGED"), "%s", t.out);
+	cr_expect_null(strstr(t.out, "unexpected"), "%s", t.out);
+	cr_expect_not_null(strstr(t.out, "villain: all as expected\n"), "%s",
+			   t.out);
+	/* Whether they were run at all. */
+	cr_expect_geq(count(t.out, " PASS\n") + count(t.out, " NEEDS_RESET\n"),
+		      380, "%s", t.out);
+	virtio_io_count(t.vm->virtio, &n);
+	cr_expect_geq(n.resets, 180);
+	/* The guest's own RAM, and nothing that grows with its faults. */
+	cr_expect_leq(anonymous_kib(), before + VMTEST_MEMORY / 1024 + 1024);
+	cr_expect_eq(vm_pause(t.vm, NULL), -ESRCH, "it has ended");
+	vmtest_fini(&t);
+	disk_remove(&d);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+/* A bad driver does not keep the machine from being paused. */
+Test(virtio_bad_drivers, can_be_paused_all_the_time)
+{
+	struct vmtest t;
+	struct disk d;
+
+	disk_make(&d, DISK);
+	vmtest_init(&t, "");
+	add_disk(&t, &d);
+	t.cfg.rng.enable = true;
+	vmtest_start(&t, "villain");
+	for (int i = 0; i < 200; i++) {
+		if (vm_pause(t.vm, &t.err) < 0)
+			break; /* it has ended */
+		cr_assert_eq(vm_resume(t.vm, &t.err), 0, "%s", t.err.msg);
+		vmtest_turn(&t);
+	}
+	expect_good_end(&t);
+	cr_expect_null(strstr(t.out, "unexpected"), "%s", t.out);
+	vmtest_fini(&t);
+	disk_remove(&d);
 }
 
 /* --- snapshots --------------------------------------------------------------
