@@ -149,7 +149,7 @@ struct disk_config {
 	bool readonly;
 	uint32_t sector_size; /* bytes; a power of two, 512 to 32768 */
 	enum disk_cache cache;
-	uint32_t queues;     /* of virtio: 1 to CONFIG_DISK_QUEUES_MAX */
+	uint32_t queues;     /* of virtio; 0: one */
 	uint64_t rate_bytes; /* a second; 0: any */
 	uint32_t rate_ops;
 };

@@ -174,7 +174,7 @@ static uint64_t exits_of_reads(int reads)
 
 	disk_make(&d, DISK);
 	snprintf(args, sizeof(args), "big=%d", reads);
-	snprintf(want, sizeof(want), "reads %d kicks %d\n", reads, reads);
+	snprintf(want, sizeof(want), "reads %d kicks ", reads);
 	vmtest_init(&t, args);
 	add_disk(&t, &d);
 	vmtest_start(&t, "vblk");
@@ -182,7 +182,9 @@ static uint64_t exits_of_reads(int reads)
 	cr_expect_not_null(strstr(t.out, want), "%s", t.out);
 	virtio_io_count(t.vm->virtio, &n);
 	cr_expect_eq(n.requests, (uint64_t)reads);
-	cr_expect_eq(n.kicks, (uint64_t)reads);
+	/* None where the device looked before it was told. */
+	cr_expect_leq(n.kicks, (uint64_t)reads);
+	cr_expect_gt(n.kicks, 0);
 	cr_expect_eq(n.resets, 0);
 	got = exits(&t);
 	vmtest_fini(&t);
@@ -191,7 +193,7 @@ static uint64_t exits_of_reads(int reads)
 }
 
 /* A read of 1 MiB is one kick; where KVM takes that itself, no exit at all. */
-Test(virtio, a_request_is_one_kick_and_no_more_than_one_exit)
+Test(virtio, a_request_is_one_kick_at_most)
 {
 	uint64_t few = exits_of_reads(10), many = exits_of_reads(110);
 

@@ -464,7 +464,8 @@ static int blk_probe(struct device *dev, const struct device_config *cfg,
 	memccpy(b->id, d->name, 0, sizeof(b->id));
 	bucket_init(&b->bytes, d->rate_bytes, virtio_now());
 	bucket_init(&b->ops, d->rate_ops, virtio_now());
-	ret = virtio_init(dev, &model, features, (uint16_t)d->queues, err);
+	ret = virtio_init(dev, &model, features,
+			  (uint16_t)(d->queues ? d->queues : 1), err);
 	if (ret < 0) {
 		free(b);
 		return ret;
