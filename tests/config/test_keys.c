@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "base/cleanup.h"
 #include "base/num.h"
 #include "config/config_priv.h"
 #include "helpers.h"

@@ -10,6 +10,7 @@
 extern const struct device_ops event_device_ops; /* event.c: "event" */
 extern const struct device_ops serial_ops;	 /* serial.c: "8250" */
 extern const struct device_ops pl011_ops;	 /* pl011.c: "pl011" */
+extern const struct device_ops pl031_ops;	 /* pl031.c: "pl031" */
 extern const struct device_ops hvc_ops;		 /* hvc.c: "hvc" */
 extern const struct device_ops hvt_ops;		 /* hvt.c: "hvt" */
 extern const struct device_ops ioapic_ops;	 /* ioapic.c: "ioapic" */

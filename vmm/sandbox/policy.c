@@ -104,6 +104,8 @@ static const struct policy_rule vcpu_dev_rules[] = {
 	VCPU_RULES
 	{"write", {{0, "FD_BLOCK", "@block"}, {2, NULL, "8"}}, ALL, USUAL,
 	 "base/event.c: raise an interrupt; wake a thread of a device"},
+	{"clock_gettime", {{0, NULL, "CLOCK_REALTIME"}}, ARM, RARE,
+	 "devices/pl031.c: the wall clock; where the vDSO can't tell"},
 	{"ioctl", {{0, NULL, "@vm"}, {1, NULL, "KVM_SET_GSI_ROUTING"}}, X86, USUAL,
 	 "devices/irqroute.c: where interrupts go"},
 	{"ioctl", {{0, NULL, "@vm"}, {1, NULL, "KVM_IRQFD"}}, X86, USUAL,

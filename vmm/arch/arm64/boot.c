@@ -91,6 +91,7 @@ const struct arch_device *arch_devices(enum vm_protocol protocol, size_t *count)
 	static const struct arch_device linux_guest[] = {
 		{"pl011", BUS_MMIO, LAYOUT_UART, LAYOUT_UART_SIZE,
 		 LAYOUT_UART_SPI},
+		{"pl031", BUS_MMIO, LAYOUT_RTC, 0x1000, 0},
 	};
 	static const struct arch_device hvt[] = {
 		{"hvt", BUS_MMIO, HVT_MMIO, HVT_CALLS * 8, 0},
@@ -215,6 +216,19 @@ static void put_uart(struct fdt_writer *w, bool irq)
 	fdt_node_end(w);
 }
 
+static void put_rtc(struct fdt_writer *w)
+{
+	static const char *const compatible[] = {"arm,pl031", "arm,primecell"};
+	const uint64_t reg[] = {LAYOUT_RTC, 0x1000};
+
+	fdt_node_begin_at(w, "pl031", LAYOUT_RTC);
+	fdt_put_strings(w, "compatible", compatible, ARRAY_SIZE(compatible));
+	fdt_put_u64s(w, "reg", reg, ARRAY_SIZE(reg));
+	fdt_put_u32(w, "clocks", PHANDLE_CLOCK);
+	fdt_put_string(w, "clock-names", "apb_pclk");
+	fdt_node_end(w);
+}
+
 static void put_virtio(struct fdt_writer *w, const struct vm_config *cfg)
 {
 	for (unsigned int i = 0; i < config_virtio_count(cfg); i++) {
@@ -295,8 +309,10 @@ static int build_tree(void *buf, const struct arch_vm *a,
 	put_timer(&w, a);
 	put_uart(&w, t->linux_guest);
 	put_virtio(&w, cfg);
-	if (t->linux_guest)
+	if (t->linux_guest) {
+		put_rtc(&w);
 		put_generation(&w);
+	}
 	return fdt_writer_finish(&w, err);
 }
 

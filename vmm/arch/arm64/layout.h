@@ -6,6 +6,7 @@
  *   0x0801_0000  GICv2 CPU interface (8 KiB)
  *   0x080a_0000  GICv3 redistributors (128 KiB for each vCPU)
  *   0x0900_0000  PL011 (4 KiB)
+ *   0x0901_0000  PL031, of Linux (4 KiB)
  *   0x0910_0000  event device (32 bytes, alone in its page)
  *   0x0920_0000  nothing: what our vectors read to end the guest
  *   0x0a00_0000  virtio-mmio devices, 4 KiB each
@@ -27,6 +28,7 @@
 #define LAYOUT_GIC_REDIST 0x080a0000ull /* GICv3 */
 #define LAYOUT_UART	  0x09000000ull
 #define LAYOUT_UART_SIZE  0x1000ull
+#define LAYOUT_RTC	  0x09010000ull
 #define LAYOUT_EVENT	  0x09100000ull
 #define LAYOUT_FAULT	  0x09200000ull
 #define LAYOUT_VIRTIO	  0x0a000000ull
