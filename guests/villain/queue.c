@@ -80,7 +80,11 @@ static enum verdict idx_back_later(void)
 {
 	enum verdict v = go();
 
-	return v == PASS ? jump(0) : WEDGED;
+	if (v != PASS)
+		return WEDGED;
+	*(volatile uint16_t *)&ring.avail.idx = 0;
+	vput(&dev, V_NOTIFY, kind->queue);
+	return outcome(2);
 }
 
 /* What can be read behind what can be written. */

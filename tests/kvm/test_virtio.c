@@ -64,7 +64,7 @@ static void expect_good_end(struct vmtest *t)
 	vmtest_wait_end(t);
 	cr_expect_eq(t->vm->end, VM_END_EXIT, "%s: %s", t->vm->err.msg, t->out);
 	cr_expect_eq(t->vm->exit_code, 0, "%s", t->out);
-	cr_expect_null(strstr(t->out, "FAIL"), "%s", t->out);
+	cr_expect_null(strstr(t->out, "FAIL "), "%s", t->out);
 }
 
 static uint64_t word_at(const struct disk *d, uint64_t off)

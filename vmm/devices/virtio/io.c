@@ -213,9 +213,6 @@ static void *thread_main(void *arg)
 		if (atomic_load(&io->stop) || atomic_load(&io->end)) {
 			if (!stand(io))
 				return NULL;
-			/* Kicks may have been taken and not served. */
-			for (int i = 0; i < io->count; i++)
-				atomic_store(&io->dev[i]->poked, true);
 			again = true;
 		}
 		again = virtio_io_turn(io, again);
@@ -321,9 +318,16 @@ int virtio_io_start(struct virtio_io *io, struct mote_err *err)
 void virtio_io_go(struct virtio_io *io)
 {
 	pthread_mutex_lock(&io->lock);
+	/*
+	 * Kicks may have been taken and not served, or come before a snapshot;
+	 * and the thread may not have got so far as to stand.
+	 */
+	for (int i = 0; io->stop && i < io->count; i++)
+		atomic_store(&io->dev[i]->poked, true);
 	atomic_store(&io->stop, false);
 	pthread_cond_broadcast(&io->cond);
 	pthread_mutex_unlock(&io->lock);
+	wake(io);
 }
 
 void virtio_io_halt(struct virtio_io *io)
