@@ -100,6 +100,14 @@ tramp:
 1:	hlt
 	jmp	1b
 tramp_end:
+	/* Copied there too: entered with a 16-bit segment. */
+	.globl	to_bios, to_bios_end
+to_bios:
+	mov	%cr0, %eax
+	and	$0xfffffffe, %eax
+	mov	%eax, %cr0
+	ljmp	$0xffff, $0
+to_bios_end:
 	.code32
 
 	.balign	8
@@ -107,6 +115,7 @@ gdt:	.quad	0
 	.quad	0
 	.quad	0x00cf9b000000ffff
 	.quad	0x00cf93000000ffff
+	.quad	0x00009b010000ffff	/* 0x20: 16 bits, at 0x10000 */
 gdtr:	.word	gdtr - gdt - 1
 	.long	gdt
 	.long	0

@@ -3,7 +3,7 @@
  * pc.c - a guest of the others' contracts: says what it was handed (command
  * line, memory map, module, ACPI tables), starts the other CPUs by INIT and
  * SIPI, takes an interrupt of the serial port through the I/O APIC, and ends
- * the machine as end= says (off, reset, cf9, kbd, triple).
+ * the machine as end= says (off, reset, cf9, kbd, bios, triple).
  *
  * With "type" it waits for a line of input by interrupt; with "loop" it counts
  * until the generation id changes.  Runs in 32 bits, without paging.
@@ -20,7 +20,7 @@
 void pc_main(uint32_t contract, uint32_t eax, const void *info);
 void serial_interrupt(void);
 extern void serial_entry(void);
-extern const uint8_t tramp[], tramp_end[];
+extern const uint8_t tramp[], tramp_end[], to_bios[], to_bios_end[];
 
 static volatile uint32_t interrupts, heard;
 static volatile char line[64];
@@ -352,6 +352,17 @@ static void wait_for_clone(void)
 	print("clone\n");
 }
 
+/* By 16-bit segments to real mode, and to where firmware would be. */
+static void bios(void)
+{
+	const uint8_t *from = to_bios;
+
+	for (; from < to_bios_end; from++)
+		*(volatile uint8_t *)(TRAMP + (uint32_t)(from - to_bios)) =
+			*from;
+	__asm__ volatile("cli; ljmp $0x20, $0");
+}
+
 static void end(void)
 {
 	static const char nothing[6];
@@ -362,6 +373,8 @@ static void end(void)
 		outb(0xcf9, 6);
 	if (asked("end=kbd"))
 		outb(0x64, 0xfe);
+	if (asked("end=bios"))
+		bios();
 	if (asked("end=triple"))
 		__asm__ volatile("lidt (%0); ud2" : : "r"(nothing));
 	outb(0x600, 5 << 2 | 0x20);

@@ -183,7 +183,7 @@ Test(x86_boot, memory_goes_on_above_the_hole)
 
 Test(x86_boot, it_resets_in_every_way)
 {
-	static const char *const ways[] = {"reset", "cf9", "kbd"};
+	static const char *const ways[] = {"reset", "cf9", "kbd", "bios"};
 
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		char cmdline[64];

@@ -37,8 +37,9 @@ Test(x86_linux, debians_kernel_boots_with_two_cpus_and_powers_off,
 /* By ACPI's reset register; so does a panic. */
 Test(x86_linux, it_reboots_and_panics_into_a_reset, .timeout = 560)
 {
-	static const char *const how[] = {"vm.cmdline=" BASE " mote.reboot",
-					  "vm.cmdline=" BASE " mote.panic"};
+	static const char *const how[] = {
+		"vm.cmdline=" BASE " quiet mote.reboot",
+		"vm.cmdline=" BASE " quiet mote.panic"};
 
 	linux_need(LINUX_KERNEL);
 	for (int i = 0; i < 2; i++) {

@@ -384,6 +384,26 @@ static int put_acpi(struct plan *p, struct mote_err *err)
 	return acpi_build(buf, LAYOUT_ACPI_SIZE, LAYOUT_ACPI, p->cfg, err);
 }
 
+/*
+ * Linux with hardware-reduced ACPI resets by a jump to where firmware is
+ * entered, in real mode: there it finds the chipset's reset.
+ */
+static int put_reset(struct plan *p, struct mote_err *err)
+{
+	static const uint8_t code[] = {
+		0xba, 0xf9, 0x0c, /* mov $0xcf9, %dx */
+		0xb0, 0x06,	  /* mov $6, %al */
+		0xee,		  /* out %al, (%dx) */
+		0xf4,		  /* hlt */
+		0xeb, 0xfd,	  /* jmp to that */
+	};
+
+	_Static_assert(LAYOUT_CF9_PORT == 0xcf9, "the code has its number");
+	if (guest_write(p->slots, LAYOUT_RESET_CODE, code, sizeof(code)) < 0)
+		return err_set(err, EFAULT, "reset code");
+	return 0;
+}
+
 /* --- how it is told ---------------------------------------------------------
  */
 
@@ -515,6 +535,8 @@ int arch_image_load(struct arch_vm *a, struct memslot_table *slots,
 		ret = put_initrd(&p, initrd_fd, err);
 	if (ret == 0)
 		ret = put_acpi(&p, err);
+	if (ret == 0)
+		ret = put_reset(&p, err);
 	if (ret == 0)
 		ret = tell(&p, err);
 	boot->entry = p.entry;

@@ -10,6 +10,7 @@
  *                (ring 3) the page table of the first 2 MiB
  *   0x0005_0000  command line of a guest that is not ours (16 KiB)
  *   0x000e_0000  its ACPI tables (64 KiB)
+ *   0x000f_fff0  code that resets, where a PC's firmware is entered
  *   0x0010_0000  images load here and above
  *   0xc000_0000  hole: RAM goes on at 4 GiB; 32-bit BARs
  *   0xe000_0000  PCI configuration space, bus 0
@@ -50,6 +51,7 @@
 #define LAYOUT_LOW_END	      0xa0000ull
 #define LAYOUT_ACPI	      0xe0000ull
 #define LAYOUT_ACPI_SIZE      0x10000ull
+#define LAYOUT_RESET_CODE     0xffff0ull
 #define LAYOUT_IMAGE_BASE     0x100000ull
 #define LAYOUT_HOLE	      0xc0000000ull
 #define LAYOUT_HOLE_END	      0x100000000ull
