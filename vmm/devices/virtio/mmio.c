@@ -192,7 +192,7 @@ int virtio_init(struct device *dev, const struct virtio_model *model,
 	v->model = model;
 	v->slots = dev->cfg.slots;
 	v->io = opt->io;
-	v->offered = features | VIRTIO_COMMON;
+	v->offered = v->able = features | VIRTIO_COMMON;
 	v->queues = queues;
 	v->kick_fd = v->irq_fd = v->host_fd = -1;
 	memccpy(v->section, opt->section, 0, sizeof(v->section) - 1);
@@ -592,16 +592,17 @@ static int load_registers(struct virtio *v, struct snap_section *s,
 	if (s->error ||
 	    status & ~(uint32_t)(DRIVER_BITS | VIRTIO_NEEDS_RESET) || isr & ~3u)
 		return out_of_range(v, "status", err);
-	if (status & VIRTIO_FEATURES_OK && v->accepted & ~offered)
+	if (!(offered & VIRTIO_VERSION_1) ||
+	    (status & VIRTIO_FEATURES_OK && v->accepted & ~offered))
 		return out_of_range(v, "features", err);
 	/* Before FEATURES_OK the driver may have written anything. */
-	if (status & VIRTIO_FEATURES_OK && v->accepted & ~v->offered)
+	if (status & VIRTIO_FEATURES_OK && v->accepted & ~v->able)
 		return err_set_class(
 			err, EINVAL, ERR_CLASS_DATA,
 			"%s: the snapshot's guest uses features 0x%" PRIx64
 			", there are 0x%" PRIx64 " here",
-			v->section, v->accepted, v->offered);
-	v->offered &= offered;
+			v->section, v->accepted, v->able);
+	v->offered = v->able & offered;
 	atomic_store(&v->status, status);
 	atomic_store(&v->isr, isr);
 	return 0;

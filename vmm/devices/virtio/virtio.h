@@ -114,6 +114,8 @@ struct virtio {
 	void *priv;
 
 	/* Under the device's lock. */
+	uint64_t
+		able; /* features there are; a restored device may offer less */
 	uint64_t offered, accepted;
 	uint32_t offered_sel, accepted_sel, queue_sel;
 	uint32_t generation; /* of config */
