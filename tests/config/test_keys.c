@@ -311,8 +311,6 @@ Test(keys, a_choice_has_the_words_of_its_type)
 Test(keys, words_of_later_are_refused_by_name)
 {
 	static const char *const later[] = {
-		"vm.protocol=pvh",
-		"vm.protocol=multiboot",
 		"memory.dirty_tracking=wp",
 	};
 

@@ -45,6 +45,17 @@ seeds()
 				>"$2/$(echo "$f" | tr / _)"
 		done
 		;;
+	image)
+		# Linux, PVH and Multiboot, with a module and ACPI, 4 MiB.
+		for how in 034 035 036 037 020 003; do
+			for f in "$3"/guests/pc*; do
+				[ ! -f "$f" ] || {
+					printf "\\$how"
+					cat "$f"
+				} >"$2/$how-$(basename "$f")"
+			done
+		done
+		;;
 	elf | solo5)
 		for f in "$3"/guests/*.elf; do
 			[ ! -f "$f" ] || head -c 16384 "$f" \

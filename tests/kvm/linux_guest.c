@@ -149,6 +149,17 @@ static void check_went_on(const char *out)
 	cr_expect_null(strstr(out, "WRONG"), "%s", out);
 }
 
+/* As command_wait_for, but as long as a boot takes in a busy lab. */
+static void wait_for(const char *path, const char *text)
+{
+	for (int i = 0; i < 500; i++) {
+		if (strstr(command_text(path), text))
+			return;
+		sleep(1);
+	}
+	cr_assert_fail("no \"%s\" in: %s", text, command_text(path));
+}
+
 void linux_snapshot(const char *cmdline)
 {
 	char *out = command_path("out"), *sock = command_path("sock"),
@@ -159,9 +170,10 @@ void linux_snapshot(const char *cmdline)
 	cr_assert_geq(asprintf(&control, "control.socket=%s", sock), 0);
 	pid = command_start(out, WORDS("run", COMMON, cmdline, "--set",
 				       "vm.vcpus=2", "--set", control));
-	command_wait_for(out, "guest: tick 3");
+	wait_for(out, "guest: tick 3");
 	cr_assert_eq(command_run(said, WORDS("snapshot", sock, snap)), 0, "%s",
 		     command_text(said));
+	wait_for(out, "guest: done");
 	cr_assert_eq(command_finish(pid), 0, "%s", command_text(out));
 	check_went_on(command_text(out));
 	cr_expect_eq(generations(command_text(out)), 0, "%s",
@@ -173,7 +185,7 @@ void linux_snapshot(const char *cmdline)
 		snprintf(name, sizeof(name), "again%d", i);
 		again = command_path(name);
 		pid = command_start(again, WORDS("restore", snap));
-		command_wait_for(again, "guest: done");
+		wait_for(again, "guest: done");
 		cr_expect_eq(command_finish(pid), 0, "%s", command_text(again));
 		text = command_text(again);
 		fputs(text, stdout);
