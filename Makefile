@@ -21,6 +21,7 @@ else ifeq ($(origin CC),default)
 CC := gcc
 endif
 STRIP := $(CROSS_COMPILE)strip
+OBJCOPY := $(CROSS_COMPILE)objcopy
 GUEST_CC := $(CROSS_COMPILE)gcc
 
 ifeq ($(V),1)
@@ -86,10 +87,11 @@ CLI_SRC := $(wildcard cli/*.c)
 OCI_SRC := $(wildcard oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-GUESTS := hello counter walk touch sum stale smp echo serve $(if $(filter x86_64 arm64,$(ARCH)),hostile) $(if $(filter x86_64,$(ARCH)),noop exits parse simd simdavx apic edu vrng mtty) \
+GUESTS := hello counter walk touch sum stale smp echo serve $(if $(filter x86_64 arm64,$(ARCH)),vblk vnet villain) $(if $(filter x86_64 arm64,$(ARCH)),hostile) $(if $(filter x86_64,$(ARCH)),noop exits parse simd simdavx apic edu vrng mtty vent) \
 	$(if $(filter arm64,$(ARCH)),psci sve pauth gic) $(if $(filter ppc64le,$(ARCH)),hpt hptsmp papr vsx)
 HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo many)
-GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf) $(HVT_GUESTS:%=$(B)/guests/hvt-%.elf)
+PC_GUESTS := $(if $(filter x86_64,$(ARCH)),pc.elf pc-flat.img pc-linux32.img pc-linux64.img pc-vmlinux.elf)
+GUEST_ELF := $(GUESTS:%=$(B)/guests/%.elf) $(HVT_GUESTS:%=$(B)/guests/hvt-%.elf) $(PC_GUESTS:%=$(B)/guests/%)
 
 .PHONY: all
 all: $(B)/mote $(B)/solo5-hvt $(B)/mote-oci $(B)/libmote.a $(B)/libmote.so.0 guests ## build everything
@@ -182,7 +184,7 @@ GUEST_LINK := -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-
 guests: $(GUEST_ELF) ## build the sample and test guests
 
 # Ring 3: there a KVM that interprets ring 0 runs vector code natively.
-$(B)/guests/simd.elf $(B)/guests/touch.elf $(B)/guests/stale.elf $(B)/guests/serve.elf $(B)/guests/sum.elf $(B)/guests/parse.elf: GUEST_CFLAGS += -DNOTE_FLAGS=1
+$(B)/guests/vblk.elf $(B)/guests/villain.elf $(B)/guests/vnet.elf $(B)/guests/simd.elf $(B)/guests/touch.elf $(B)/guests/stale.elf $(B)/guests/serve.elf $(B)/guests/sum.elf $(B)/guests/parse.elf: GUEST_CFLAGS += -DNOTE_FLAGS=1
 $(B)/guests/noop.elf: guests/noop/noop.S
 $(B)/guests/exits.elf: guests/exits/exits.S
 $(B)/guests/noop.elf $(B)/guests/exits.elf: guests/lib/note.S $(GUEST_LD)
@@ -196,6 +198,31 @@ $(B)/guests/hvt-%.elf: guests/hvt/%.c $(HVT_LIB) guests/lib/hvt/hvt.ld guests/in
 	$(call say,GUEST,$@)
 	@mkdir -p $(@D)
 	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,-T,guests/lib/hvt/hvt.ld -o $@ $< $(HVT_LIB)
+
+# The guest pc, in the forms of the others' contracts: an ELF32 file for PVH and
+# Multiboot, a flat image for Multiboot, bzImages entered in 32 and in 64 bits,
+# and what a bzImage unpacks, a vmlinux.
+PC_CFLAGS := $(filter-out -mno-red-zone -mcmodel=small,$(GUEST_CFLAGS)) -m32 -march=i686
+PC_LINK := -Wl,--no-warn-rwx-segments -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096
+PC_SRC := guests/pc/entry.S guests/pc/pc.c
+$(B)/guests/pc.elf: $(PC_SRC) guests/pc/pc.ld Makefile
+	$(call say,GUEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(GUEST_CC) $(PC_CFLAGS) $(PC_LINK) -Wl,-T,guests/pc/pc.ld -o $@ $(PC_SRC)
+$(B)/guests/pc-flat.img: $(PC_SRC) guests/pc/pc.ld Makefile
+	$(call say,GUEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(GUEST_CC) $(PC_CFLAGS) -DFLAT $(PC_LINK) -Wl,-T,guests/pc/pc.ld -o $@.elf $(PC_SRC)
+	$(Q)$(OBJCOPY) -O binary -R .note $@.elf $@ && rm -f $@.elf
+$(B)/guests/pc-linux32.img: PC_FLAGS := 0
+$(B)/guests/pc-linux64.img: PC_FLAGS := 1
+$(B)/guests/pc-linux32.img $(B)/guests/pc-linux64.img: guests/pc/bzimage.S $(B)/guests/pc-flat.img
+	$(call say,GUEST,$@)
+	$(Q)$(GUEST_CC) -c -DXLOADFLAGS=$(PC_FLAGS) -DFLAT_IMAGE='"$(B)/guests/pc-flat.img"' -o $@.o $<
+	$(Q)$(OBJCOPY) -O binary -j .entry $@.o $@ && rm -f $@.o
+$(B)/guests/pc-vmlinux.elf: $(B)/guests/pc.elf
+	$(call say,GUEST,$@)
+	$(Q)$(OBJCOPY) -O elf64-x86-64 --set-start 0x100200 $< $@
 
 $(B)/guests/%.elf: guests/%/*.c $(GUEST_LIB) $(GUEST_HDR) $(GUEST_LD) Makefile
 	$(call say,GUEST,$@)

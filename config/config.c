@@ -47,6 +47,26 @@ void config_fini(struct vm_config *c)
 	section_free_all(c);
 }
 
+unsigned int config_virtio_count(const struct vm_config *c)
+{
+	if (c->vm.protocol == PROTOCOL_HVT)
+		return 0;
+	return c->disk_count + c->net_count + c->rng.enable;
+}
+
+bool config_acpi(const struct vm_config *c)
+{
+	switch (c->vm.protocol) {
+	case PROTOCOL_LINUX:
+	case PROTOCOL_PVH:
+		return c->vm.acpi != ACPI_NO;
+	case PROTOCOL_MULTIBOOT:
+		return c->vm.acpi == ACPI_YES;
+	default:
+		return false;
+	}
+}
+
 static void forget(char **s)
 {
 	free(*s);
@@ -362,9 +382,14 @@ static void check_vm(struct faults *f, const struct vm_config *c)
 		fault(f, 0, "vm.kernel",
 		      "not set, expected the guest's file "
 		      "(or restore.from)");
-	if (c->vm.initrd != NULL && c->vm.protocol != PROTOCOL_LINUX)
+	if (c->vm.initrd != NULL &&
+	    (c->vm.protocol == PROTOCOL_HVT || c->vm.protocol == PROTOCOL_MOTE))
 		fault(f, 0, "vm.initrd",
-		      "set, expected protocol=linux beside it");
+		      "set, expected another protocol than hvt and mote");
+	if (c->vm.acpi == ACPI_YES &&
+	    (c->vm.protocol == PROTOCOL_HVT || c->vm.protocol == PROTOCOL_MOTE))
+		fault(f, 0, "vm.acpi",
+		      "yes, expected another protocol than hvt and mote");
 	if (c->cpu.hpt_order != 0 && c->cpu.mmu == CPU_MMU_RADIX)
 		fault(f, 0, "cpu.hpt_order",
 		      "set, expected mmu=hash beside it");

@@ -40,6 +40,12 @@ enum vm_protocol {
 	PROTOCOL_MOTE,
 };
 
+enum vm_acpi {
+	ACPI_AUTO, /* where Linux or a PVH guest looks for it */
+	ACPI_YES,
+	ACPI_NO,
+};
+
 enum console_type {
 	CONSOLE_STDIO,
 	CONSOLE_PTY,
@@ -131,12 +137,21 @@ enum seccomp_mode {
 
 enum disk_type { DISK_FILE, DISK_BLOCK };
 
+/* When a write is done: in the host's page cache, or on the disk. */
+enum disk_cache { DISK_WRITEBACK, DISK_WRITETHROUGH };
+
+#define CONFIG_DISK_QUEUES_MAX 8
+
 struct disk_config {
 	char *name; /* of the section: 1 to 67 of A-Z a-z 0-9 _ - */
 	char *path;
 	enum disk_type type;
 	bool readonly;
 	uint32_t sector_size; /* bytes; a power of two, 512 to 32768 */
+	enum disk_cache cache;
+	uint32_t queues;     /* of virtio; 0: one */
+	uint64_t rate_bytes; /* a second; 0: any */
+	uint32_t rate_ops;
 };
 
 struct net_config {
@@ -144,8 +159,10 @@ struct net_config {
 	char *tap; /* interface name, or NULL */
 	int fd;	   /* of an open tap, -1: none */
 	uint8_t mac[6];
-	bool has_mac; /* else: a random one */
-	uint32_t mtu; /* bytes; 0: the tap's */
+	bool has_mac;	     /* else: a random one */
+	uint32_t mtu;	     /* bytes; 0: the tap's */
+	uint64_t rate_bytes; /* a second, each way; 0: any */
+	uint32_t rate_packets;
 };
 
 #define CONFIG_PASSTHROUGHS_MAX 8
@@ -183,7 +200,8 @@ struct vm_config {
 		char *initrd;
 		char *cmdline;
 		enum vm_protocol protocol;
-		uint64_t memory; /* bytes */
+		enum vm_acpi acpi; /* x86_64: tables for the guest */
+		uint64_t memory;   /* bytes */
 		uint32_t vcpus;
 		uint32_t max_vcpus; /* 0: as vcpus */
 		uint64_t stop_timeout_ms;
@@ -212,6 +230,10 @@ struct vm_config {
 	uint32_t disk_count;
 	struct net_config *net;
 	uint32_t net_count;
+	struct {
+		bool enable;
+		uint64_t rate_bytes; /* a second; 0: any */
+	} rng;
 	struct passthrough_config *passthrough;
 	uint32_t passthrough_count;
 	struct {
@@ -264,6 +286,16 @@ struct vm_config {
  * and which files and networks stand behind the devices.  -ENOMEM.
  */
 int config_forget_run(struct vm_config *c);
+
+/*
+ * How many virtio devices it has: none under hvt; else first a block device
+ * for each [disk.NAME] in file order, then a network card for each [net.NAME],
+ * then the entropy device of [rng].
+ */
+unsigned int config_virtio_count(const struct vm_config *c);
+
+/* Does an x86_64 guest get ACPI tables?  Once the protocol is known. */
+bool config_acpi(const struct vm_config *c);
 
 /* Messages of one check: all faults, in the order of the file. */
 struct config_errors {

@@ -56,8 +56,9 @@ enum key_kind {
 };
 
 enum key_flags {
-	KEY_QUIET = 1 << 0, /* described only where it is not the default */
-	KEY_AUTO = 1 << 1,  /* "auto" stands for 0 */
+	KEY_QUIET = 1 << 0,   /* described only where it is not the default */
+	KEY_AUTO = 1 << 1,    /* "auto" stands for 0 */
+	KEY_SECTION = 1 << 2, /* the section alone sets it to yes */
 };
 
 /* One word that a KEY_CHOICE takes; the list ends with a NULL name. */
@@ -194,6 +195,9 @@ void *section_find(const struct vm_config *c, const struct family *family,
 		   const char *section);
 
 /* Add an element with defaults.  -EINVAL and *why: full or a bad name. */
+/* [NAME] of what is there by its section alone: 0 or -ENOMEM. */
+int section_present(struct vm_config *c, const char *section);
+
 int section_add(struct vm_config *c, const struct family *family,
 		const char *section, struct why *why);
 

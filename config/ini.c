@@ -207,7 +207,7 @@ static bool section_is_known(struct reader *r)
 	return true;
 }
 
-/* A section of a family is there even without a key. */
+/* A section of a family, or of what it adds, is there even without a key. */
 static bool section_exists(struct reader *r)
 {
 	const struct family *family = keys_section(r->section)->family;
@@ -216,6 +216,8 @@ static bool section_exists(struct reader *r)
 
 	if (section_find(r->c, family, r->section) == NULL)
 		ret = section_add(r->c, family, r->section, &why);
+	else if (family == NULL)
+		ret = section_present(r->c, r->section);
 	if (ret == -ENOMEM)
 		r->f.no_memory = true;
 	else if (ret < 0)

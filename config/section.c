@@ -152,6 +152,16 @@ int section_add(struct vm_config *c, const struct family *family,
 	return ret;
 }
 
+int section_present(struct vm_config *c, const char *section)
+{
+	const struct key *k = keys_section(section);
+	struct why why;
+
+	if (k == NULL || !(k->flags & KEY_SECTION))
+		return 0;
+	return value_set(c, k, "yes", NULL, CONFIG_ARCH_ANY, &why);
+}
+
 int section_put(struct vm_config *c, const struct key *k, const char *section,
 		const char *text, const char *dir, unsigned int arch,
 		struct why *why)

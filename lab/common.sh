@@ -106,6 +106,25 @@ pack()
 		cpio -0 -o -H newc -R 0:0 --quiet) >"$2"
 }
 
+# pack_linux DIR ROOT KERNEL: the kernel of the lab once more in DIR, as a guest
+# of mote, and an initrd with a shell, linux-init and modules for it.  The
+# folder inner is beside the other files of this machine.
+pack_linux()
+{
+	inner=$work/inner
+	rm -rf "$inner"
+	mkdir -p "$1" "$inner/bin" "$inner/dev" "$inner/proc" "$inner/sys" \
+		"$inner/modules"
+	cp "$3" "$1/vmlinuz"
+	cp "$2/bin/busybox" "$inner/bin/busybox"
+	cp "$top/lab/linux-init" "$inner/init"
+	chmod 755 "$inner/init"
+	for pl_module in ${linux_modules:-}; do
+		(pack_module "$2" "$inner/modules" "$pl_module") || return 1
+	done
+	pack "$inner" "$1/initrd"
+}
+
 # Only one lab at a time: two on a small machine take turns and run into their
 # time limits, and they build in the same folder.  The lock is held until the
 # caller exits.

@@ -142,7 +142,7 @@ pack_root()
 	[ -z "$mote" ] || cp "$mote" "$dir/bin/mote"
 	guests=$(built guests) || guests=
 	if [ -n "$guests" ]; then
-		find "$guests" -maxdepth 1 -name '*.elf' \
+		find "$guests" -maxdepth 1 \( -name '*.elf' -o -name '*.img' \) \
 			-exec cp {} "$dir/lib/mote/guests/" \;
 	fi
 

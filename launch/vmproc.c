@@ -95,6 +95,13 @@ static int passed_through(const struct launch_fds *f)
 	return n;
 }
 
+static bool has_virtio(const struct mote_config *cfg,
+		       const struct launch_fds *f)
+{
+	return f->device_count > passed_through(f) ||
+	       launch_is(cfg, "rng.enable", "yes");
+}
+
 /* What [memory] lock takes, and what devices pin: both count. */
 static uint64_t lock_bytes(const struct mote_config *cfg,
 			   const struct launch_fds *f)
@@ -143,7 +150,8 @@ static int enter_jail(struct vmproc *p, struct mote_err *err)
 		.keep_fds = keep,
 		.keep_count = ARRAY_SIZE(keep),
 		.lock_bytes = lock_bytes(cfg, f),
-		.more_fds = (unsigned int)passed_through(f) * MOTE_DEVICE_FDS,
+		.more_fds = (unsigned int)passed_through(f) * MOTE_DEVICE_FDS +
+			    (has_virtio(cfg, f) ? MOTE_VIRTIO_FDS : 0),
 	};
 	int extra[ARRAY_SIZE(keep) + MOTE_SNAPSHOT_FDS_MAX + 2 + KEEP_DEVICES];
 	struct mote_jail_options j = jail;

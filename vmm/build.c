@@ -7,10 +7,12 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "arch/common/elf.h"
 #include "arch/common/solo5.h"
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/guest_abi.h"
 #include "base/num.h"
 #include "base/timeline.h"
@@ -175,6 +177,111 @@ static int build_vcpus(struct vm *vm, struct mote_err *err)
 	return arch_vm_ready(&vm->arch, &vm->slots, err);
 }
 
+/* Our own contract, which is also what AUTO is when nothing says otherwise. */
+static bool is_ours(enum vm_protocol protocol)
+{
+	return protocol == PROTOCOL_MOTE || protocol == PROTOCOL_AUTO;
+}
+
+/*
+ * What interrupts of devices go through, where KVM has only the local part:
+ * Linux and its kin expect an I/O APIC, our own contract has one where a
+ * device needs it.
+ */
+static int build_platform(struct vm *vm, struct mote_err *err)
+{
+	const struct vm_config *c = vm->cfg;
+	struct device_config cfg = {
+		.space = BUS_MMIO, .base = arch_ioapic(), .size = IOAPIC_SIZE};
+	int ret;
+
+	vm->irqroutes.vm_fd = vm->vm_fd;
+	if (cfg.base == 0 || c->vm.protocol == PROTOCOL_HVT ||
+	    (is_ours(c->vm.protocol) && c->passthrough_count == 0 &&
+	     config_virtio_count(c) == 0))
+		return 0;
+	ret = device_create(&vm->ioapic, "ioapic", 0, &cfg, &vm->bus, err);
+	if (ret < 0)
+		return ret;
+	vm->device[vm->devices++] = vm->ioapic;
+	ioapic_routes(vm->ioapic, &vm->irqroutes);
+	return 0;
+}
+
+int build_block_fd(struct vm *vm, int *fd, struct mote_err *err)
+{
+	int ret =
+		fd_gather_more(fd, &vm->device_fds, &vm->device_fds_used, err);
+
+	return ret < 0 ? ret : 0;
+}
+
+int build_irq(struct vm *vm, uint32_t irq, int event_fd, struct mote_err *err)
+{
+	int ret;
+
+	if (vm->ioapic) {
+		if (irq >= IRQROUTE_PINS)
+			return err_set(err, EINVAL, "interrupt %u of %d", irq,
+				       IRQROUTE_PINS);
+		ioapic_attach(vm->ioapic, (int)irq, event_fd, NULL, NULL);
+		return 0;
+	}
+	ret = irqroutes_connect(&vm->irqroutes, (int)irq, event_fd, true);
+	if (ret < 0)
+		return err_set_class(err, -ret, ERR_CLASS_UNAVAILABLE,
+				     "KVM_IRQFD of interrupt %u: %s", irq,
+				     strerror(-ret));
+	return 0;
+}
+
+const struct build_fd *build_find_fd(const struct build_options *opt,
+				     const char *kind, const char *name)
+{
+	size_t len = strlen(kind);
+
+	for (int i = 0; i < opt->fd_count; i++) {
+		const char *s = opt->fds[i].section;
+
+		if (!strncmp(s, kind, len) && s[len] == '.' &&
+		    !strcmp(s + len + 1, name))
+			return &opt->fds[i];
+	}
+	return NULL;
+}
+
+int build_irqfd(struct vm *vm, uint32_t irq, int *event_fd,
+		struct mote_err *err)
+{
+	int *fd = &vm->irq_fd[vm->irq_fds], ret;
+
+	if (vm->irq_fds == VM_DEVICES_MAX)
+		return err_set(err, ENOSPC, "interrupts: more than %d",
+			       VM_DEVICES_MAX);
+	*fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (*fd < 0)
+		return err_set(err, errno, "eventfd: %s", strerror(errno));
+	vm->irq_fds++;
+	ret = build_block_fd(vm, fd, err);
+	if (ret == 0)
+		ret = build_irq(vm, irq, *fd, err);
+	if (ret == 0)
+		*event_fd = *fd;
+	return ret;
+}
+
+/* How a guest that is not ours is told that it is a clone. */
+static int build_generation(struct vm *vm, struct mote_err *err)
+{
+	uint32_t irq;
+
+	vm->identity = vm->event_device != NULL;
+	if (!arch_vmgenid(vm->cfg, &irq))
+		return 0;
+	vm->identity = true;
+	return build_irqfd(vm, irq, &vm->generation_fd, err);
+}
+
 static int build_devices(struct vm *vm, struct mote_err *err)
 {
 	size_t n;
@@ -192,8 +299,13 @@ static int build_devices(struct vm *vm, struct mote_err *err)
 			.trigger = vm->env.trigger,
 		};
 		struct device *dev;
-		int ret = device_create(&dev, ad[i].model, 0, &cfg, &vm->bus,
-					err);
+		int ret = 0;
+
+		if (ad[i].irq)
+			ret = build_irqfd(vm, ad[i].irq, &cfg.irq_fd, err);
+		if (ret == 0)
+			ret = device_create(&dev, ad[i].model, 0, &cfg,
+					    &vm->bus, err);
 
 		if (ret < 0)
 			return ret;
@@ -221,7 +333,8 @@ static int build_passthrough(struct vm *vm, const struct build_options *opt,
 			     struct mote_err *err)
 {
 	const struct arch_pci *pci = arch_pci();
-	struct device *ioapic, *root;
+	struct device *root;
+	struct arch_virtio next;
 	struct device_config cfg;
 	int ret;
 
@@ -237,19 +350,20 @@ static int build_passthrough(struct vm *vm, const struct build_options *opt,
 				     "passthrough.%s: a device can't go back "
 				     "to a snapshot: no rewind, no pool",
 				     vm->cfg->passthrough[0].name);
-	/* The root goes first in the end: its devices drive pins. */
+	/* Their pins are the last eight. */
+	if (arch_virtio(config_virtio_count(vm->cfg), &next) &&
+	    next.irq > IRQROUTE_PINS - CONFIG_PASSTHROUGHS_MAX)
+		return err_set_class(err, ENOSPC, ERR_CLASS_DATA,
+				     "passthrough.%s: %u virtio devices "
+				     "leave no interrupts for it",
+				     vm->cfg->passthrough[0].name,
+				     config_virtio_count(vm->cfg));
 	cfg = (struct device_config){
 		.space = BUS_MMIO, .base = pci->ecam, .size = MIB};
 	ret = device_create(&root, "pci", 0, &cfg, &vm->bus, err);
 	if (ret < 0)
 		return ret;
 	vm->device[vm->devices++] = root;
-	cfg = (struct device_config){
-		.space = BUS_MMIO, .base = pci->ioapic, .size = IOAPIC_SIZE};
-	ret = device_create(&ioapic, "ioapic", 0, &cfg, &vm->bus, err);
-	if (ret < 0)
-		return ret;
-	vm->device[vm->devices++] = ioapic;
 	ret = passthrough_create(&vm->passthrough,
 				 &(struct passthrough_options){
 					 .cfg = vm->cfg,
@@ -257,13 +371,15 @@ static int build_passthrough(struct vm *vm, const struct build_options *opt,
 					 .slots = &vm->slots,
 					 .bus = &vm->bus,
 					 .root = root,
-					 .ioapic = ioapic,
+					 .ioapic = vm->ioapic,
+					 .routes = &vm->irqroutes,
 					 .find = find_section,
 					 .opaque = opt,
 				 },
 				 err);
 	if (ret == 0) {
 		vm->device_fds = passthrough_fds(vm->passthrough);
+		vm->device_fds_used = (int)vm->cfg->passthrough_count;
 		vm->track.more = passthrough_dirty;
 		vm->track.more_opaque = vm->passthrough;
 	}
@@ -271,23 +387,41 @@ static int build_passthrough(struct vm *vm, const struct build_options *opt,
 	return ret;
 }
 
-/* A section that no device of the guest would stand for is a mistake. */
+/* Sections whose devices this architecture has no place for. */
 static int check_sections(const struct vm_config *c, struct mote_err *err)
 {
-	const char *protocol =
-		c->vm.protocol == PROTOCOL_LINUX ? "linux" : "mote";
+	const char *kind = c->disk_count  ? "disk."
+			   : c->net_count ? "net."
+					  : "rng";
+	const char *name = c->disk_count  ? c->disk[0].name
+			   : c->net_count ? c->net[0].name
+					  : "";
+	unsigned int n = config_virtio_count(c);
+	struct arch_virtio at;
 
-	if (c->vm.protocol == PROTOCOL_HVT)
-		return 0; /* the guest's manifest says: build_hvt.c */
-	if (c->disk_count)
+	static const char *const names[] = {
+		[PROTOCOL_AUTO] = "mote",   [PROTOCOL_PVH] = "pvh",
+		[PROTOCOL_LINUX] = "linux", [PROTOCOL_MULTIBOOT] = "multiboot",
+		[PROTOCOL_MOTE] = "mote",
+	};
+	const char *protocol = names[c->vm.protocol];
+
+	if (c->vm.initrd &&
+	    (is_ours(c->vm.protocol) || c->vm.protocol == PROTOCOL_HVT))
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
-				     "disk.%s: protocol %s has no disks",
-				     c->disk[0].name, protocol);
-	if (c->net_count)
+				     "vm.initrd: protocol %s takes none",
+				     protocol ? protocol : "hvt");
+	if (n == 0 || arch_virtio(n - 1, &at))
+		return 0;
+	if (arch_virtio(0, &at))
 		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
-				     "net.%s: protocol %s has no networks",
-				     c->net[0].name, protocol);
-	return 0;
+				     "%s%s: %u virtio devices, this version "
+				     "has room for fewer",
+				     kind, name, n);
+	return err_set_class(err, ENOTSUP, ERR_CLASS_DATA,
+			     "%s%s: this architecture has no virtio devices in "
+			     "this version",
+			     kind, name);
 }
 
 /* [snapshot] when and ready: who tells the moment. */
@@ -350,9 +484,15 @@ static int build_parts(struct vm *vm, const struct build_options *opt,
 		ret = build_vcpus(vm, err);
 	timeline_mark(vm->timeline, "vCPUs created");
 	if (ret == 0)
+		ret = build_platform(vm, err);
+	if (ret == 0)
 		ret = build_devices(vm, err);
 	if (ret == 0)
+		ret = build_generation(vm, err);
+	if (ret == 0)
 		ret = build_passthrough(vm, opt, err);
+	if (ret == 0)
+		ret = build_virtio(vm, opt, err);
 	return ret;
 }
 
@@ -369,11 +509,12 @@ int build_vm(struct vm **out, const struct build_options *opt,
 	vm->log = opt->log;
 	vm->timeline = opt->timeline;
 	vm->kvm_fd = vm->vm_fd = -1;
-	vm->events.fd = vm->device_fds = -1;
+	vm->events.fd = vm->device_fds = vm->generation_fd = -1;
 	vm->dispatch_again_ms = -1;
 	for (int i = 0; i < MEMSLOT_MAX; i++)
 		vm->watched[i] = -1;
 	pthread_mutex_init(&vm->table_lock, NULL);
+	irqroutes_init(&vm->irqroutes, -1);
 	memslot_init(&vm->slots, -1);
 	track_init(&vm->track, &vm->slots);
 	vm->env.bus = &vm->bus;
@@ -439,8 +580,14 @@ static int write_boot_page(struct vm *vm, uint64_t fdt, struct mote_err *err)
 		.fdt = fdt,
 		.pci = vm->passthrough ? arch_pci()->ecam : 0,
 	};
+	struct arch_virtio virtio;
 	int ret;
 
+	if (config_virtio_count(vm->cfg) && arch_virtio(0, &virtio)) {
+		boot.virtio = virtio.base;
+		boot.virtio_count = config_virtio_count(vm->cfg);
+		boot.virtio_irq = virtio.irq;
+	}
 	if (len > MOTE_CMDLINE_SIZE)
 		return err_set_class(err, E2BIG, ERR_CLASS_DATA,
 				     "vm.cmdline: %zu bytes, protocol mote "
@@ -502,11 +649,11 @@ static int boot_mote(struct vm *vm, const struct elf_file *kernel,
 	return ret;
 }
 
-static int boot_linux(struct vm *vm, const struct elf_file *kernel,
+static int boot_image(struct vm *vm, const struct elf_file *kernel,
 		      int initrd_fd, struct mote_err *err)
 {
 	struct arch_boot boot = {0};
-	int ret = arch_linux_load(&vm->arch, &vm->slots, vm->cfg, kernel,
+	int ret = arch_image_load(&vm->arch, &vm->slots, vm->cfg, kernel,
 				  initrd_fd, &boot, err);
 
 	timeline_mark(vm->timeline, "image loaded");
@@ -515,15 +662,38 @@ static int boot_linux(struct vm *vm, const struct elf_file *kernel,
 	return ret;
 }
 
+/* Which contract an image is of: ours by their notes, then the others. */
+static int find_protocol(const struct elf_file *f, enum vm_protocol *protocol,
+			 struct mote_err *err)
+{
+	uint32_t desc[2];
+	uint64_t off;
+	size_t len;
+	int ret = 0;
+
+	*protocol = PROTOCOL_MOTE;
+	if (f->eh.e_machine == arch_elf_machine) {
+		ret = solo5_probe(f, err);
+		if (ret > 0)
+			*protocol = PROTOCOL_HVT;
+		if (ret == 0)
+			ret = elf_note(f, ELF_NOTE_OWNER, ELF_NOTE_TYPE, desc,
+				       sizeof(desc), &len, &off, err);
+	}
+	if (ret == 0)
+		ret = arch_image_protocol(f, protocol, err);
+	return ret < 0 ? ret : 0;
+}
+
 int build_open_kernel(struct elf_file *f, int fd, const char *name,
 		      enum vm_protocol *protocol, struct mote_err *err)
 {
 	int ret = elf_open(f, fd, arch_elf_machine, err);
 
-	if (ret == 0 && *protocol == PROTOCOL_AUTO) {
-		ret = solo5_probe(f, err);
-		*protocol = ret > 0 ? PROTOCOL_HVT : PROTOCOL_MOTE;
-	}
+	if (ret == -ENOEXEC)
+		ret = arch_image_open(f, fd, *protocol, err);
+	if (ret == 0 && *protocol == PROTOCOL_AUTO)
+		ret = find_protocol(f, protocol, err);
 	return ret < 0 ? err_wrap(err, ret, "%s", name ? name : "kernel") : 0;
 }
 
@@ -535,10 +705,10 @@ int build_boot(struct vm *vm, const struct build_options *opt,
 
 	if (vm->hvt)
 		ret = build_hvt_boot(vm, opt, kernel, err);
-	else if (vm->cfg->vm.protocol == PROTOCOL_LINUX)
-		ret = boot_linux(vm, kernel, opt->initrd_fd, err);
-	else
+	else if (is_ours(vm->cfg->vm.protocol))
 		ret = boot_mote(vm, kernel, err);
+	else
+		ret = boot_image(vm, kernel, opt->initrd_fd, err);
 	if (ret < 0)
 		return err_wrap(err, ret, "%s", name);
 	timeline_mark(vm->timeline, "registers set");
@@ -558,6 +728,8 @@ int build_vcpu_filter(const struct vm *vm, int vcpu_fd, enum sandbox_mode mode)
 
 	return sandbox_filter_load(vm->hvt	     ? SANDBOX_VCPU_HVT
 				   : vm->passthrough ? SANDBOX_VCPU_PCI
-						     : SANDBOX_VCPU,
+				   : vm->ioapic || vm->device_fds >= 0
+					   ? SANDBOX_VCPU_DEV
+					   : SANDBOX_VCPU,
 				   mode, fd);
 }

@@ -52,6 +52,8 @@ struct build_options {
 	int uffd_fd; /* of pager_open, duplicated; -1: opened when needed */
 	/* Runs first in the pager's thread (its filter); may be NULL. */
 	int (*pager_enter)(void *opaque, int uffd, int events_fd);
+	/* Runs first in the thread of virtio devices; may be NULL. */
+	int (*io_enter)(void *opaque, int fds, int events_fd);
 	int pagemap_fd; /* duplicated; -1: opened when it is needed */
 	const struct build_fd *fds; /* what is not among them is opened */
 	int fd_count;
@@ -65,11 +67,36 @@ int build_vcpu_filter(const struct vm *vm, int vcpu_fd, enum sandbox_mode mode);
 
 /*
  * Open the image of a kernel (fd is borrowed while *f is used) and say, where
- * that was left open, which contract it is of by its notes: PROTOCOL_HVT or
- * PROTOCOL_MOTE (which refuses what is neither).
+ * that was left open, which contract it is of by its notes and headers:
+ * PROTOCOL_MOTE where nothing says so (which refuses it).
  */
 int build_open_kernel(struct elf_file *f, int fd, const char *name,
 		      enum vm_protocol *protocol, struct mote_err *err);
+
+/*
+ * event_fd (borrowed, outlives the machine's vCPUs) raises that interrupt of
+ * the guest's at each write: a pin of the I/O APIC, or on arm64 a shared
+ * interrupt, counted from 0.  Before the first run.
+ */
+int build_irq(struct vm *vm, uint32_t irq, int event_fd, struct mote_err *err);
+
+/* A new eventfd for it, which the machine closes: build_block_fd, build_irq. */
+int build_irqfd(struct vm *vm, uint32_t irq, int *event_fd,
+		struct mote_err *err);
+
+/*
+ * Exchange *fd for a copy among those that vCPU threads may write to (the
+ * filters vcpu_dev and vcpu_pci): for eventfds of devices.  Before build_irq.
+ */
+int build_block_fd(struct vm *vm, int *fd, struct mote_err *err);
+
+/* What was given for that section, or NULL. */
+const struct build_fd *build_find_fd(const struct build_options *opt,
+				     const char *kind, const char *name);
+
+/* Virtio devices, as config_virtio_count has them (build_virtio.c). */
+int build_virtio(struct vm *vm, const struct build_options *opt,
+		 struct mote_err *err);
 
 /* A machine that has not run: VM, slots, vCPUs, devices. */
 int build_vm(struct vm **out, const struct build_options *opt,

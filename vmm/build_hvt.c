@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "arch/common/solo5.h"
 #include "base/cleanup.h"
@@ -40,18 +39,6 @@ static const struct net_config *find_net(const struct vm_config *c,
 	return NULL;
 }
 
-static const struct build_fd *find_fd(const struct build_options *opt,
-				      const char *kind, const char *name)
-{
-	char section[96];
-
-	snprintf(section, sizeof(section), "%s.%s", kind, name);
-	for (int i = 0; i < opt->fd_count; i++)
-		if (!strcmp(opt->fds[i].section, section))
-			return &opt->fds[i];
-	return NULL;
-}
-
 static int not_attached(const char *kind, const struct solo5_mft_entry *e,
 			struct mote_err *err)
 {
@@ -69,7 +56,7 @@ static int attach_disk(struct vm *vm, const struct build_options *opt,
 		       uint32_t index, const char *name, struct mote_err *err)
 {
 	const struct disk_config *cfg = find_disk(vm->cfg, name);
-	const struct build_fd *given = find_fd(opt, "disk", name);
+	const struct build_fd *given = build_find_fd(opt, "disk", name);
 	cleanup_fd int own = -1;
 	int64_t size;
 	int ret = 0;
@@ -91,20 +78,11 @@ static int attach_disk(struct vm *vm, const struct build_options *opt,
 				err);
 }
 
-/* A locally administered address of a single host. */
-static int random_mac(uint8_t mac[6], struct mote_err *err)
-{
-	if (getrandom(mac, 6, 0) != 6)
-		return err_set(err, errno, "getrandom: %s", strerror(errno));
-	mac[0] = (uint8_t)((mac[0] & 0xfe) | 0x02);
-	return 0;
-}
-
 static int attach_net(struct vm *vm, const struct build_options *opt,
 		      uint32_t index, const char *name, struct mote_err *err)
 {
 	const struct net_config *cfg = find_net(vm->cfg, name);
-	const struct build_fd *given = find_fd(opt, "net", name);
+	const struct build_fd *given = build_find_fd(opt, "net", name);
 	cleanup_fd int own = -1;
 	uint32_t mtu = given ? given->mtu : 0;
 	uint8_t mac[6];
@@ -114,10 +92,9 @@ static int attach_net(struct vm *vm, const struct build_options *opt,
 		return not_attached("net", &hvt_manifest(vm->hvt)->e[index],
 				    err);
 	if (!given)
-		ret = hostdev_open_net(cfg, &own, &mtu, err);
-	memcpy(mac, cfg->mac, sizeof(mac));
-	if (ret == 0 && !cfg->has_mac)
-		ret = random_mac(mac, err);
+		ret = hostdev_open_net(cfg, false, &own, &mtu, err);
+	if (ret == 0)
+		ret = hostdev_mac(cfg, mac, err);
 	if (ret < 0)
 		return ret;
 	return hvt_attach_net(vm->hvt, index, given ? given->fd : own, mac,

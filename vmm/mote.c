@@ -433,6 +433,13 @@ static int enter_pager_filter(void *opaque, int uffd, int events_fd)
 		(int[SANDBOX_FDS]){-1, events_fd, -1, uffd, -1, -1});
 }
 
+static int enter_io_filter(void *opaque, int fds, int events_fd)
+{
+	return sandbox_filter_load(
+		SANDBOX_IO, filter_mode(opaque),
+		(int[SANDBOX_FDS]){-1, events_fd, fds, -1, -1, -1});
+}
+
 static int open_kernel(struct mote_vm *mv, int given, int *own,
 		       struct mote_err *err)
 {
@@ -564,6 +571,7 @@ static int create(struct mote_vm *mv, const struct mote_vm_options *opt,
 	if (opt->seccomp != MOTE_SECCOMP_OFF) {
 		b.thread_enter = enter_filter;
 		b.pager_enter = enter_pager_filter;
+		b.io_enter = enter_io_filter;
 	}
 	if (opt->snapshot) {
 		ref_get(&opt->snapshot->ref);
@@ -877,7 +885,7 @@ int mote_vm_fork_into(struct mote_vm *mv,
 	const struct snapshot_files f = {files->manifest_fd, files->state_fd,
 					 files->memory_fd};
 
-	if (!mv->vm->event_device && !mv->cfg->c.restore.allow_shared_identity)
+	if (!mv->vm->identity && !mv->cfg->c.restore.allow_shared_identity)
 		return no_identity(err);
 	return snapshot_fork_into(&f, mv->vm, mv->from ? &mv->from->s : NULL,
 				  err);
@@ -902,7 +910,7 @@ int mote_vm_fork(struct mote_vm *mv, struct mote_snapshot **out,
 	int ret;
 
 	*out = NULL;
-	if (!mv->vm->event_device && !mv->cfg->c.restore.allow_shared_identity)
+	if (!mv->vm->identity && !mv->cfg->c.restore.allow_shared_identity)
 		return no_identity(err);
 	snap = calloc(1, sizeof(*snap));
 	if (!snap)
@@ -1001,8 +1009,10 @@ int mote_device_open(const struct mote_config *cfg, size_t i,
 		 disk ? "disk" : "net",
 		 disk ? c->disk[i].name : c->net[i - c->disk_count].name);
 	ret = disk ? hostdev_open_disk(&c->disk[i], &out->fd, err)
-		   : hostdev_open_net(&c->net[i - c->disk_count], &out->fd,
-				      &out->mtu, err);
+		   : hostdev_open_net(&c->net[i - c->disk_count],
+				      c->vm.protocol != PROTOCOL_HVT &&
+					      c->vm.protocol != PROTOCOL_AUTO,
+				      &out->fd, &out->mtu, err);
 	return ret < 0 ? ret : 1;
 }
 

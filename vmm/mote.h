@@ -606,6 +606,7 @@ MOTE_API bool mote_doctor_uapi(void (*say)(void *opaque,
 
 /* What a device of [passthrough.NAME] takes: interrupts, an aligned block. */
 #define MOTE_DEVICE_FDS 144
+#define MOTE_VIRTIO_FDS 192 /* ... and for virtio devices, all of them */
 
 struct mote_jail_options {
 	size_t size;	   /* sizeof(struct mote_jail_options) */

@@ -19,6 +19,7 @@
 #include "devices/event.h"
 #include "devices/hvt.h"
 #include "devices/vfio/passthrough.h"
+#include "devices/virtio/io.h"
 #include "memory/guestmem.h"
 #include "memory/ring.h"
 #include "memory/sigbus.h"
@@ -74,8 +75,10 @@ static int new_generation(struct vm *vm, struct mote_err *err)
 	if (ret < 0)
 		return err_set(err, -ret, "generation page: %s",
 			       strerror(-ret));
-	if (vm->loaded)
+	if (vm->loaded && vm->event_device)
 		event_device_raise(vm->event_device, MOTE_EVENT_NEWGEN);
+	if (vm->loaded && vm->generation_fd >= 0)
+		event_signal(vm->generation_fd);
 	return 0;
 }
 
@@ -91,8 +94,11 @@ static int commit(struct vm *vm, struct mote_err *err)
 		ret = arch_vcpu_commit(&vm->vcpu[i]->arch, err);
 	if (ret == 0 && vm->passthrough)
 		ret = passthrough_run(vm->passthrough, err);
+	for (uint32_t i = 0; ret == 0 && vm->loaded && i < vm->devices; i++)
+		if (vm->device[i]->ops->reraise)
+			vm->device[i]->ops->reraise(vm->device[i]);
 	/* Last: once more after a failure it would count twice. */
-	if (ret == 0 && vm->event_device)
+	if (ret == 0 && vm->identity)
 		ret = new_generation(vm, err);
 	vm->committed = ret == 0;
 	if (ret == 0 && vm->env.trigger && vm->after_ms >= 0)
@@ -134,6 +140,26 @@ static int start_vcpus(struct vm *vm, bool paused, struct mote_err *err)
 	return 0;
 }
 
+/* What devices do by themselves: none of it while vCPUs are parked. */
+static int quiesce(struct vm *vm, struct mote_err *err)
+{
+	for (uint32_t i = 0; i < vm->devices; i++) {
+		struct device *dev = vm->device[i];
+		int ret = dev->ops->quiesce ? dev->ops->quiesce(dev, err) : 0;
+
+		if (ret < 0)
+			return err_wrap(err, ret, "%s", dev->ops->name);
+	}
+	return 0;
+}
+
+static void resume_devices(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->devices; i++)
+		if (vm->device[i]->ops->resume)
+			vm->device[i]->ops->resume(vm->device[i]);
+}
+
 int vm_start(struct vm *vm, bool paused, struct mote_err *err)
 {
 	int ret = 0;
@@ -147,6 +173,8 @@ int vm_start(struct vm *vm, bool paused, struct mote_err *err)
 	if (ret < 0)
 		return ret;
 	vm->threads = true;
+	if (!paused)
+		resume_devices(vm);
 	vm->state = paused ? VM_PAUSED : VM_RUNNING;
 	timeline_mark(vm->timeline, "vCPUs started");
 	log_info(&vm->log, "vm: started: vcpus=%u paused=%d", vm->vcpus,
@@ -178,14 +206,7 @@ int vm_pause(struct vm *vm, struct mote_err *err)
 	log_info(&vm->log, "vm: paused");
 	/* Who asked for the pause finds all that the guest has said. */
 	vm->console_blocked = chardev_flush(&vm->console, false);
-	for (uint32_t i = 0; i < vm->devices; i++) {
-		struct device *dev = vm->device[i];
-		int ret = dev->ops->quiesce ? dev->ops->quiesce(dev, err) : 0;
-
-		if (ret < 0)
-			return err_wrap(err, ret, "%s", dev->ops->name);
-	}
-	return 0;
+	return quiesce(vm, err);
 }
 
 static void end_pause(struct vm_snapshots *s)
@@ -208,9 +229,7 @@ int vm_resume(struct vm *vm, struct mote_err *err)
 	ret = commit(vm, err);
 	if (ret < 0)
 		return ret;
-	for (uint32_t i = 0; i < vm->devices; i++)
-		if (vm->device[i]->ops->resume)
-			vm->device[i]->ops->resume(vm->device[i]);
+	resume_devices(vm);
 	for (uint32_t i = 0; i < vm->vcpus; i++)
 		vcpu_unpark(vm->vcpu[i]);
 	vm->state = VM_RUNNING;
@@ -285,12 +304,8 @@ int vm_rewind_begin(struct vm *vm, bool *crashed, struct mote_err *err)
 		vm->state = VM_PAUSED;
 	while (ret == 0 && vm->unpluggeds)
 		ret = vm_vcpu_replug(vm, vm->unplugged[0]->id, err);
-	for (uint32_t i = 0; ret == 0 && i < vm->devices; i++) {
-		struct device *dev = vm->device[i];
-
-		if (dev->ops->quiesce)
-			ret = dev->ops->quiesce(dev, err);
-	}
+	if (ret == 0)
+		ret = quiesce(vm, err);
 	if (ret < 0)
 		return ret;
 	chardev_flush(&vm->console, false);
@@ -492,7 +507,7 @@ int vm_settle(struct vm *vm, struct mote_err *err)
 		park_all(vm);
 	else
 		stop_vcpus(vm);
-	return 0;
+	return quiesce(vm, err);
 }
 
 void vm_dispatch(struct vm *vm)
@@ -527,13 +542,22 @@ void vm_destroy(struct vm *vm)
 	if (!vm)
 		return;
 	stop_vcpus(vm);
+	virtio_io_end(vm->virtio);
 	pager_destroy(vm->pager);
+	virtio_io_join(vm->virtio); /* it may have waited for a page */
 	track_fini(&vm->track);
 	free(vm->brought_in);
 	free(vm->hot_rest);
+	/* The I/O APIC goes last: the others drive its pins. */
 	for (uint32_t i = 0; i < vm->devices; i++)
-		device_destroy(vm->device[i]);
+		if (vm->device[i] != vm->ioapic)
+			device_destroy(vm->device[i]);
+	device_destroy(vm->ioapic);
+	virtio_io_destroy(vm->virtio);
 	passthrough_destroy(vm->passthrough);
+	irqroutes_fini(&vm->irqroutes);
+	for (int i = 0; i < vm->irq_fds; i++)
+		fd_clear(&vm->irq_fd[i]);
 	ring_fini(&vm->slots);
 	fd_clear(&vm->vm_fd); /* the machine goes with its last vCPU */
 	pthread_mutex_lock(&vm->table_lock);

@@ -21,6 +21,7 @@
 #include "base/trigger.h"
 #include "devices/chardev.h"
 #include "devices/device.h"
+#include "devices/irqroute.h"
 #include "memory/bus.h"
 #include "memory/memslot.h"
 #include "memory/pager.h"
@@ -29,10 +30,11 @@
 
 struct passthrough;
 struct timeline;
+struct virtio_io;
 struct vm_config;
 
 #define VM_VCPUS_MAX   64
-#define VM_DEVICES_MAX 16
+#define VM_DEVICES_MAX 48
 
 /* A snapshot that the machine came from or was saved to. */
 struct vm_reference {
@@ -114,8 +116,17 @@ struct vm {
 	uint32_t devices;
 	struct device *event_device;	 /* of the mote contract, or NULL */
 	struct device *hvt;		 /* of the Solo5 contract, or NULL */
+	struct device *ioapic;		 /* interrupts of devices, or NULL */
 	struct passthrough *passthrough; /* devices of the host, or NULL */
+	struct virtio_io *virtio;	 /* its I/O thread, or NULL */
+	int (*io_enter)(void *opaque, int fds, int events_fd);
+	struct irqroutes irqroutes; /* of ioapic and passthrough */
+	int irq_fd[VM_DEVICES_MAX]; /* eventfds that build_irqfd made */
+	int irq_fds;
+	int generation_fd; /* raises what tells of a new id, or -1 */
+	bool identity;	   /* the guest can tell clones apart */
 	int device_fds; /* a block that vCPU threads use (fd_gather), or -1 */
+	int device_fds_used; /* how many of it */
 
 	enum vm_state state;
 	enum vm_end end;

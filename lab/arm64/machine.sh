@@ -17,8 +17,12 @@ build=build/arm64
 limit=180
 
 variants="neoverse-n1 cortex-a72"
-[ "${set_name:-}" != full ] ||
-	variants="neoverse-n1 cortex-a72 max gicv2 linux-6.12 linux-sid 16k"
+linux_modules="virtio_mmio virtio_blk virtio_net virtio_console virtio_rng
+	virtio_balloon vmw_vsock_virtio_transport"
+case ${set_name:-} in
+full) variants="neoverse-n1 cortex-a72 max gicv2 linux-6.12 linux-sid 16k" ;;
+linux) variants=neoverse-n1 limit=60 ;; # times 10, as of every set
+esac
 
 machine_variant()
 {
@@ -89,6 +93,13 @@ machine_fetch()
 	esac
 	kernel=$(find "$root/boot" "$root/usr/lib/modules" -name "vmlinuz*" \
 		2>/dev/null | head -n 1)
+}
+
+# The set linux: Debian's kernel as a guest of mote.
+machine_pack()
+{
+	[ "$set_name" = linux ] || return 0
+	pack_linux "$1/lib/mote/linux" "$tools" "$kernel"
 }
 
 machine_run()

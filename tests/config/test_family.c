@@ -76,8 +76,8 @@ Test(family, a_refused_set_adds_nothing)
 {
 	static const char *const bad[] = {
 		"disk.n.path=",		"disk.n.sector_size=513",
-		"disk.n.cache=none",	"disk.n.rate_ops=1",
-		"net.n.rate_bytes=1",	"net.n.tap=a/b",
+		"disk.n.cache=none",	"disk.n.rate_ops=0",
+		"net.n.rate_bytes=1K",	"net.n.tap=a/b",
 		"disk.n n.path=x",	"disk.n/n.path=x",
 		"disk.\x1b.path=x",	"disk.é.path=x",
 		"disk.n;.path=x",	"disk." NAME67 "8.path=x",

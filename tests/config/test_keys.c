@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "base/cleanup.h"
 #include "base/num.h"
 #include "config/config_priv.h"
 #include "helpers.h"
@@ -40,7 +41,8 @@ static const char *const wanted[] = {
 	"net.NAME.mtu",
 	"vsock.cid",
 	"vsock.socket",
-	"rng.",
+	"rng.enable",
+	"rng.rate_bytes",
 	"balloon.",
 	"balloon.reporting",
 	"passthrough.NAME.pci",
@@ -193,7 +195,7 @@ Test(keys, a_key_of_later_is_refused_by_name)
 
 Test(keys, a_section_of_later_is_refused_even_when_empty)
 {
-	static const char *const later[] = {"rng", "balloon", "vsock"};
+	static const char *const later[] = {"balloon", "vsock"};
 	char text[64], want[100];
 
 	for (size_t i = 0; i < ARRAY_SIZE(later); i++) {
@@ -204,6 +206,24 @@ Test(keys, a_section_of_later_is_refused_even_when_empty)
 		cr_assert_eq(p.e.count, 1);
 		cr_assert_str_eq(msg(&p, 0), want);
 	}
+}
+
+Test(keys, the_section_rng_alone_is_the_device)
+{
+	AUTO_PARSED none = parse("[vm]\n");
+	AUTO_PARSED p = parse("[rng]\n");
+	AUTO_PARSED no = parse("[rng]\nenable = no\nrate_bytes = 4K\n");
+	AUTO_PARSED set_it = set("rng.enable=yes");
+	cleanup_free char *text = config_describe(&p.c);
+
+	cr_expect_not(none.c.rng.enable);
+	cr_expect(p.c.rng.enable);
+	cr_expect_eq(config_virtio_count(&p.c), 1);
+	cr_expect_not_null(strstr(text, "[rng]\nenable = yes\n"), "%s", text);
+	cr_expect_not(no.c.rng.enable);
+	cr_expect_eq(no.c.rng.rate_bytes, 4096);
+	cr_expect_eq(config_virtio_count(&no.c), 0);
+	cr_expect(set_it.c.rng.enable);
 }
 
 Test(keys, a_key_of_another_architecture_names_it)
@@ -291,8 +311,6 @@ Test(keys, a_choice_has_the_words_of_its_type)
 Test(keys, words_of_later_are_refused_by_name)
 {
 	static const char *const later[] = {
-		"vm.protocol=pvh",
-		"vm.protocol=multiboot",
 		"memory.dirty_tracking=wp",
 	};
 

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -23,12 +24,13 @@ static void add_ram(struct memslot_table *t)
 	cr_assert_not_null(t->slot[0].dirty);
 }
 
-void devtest_init(struct devtest *d, const char *model, enum bus_space space,
-		  uint64_t base, uint64_t size)
+static void init(struct devtest *d, const char *model, enum bus_space space,
+		 uint64_t base, uint64_t size, int irq_fd)
 {
 	struct mote_err err = {0};
 
 	memset(d, 0, sizeof(*d));
+	d->irq_fd = irq_fd;
 	cr_assert_eq(event_init(&d->events, NULL), 0);
 	cr_assert_eq(pipe2(d->in, O_CLOEXEC | O_NONBLOCK), 0);
 	cr_assert_eq(pipe2(d->out, O_CLOEXEC | O_NONBLOCK), 0);
@@ -44,9 +46,32 @@ void devtest_init(struct devtest *d, const char *model, enum bus_space space,
 		.slots = &d->slots,
 		.console = &d->console,
 		.boot_page = DEVTEST_BOOT_PAGE,
+		.irq_fd = irq_fd,
 	};
 	cr_assert_eq(device_create(&d->dev, model, 0, &d->cfg, &d->bus, &err),
 		     0, "%s", err.msg);
+}
+
+void devtest_init(struct devtest *d, const char *model, enum bus_space space,
+		  uint64_t base, uint64_t size)
+{
+	init(d, model, space, base, size, 0);
+}
+
+void devtest_init_irq(struct devtest *d, const char *model,
+		      enum bus_space space, uint64_t base, uint64_t size)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	cr_assert_gt(fd, 0);
+	init(d, model, space, base, size, fd);
+}
+
+uint64_t devtest_raised(struct devtest *d)
+{
+	uint64_t n = 0;
+
+	return read(d->irq_fd, &n, sizeof(n)) == sizeof(n) ? n : 0;
 }
 
 void devtest_fini(struct devtest *d)
@@ -55,6 +80,8 @@ void devtest_fini(struct devtest *d)
 	memslot_fini(&d->slots);
 	chardev_fini(&d->console);
 	event_fini(&d->events);
+	if (d->irq_fd > 0)
+		fd_clear(&d->irq_fd);
 	for (int i = 0; i < 2; i++) {
 		fd_clear(&d->in[i]);
 		fd_clear(&d->out[i]);
@@ -125,6 +152,12 @@ static int load(struct devtest *d, struct device *dev, const void *payload,
 int devtest_load(struct devtest *d, const void *payload, size_t len)
 {
 	return load(d, d->dev, payload, len, d->dev->ops->version);
+}
+
+int devtest_load_version(struct devtest *d, const void *payload, size_t len,
+			 uint16_t version)
+{
+	return load(d, d->dev, payload, len, version);
 }
 
 /* A second device of the model, on a bus of its own. */

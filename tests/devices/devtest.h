@@ -27,12 +27,19 @@ struct devtest {
 	struct device *dev;
 	struct device_config cfg;
 	int in[2], out[2]; /* the console's pipes: [0] is read */
+	int irq_fd;	   /* of devtest_init_irq */
 };
 
 /* A device of that model at base, size bytes, of the given space. */
 void devtest_init(struct devtest *d, const char *model, enum bus_space space,
 		  uint64_t base, uint64_t size);
+/* The same with an interrupt. */
+void devtest_init_irq(struct devtest *d, const char *model,
+		      enum bus_space space, uint64_t base, uint64_t size);
 void devtest_fini(struct devtest *d);
+
+/* How often it was raised since the last call. */
+uint64_t devtest_raised(struct devtest *d);
 
 /* Accesses relative to the device's base. */
 uint64_t devtest_read(struct devtest *d, uint64_t off, int len);
@@ -46,6 +53,9 @@ const char *devtest_said(struct devtest *d);
 void devtest_save(struct devtest *d, struct snap_writer *w);
 /* Its section with payload: the answer of device_load. */
 int devtest_load(struct devtest *d, const void *payload, size_t len);
+/* The same of an older version. */
+int devtest_load_version(struct devtest *d, const void *payload, size_t len,
+			 uint16_t version);
 
 /*
  * Save, load into a fresh device, save: the same bytes.  Then every byte

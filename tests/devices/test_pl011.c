@@ -71,3 +71,83 @@ Test(pl011, its_state_is_saved_and_hostile_state_is_safe)
 		devtest_write(&d, off, 4, 0x1234 + off);
 	devtest_check_state(&d);
 }
+
+Test(pl011, the_state_of_version_1_is_loaded)
+{
+	const uint8_t old[24] = {0x12};
+
+	cr_assert_eq(devtest_load_version(&d, old, sizeof(old), 1), 0);
+	cr_expect_eq(devtest_read(&d, 0x24, 4), 0x12u);
+	cr_expect_eq(devtest_read(&d, 0x3c, 4), 0u);
+}
+
+/* --- interrupts
+ * -----------------------------------------------------------------
+ */
+
+#define IMSC 0x38
+#define RIS  0x3c
+#define MIS  0x40
+#define ICR  0x44
+#define RX   0x10u
+#define TX   0x20u
+
+static void start_irq(void)
+{
+	devtest_init_irq(&d, "pl011", BUS_MMIO, 0x9000000, 0x1000);
+}
+
+TestSuite(pl011_irq, .init = start_irq, .fini = end);
+
+Test(pl011_irq, input_holds_until_it_is_read)
+{
+	devtest_type(&d, "ab");
+	cr_expect_eq(devtest_raised(&d), 0u, "not wanted");
+	cr_expect_eq(devtest_read(&d, RIS, 4), RX);
+	cr_expect_eq(devtest_read(&d, MIS, 4), 0u);
+	devtest_write(&d, IMSC, 4, RX);
+	cr_expect_eq(devtest_raised(&d), 1u);
+	cr_expect_eq(devtest_read(&d, MIS, 4), RX);
+	devtest_write(&d, ICR, 4, 0x7ff);
+	cr_expect_eq(devtest_read(&d, MIS, 4), RX, "it is still there");
+	devtest_read(&d, 0, 4);
+	devtest_read(&d, 0, 4);
+	cr_expect_eq(devtest_read(&d, MIS, 4), 0u);
+	devtest_type(&d, "c");
+	cr_expect_eq(devtest_raised(&d), 1u);
+}
+
+Test(pl011_irq, what_was_sent_is_told_until_it_is_cleared)
+{
+	devtest_write(&d, IMSC, 4, TX);
+	cr_expect_eq(devtest_raised(&d), 0u);
+	for (int i = 0; i < 16; i++)
+		devtest_write(&d, 0, 4, 'x');
+	cr_expect_eq(devtest_raised(&d), 1u);
+	cr_expect_eq(devtest_read(&d, MIS, 4), TX);
+	devtest_write(&d, ICR, 4, TX);
+	cr_expect_eq(devtest_read(&d, MIS, 4), 0u);
+	devtest_write(&d, 0, 4, 'x');
+	cr_expect_eq(devtest_raised(&d), 1u);
+}
+
+Test(pl011_irq, what_holds_is_raised_again_after_a_load)
+{
+	uint8_t state[25] = {0};
+
+	state[20] = TX;
+	state[24] = 1;
+	cr_assert_eq(devtest_load(&d, state, sizeof(state)), 0);
+	cr_expect_eq(devtest_raised(&d), 0u, "not before the machine runs");
+	d.dev->ops->reraise(d.dev);
+	cr_expect_eq(devtest_raised(&d), 1u);
+	state[24] = 2;
+	cr_expect_lt(devtest_load(&d, state, sizeof(state)), 0);
+}
+
+Test(pl011_irq, its_state_is_saved_and_hostile_state_is_safe)
+{
+	devtest_write(&d, IMSC, 4, TX | RX);
+	devtest_write(&d, 0, 4, 'x');
+	devtest_check_state(&d);
+}

@@ -207,7 +207,7 @@ static void state(struct input *in, unsigned int changes)
 static void step(struct input *in)
 {
 	uint64_t what = take(in, 1) % 16, r = take(in, 1);
-	uint64_t at = arch_pci()->ioapic;
+	uint64_t at = arch_ioapic();
 
 	switch (what) {
 	case 0:

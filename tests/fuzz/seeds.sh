@@ -12,7 +12,7 @@ options()
 	event) echo -max_len=64 -entropic=0 ;;
 	hvt) echo -max_len=64 -entropic=0 -detect_leaks=0 ;;
 	console | pci) echo -max_len=128 ;;
-	state | snapshot) echo -max_len=256 ;;
+	state | snapshot | virtio) echo -max_len=256 ;;
 	*) echo -max_len=16384 ;;
 	esac
 }
@@ -43,6 +43,17 @@ seeds()
 		for f in tests/golden/*/*/manifest; do
 			[ ! -f "$f" ] || sed '1d;$d' "$f" \
 				>"$2/$(echo "$f" | tr / _)"
+		done
+		;;
+	image)
+		# Linux, PVH and Multiboot, with a module and ACPI, 4 MiB.
+		for how in 034 035 036 037 020 003; do
+			for f in "$3"/guests/pc*; do
+				[ ! -f "$f" ] || {
+					printf "\\$how"
+					cat "$f"
+				} >"$2/$how-$(basename "$f")"
+			done
 		done
 		;;
 	elf | solo5)

@@ -255,7 +255,7 @@ static void expect_unfit(const char *tap, int fd, const char *words)
 	uint32_t mtu;
 	int got = -1;
 
-	cr_expect_lt(hostdev_open_net(&c, &got, &mtu, &err), 0);
+	cr_expect_lt(hostdev_open_net(&c, false, &got, &mtu, &err), 0);
 	cr_expect_not_null(strstr(err.msg, words), "%s, not %s", err.msg,
 			   words);
 	cr_expect_eq(got, -1);

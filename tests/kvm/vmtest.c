@@ -40,6 +40,14 @@ static int enter_filter(void *opaque, int vcpu_fd)
 				 SANDBOX_KILL);
 }
 
+static int enter_io_filter(void *opaque, int fds, int events_fd)
+{
+	(void)opaque;
+	return sandbox_filter_load(
+		SANDBOX_IO, SANDBOX_KILL,
+		(int[SANDBOX_FDS]){-1, events_fd, fds, -1, -1, -1});
+}
+
 void vmtest_init(struct vmtest *t, const char *args)
 {
 	memset(t, 0, sizeof(*t));
@@ -53,11 +61,13 @@ void vmtest_init(struct vmtest *t, const char *args)
 	cr_assert_eq(fcntl(t->pipe[0], F_SETFL, O_NONBLOCK), 0);
 	t->opt = (struct build_options){
 		.thread_enter = enter_filter,
+		.io_enter = enter_io_filter,
 		.opaque = t,
 		.cfg = &t->cfg,
 		.kvm_fd = -1,
 		.console_in_fd = -1,
 		.console_out_fd = t->pipe[1],
+		.initrd_fd = -1,
 		.memory_fd = -1,
 		.pagemap_fd = -1,
 		.uffd_fd = -1,

@@ -21,7 +21,7 @@
 #include "vm.h"
 
 #define VMTEST_MEMORY  (UINT64_C(16) << 20)
-#define VMTEST_OUT_MAX 16384
+#define VMTEST_OUT_MAX 32768
 
 struct vmtest {
 	struct vm_config cfg;

@@ -15,7 +15,7 @@ function layer(f) {
 	if (f ~ /^memory\//) return 2
 	if (f ~ /^arch\// || f ~ /^arch_types\.h$/) return 3
 	if (f ~ /^(vcpu|devices)\//) return 4
-	if (f ~ /^(vm|build|build_hvt|core)\.[ch]$/) return 5
+	if (f ~ /^(vm|build|build_hvt|build_virtio|core)\.[ch]$/) return 5
 	if (f ~ /^doctor(_uapi|_machine)?\.[ch]$/) return 5
 	if (f ~ /^snapshot\//) return 6
 	if (f ~ /^(mote|pool)\.[ch]$/) return 7

@@ -57,22 +57,38 @@ struct arch_device {
 	const char *model; /* name in devices/registry.c */
 	enum bus_space space;
 	uint64_t base, size;
+	uint32_t irq; /* as build_irq counts them; 0: none */
 };
 const struct arch_device *arch_devices(enum vm_protocol protocol,
 				       size_t *count);
 
 /*
- * Where a PCI root bus goes: configuration space of one bus (1 MiB), an I/O
- * APIC for its pins, windows for BARs, 64-bit ones from high on or above RAM.
+ * Where a PCI root bus goes: configuration space of one bus (1 MiB), windows
+ * for BARs, 64-bit ones from high on or above RAM.
  * NULL: not here.
  */
 struct arch_pci {
-	uint64_t ecam, ioapic;
+	uint64_t ecam;
 	uint64_t mmio, mmio_size;
 	uint64_t high, high_size;
 	uint64_t ports, ports_size;
 };
 const struct arch_pci *arch_pci(void);
+
+/* Where an I/O APIC of ours goes; 0: KVM has the interrupt controller. */
+uint64_t arch_ioapic(void);
+
+/*
+ * Where the n-th virtio-mmio device goes: ARCH_VIRTIO_SIZE bytes at base, and
+ * its edge-triggered interrupt as build_irq counts them.  False: there is no
+ * room for so many, or none at all here.
+ */
+#define ARCH_VIRTIO_SIZE 0x1000
+struct arch_virtio {
+	uint64_t base;
+	uint32_t irq;
+};
+bool arch_virtio(unsigned int n, struct arch_virtio *out);
 
 /* --- the VM ------------------------------------------------------------- */
 
@@ -147,11 +163,20 @@ struct arch_boot {
 	uint64_t entry;	    /* guest-physical */
 	uint64_t boot_page; /* gpa of struct mote_boot, handed to the guest */
 	bool user_mode;	    /* x86_64: enter in ring 3 */
+	/* x86_64, of arch_image_load: the registers that it is entered with */
+	enum vm_protocol protocol;
+	bool wide; /* in long mode, else in protected mode without paging */
 };
 
 /* gpa of the boot page and the generation page, before any RAM is used. */
 uint64_t arch_boot_page(void);
 uint64_t arch_generation_page(void);
+
+/*
+ * Do the tables of such a guest say where the id in the generation page is?
+ * *irq: what tells it that there is a new one.
+ */
+bool arch_vmgenid(const struct vm_config *cfg, uint32_t *irq);
 
 /*
  * Tables in RAM (page tables, device tree); *fdt: its gpa or 0.  user_mode:
@@ -165,12 +190,26 @@ int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
 int arch_vcpu_boot(struct arch_vcpu *v, const struct arch_boot *boot,
 		   struct mote_err *err);
 
+/* --- boot, others' contracts: Linux, PVH, Multiboot ---------------------- */
+
 /*
- * Boot Linux: load the kernel, the initrd (-1: none) and the tables behind
- * it.  boot: entry, and in boot_page what its first register holds; then
- * arch_vcpu_boot.  -ENOTSUP: not here.
+ * An image that elf_open did not take: is it one of those all the same?  Then
+ * 0, and of a file that is no ELF file *f has only fd and size.  -ENOEXEC
+ * without a word in *err: it is not; with one: it is, and broken.
  */
-int arch_linux_load(struct arch_vm *a, struct memslot_table *slots,
+int arch_image_open(struct elf_file *f, int fd, enum vm_protocol protocol,
+		    struct mote_err *err);
+
+/* 1 and which contract an image is of that is none of ours, 0: none known. */
+int arch_image_protocol(const struct elf_file *f, enum vm_protocol *protocol,
+			struct mote_err *err);
+
+/*
+ * By cfg's protocol: load the kernel, the initrd (-1: none) and the tables
+ * beside it.  boot: entry, and in boot_page what its first register holds;
+ * then arch_vcpu_boot.  -ENOTSUP: not here.
+ */
+int arch_image_load(struct arch_vm *a, struct memslot_table *slots,
 		    const struct vm_config *cfg, const struct elf_file *kernel,
 		    int initrd_fd, struct arch_boot *boot,
 		    struct mote_err *err);

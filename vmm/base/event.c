@@ -25,15 +25,20 @@ void event_fini(struct event_queue *q)
 	fd_clear(&q->fd);
 }
 
-void event_post(struct event_queue *q, unsigned int bits)
+void event_signal(int fd)
 {
 	const uint64_t one = 1;
 
+	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+void event_post(struct event_queue *q, unsigned int bits)
+{
 	/* Who adds a bit wakes; all bits already there means awake soon. */
 	if ((atomic_fetch_or(&q->pending, bits) & bits) == bits)
 		return;
-	while (write(q->fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
+	event_signal(q->fd);
 }
 
 void event_end(struct event_queue *q, unsigned int bit, int code)

@@ -37,6 +37,9 @@ struct event_queue {
 int event_init(struct event_queue *q, struct mote_err *err);
 void event_fini(struct event_queue *q);
 
+/* Add one to an eventfd that does not block; any thread. */
+void event_signal(int fd);
+
 /* Add bits; wakes the VM thread when they are news. */
 void event_post(struct event_queue *q, unsigned int bits);
 

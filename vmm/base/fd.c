@@ -397,6 +397,29 @@ int fd_gather(int **fd, int n, int *base, struct mote_err *err)
 	return 0;
 }
 
+int fd_gather_more(int *fd, int *base, int *used, struct mote_err *err)
+{
+	int to, ret;
+
+	if (*base < 0) {
+		ret = fd_gather(&fd, 1, base, err);
+		if (ret < 0)
+			*base = -1;
+		else
+			*used = 1;
+		return ret;
+	}
+	if (*used >= FD_BLOCK || !place(&fd, &to, 1, *base + *used))
+		return err_set_class(err, EMFILE, ERR_CLASS_UNAVAILABLE,
+				     "descriptors: no room for one more of the "
+				     "guest's devices beside %d",
+				     *used);
+	fd_close(*fd);
+	*fd = to;
+	(*used)++;
+	return 0;
+}
+
 int fd_accept(int listen_fd)
 {
 	int fd;

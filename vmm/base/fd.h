@@ -46,6 +46,9 @@ int fd_pwritev_full(int fd, struct iovec *iov, int n, uint64_t off);
 #define FD_BLOCK 64
 int fd_gather(int **fd, int n, int *base, struct mote_err *err);
 
+/* One more in the block at *base, which holds *used; *base -1: none yet. */
+int fd_gather_more(int *fd, int *base, int *used, struct mote_err *err);
+
 /*
  * openat(2) for a path that may lie in a folder of somebody else's.  Root
  * follows no link there but his own (-ELOOP), and writes to no regular file

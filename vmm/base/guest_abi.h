@@ -51,7 +51,15 @@ struct mote_boot {
 	uint32_t events;
 	uint32_t reserved;
 	uint64_t pci; /* gpa of PCI configuration space, bus 0; 0: none */
+	/*
+	 * virtio_count virtio-mmio devices: the first at that gpa, the others
+	 * MOTE_VIRTIO_SIZE after each other; the first one's interrupt (a pin
+	 * of the I/O APIC; arm64: a shared one), the others' follow.
+	 */
+	uint64_t virtio;
+	uint32_t virtio_count, virtio_irq;
 };
+#define MOTE_VIRTIO_SIZE 0x1000
 
 /* The generation page: new at every boot and for every clone. */
 struct mote_generation {

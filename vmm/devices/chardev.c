@@ -53,6 +53,8 @@ void chardev_attach(struct chardev *c, int in_fd, int out_fd)
 	atomic_store_explicit(c->pace, out_fd >= 0 && c->out_len >= PACE_AT,
 			      memory_order_relaxed);
 	pthread_mutex_unlock(&c->lock);
+	if (c->changed)
+		c->changed(c->changed_opaque);
 }
 
 static void put_locked(struct chardev *c, uint8_t byte)
@@ -173,7 +175,10 @@ static uint32_t peek(struct chardev *c, uint8_t *buf)
 
 static void consume(struct chardev *c, uint32_t n)
 {
+	bool was_full;
+
 	pthread_mutex_lock(&c->lock);
+	was_full = c->out_len == CHARDEV_OUT;
 	if (c->out_failed && !c->left)
 		c->dropped += n;
 	c->out_head = (c->out_head + n) % CHARDEV_OUT;
@@ -181,6 +186,8 @@ static void consume(struct chardev *c, uint32_t n)
 	if (c->out_len < PACE_AT / 2)
 		atomic_store_explicit(c->pace, false, memory_order_relaxed);
 	pthread_mutex_unlock(&c->lock);
+	if (was_full && c->changed)
+		c->changed(c->changed_opaque);
 }
 
 static void last_input(struct chardev *c)
@@ -246,6 +253,8 @@ bool chardev_fill(struct chardev *c)
 	for (ssize_t i = 0; i < n; i++)
 		c->in[(c->in_head + c->in_len++) % CHARDEV_IN] = buf[i];
 	pthread_mutex_unlock(&c->lock);
+	if (c->changed)
+		c->changed(c->changed_opaque);
 	return true;
 }
 

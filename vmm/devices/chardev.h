@@ -43,6 +43,9 @@ struct chardev {
 	uint32_t in_head, in_len;
 	uint64_t dropped;
 	struct trigger *trigger; /* looks for a text in the output; or NULL */
+	/* Input came, or room for output did: VM thread, no lock held. */
+	void (*changed)(void *opaque);
+	void *changed_opaque;
 };
 
 int chardev_init(struct chardev *c, int in_fd, int out_fd,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/event.h"
 #include "snapshot/stream.h"
 
 static uint64_t locked_read(void *opaque, int region, uint64_t off, int len)
@@ -104,6 +105,13 @@ int device_create(struct device **out, const char *model, uint32_t instance,
 	}
 	*out = dev;
 	return 0;
+}
+
+void device_irq(const struct device *dev)
+{
+	/* As many as fit into the counter: more are one all the same. */
+	if (dev->cfg.irq_fd > 0)
+		event_signal(dev->cfg.irq_fd);
 }
 
 void device_destroy(struct device *dev)

@@ -24,6 +24,7 @@ struct mote_err;
 struct snap_section;
 struct snap_writer;
 struct trigger;
+struct virtio_options;
 
 /* What a model may use of the machine; outlives the device. */
 struct device_config {
@@ -33,7 +34,9 @@ struct device_config {
 	struct memslot_table *slots;
 	struct chardev *console;
 	uint64_t boot_page;	 /* gpa of struct mote_boot */
+	int irq_fd;		 /* borrowed eventfd; 0: no interrupt */
 	struct trigger *trigger; /* NULL: nobody waits for a moment */
+	const struct virtio_options *virtio; /* while it is created */
 };
 
 struct device_ops {
@@ -59,6 +62,11 @@ struct device_ops {
 	/* Finish I/O in flight; guest RAM stays untouched until resume(). */
 	int (*quiesce)(struct device *dev, struct mote_err *err);
 	void (*resume)(struct device *dev);
+	/*
+	 * After a load, just before the next instruction: raise again what
+	 * interrupts hold, as one may have been on its way.
+	 */
+	void (*reraise)(struct device *dev);
 	int (*save)(struct device *dev, struct snap_writer *w,
 		    struct mote_err *err);
 	/* -EBADMSG: a field is out of range. */
@@ -90,6 +98,9 @@ int device_save(struct device *dev, struct snap_writer *w,
 struct snap_reader;
 int device_load(struct device *dev, struct snap_reader *r,
 		struct mote_err *err);
+
+/* Raise its interrupt: one write(2), from any thread; none: nothing. */
+void device_irq(const struct device *dev);
 
 /* The one table of models (registry.c); NULL when unknown. */
 const struct device_ops *device_find(const char *model);

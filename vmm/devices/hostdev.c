@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -118,8 +119,8 @@ static int query(const struct net_config *cfg, const char *name,
 	return 0;
 }
 
-static int open_tap(const struct net_config *cfg, int *fd, uint32_t *mtu,
-		    struct mote_err *err)
+static int open_tap(const struct net_config *cfg, bool virtio, int *fd,
+		    uint32_t *mtu, struct mote_err *err)
 {
 	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI};
 	cleanup_fd int got = -1;
@@ -137,6 +138,8 @@ static int open_tap(const struct net_config *cfg, int *fd, uint32_t *mtu,
 	if (got < 0)
 		return net_error(cfg, "open /dev/net/tun", errno, err);
 	strcpy(ifr.ifr_name, cfg->tap);
+	if (virtio)
+		ifr.ifr_flags |= IFF_VNET_HDR;
 	if (ioctl(got, TUNSETIFF, &ifr) < 0)
 		return net_error(cfg,
 				 errno == EINVAL ? "not a tap interface, or "
@@ -174,13 +177,33 @@ static int copy_fd(const struct net_config *cfg, int *fd, uint32_t *mtu,
 	return 0;
 }
 
-int hostdev_open_net(const struct net_config *cfg, int *fd, uint32_t *mtu,
-		     struct mote_err *err)
+bool hostdev_net_has_header(int fd)
+{
+	struct ifreq ifr = {0};
+
+	return ioctl(fd, TUNGETIFF, &ifr) == 0 && ifr.ifr_flags & IFF_VNET_HDR;
+}
+
+int hostdev_mac(const struct net_config *cfg, uint8_t mac[6],
+		struct mote_err *err)
+{
+	memcpy(mac, cfg->mac, 6);
+	if (cfg->has_mac)
+		return 0;
+	if (getrandom(mac, 6, 0) != 6)
+		return err_set(err, errno, "getrandom: %s", strerror(errno));
+	/* Locally administered, of a single host. */
+	mac[0] = (uint8_t)((mac[0] & 0xfe) | 0x02);
+	return 0;
+}
+
+int hostdev_open_net(const struct net_config *cfg, bool virtio, int *fd,
+		     uint32_t *mtu, struct mote_err *err)
 {
 	int ret;
 
 	*mtu = MTU_DEFAULT;
-	ret = cfg->tap ? open_tap(cfg, fd, mtu, err)
+	ret = cfg->tap ? open_tap(cfg, virtio, fd, mtu, err)
 		       : copy_fd(cfg, fd, mtu, err);
 	if (ret == 0 && cfg->mtu)
 		*mtu = cfg->mtu;

@@ -8,6 +8,7 @@
 #ifndef VMM_DEVICES_HOSTDEV_H
 #define VMM_DEVICES_HOSTDEV_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct disk_config;
@@ -23,9 +24,17 @@ int64_t hostdev_disk_size(int fd);
 
 /*
  * A tap interface that exists and is up, or a copy of the descriptor that
- * was given: *fd, not blocking; *mtu: the interface's.
+ * was given: *fd, not blocking; *mtu: the interface's.  virtio: frames of that
+ * tap come with a virtio header.
  */
-int hostdev_open_net(const struct net_config *cfg, int *fd, uint32_t *mtu,
-		     struct mote_err *err);
+int hostdev_open_net(const struct net_config *cfg, bool virtio, int *fd,
+		     uint32_t *mtu, struct mote_err *err);
+
+/* Do frames of that descriptor come with one? */
+bool hostdev_net_has_header(int fd);
+
+/* The guest's address: the one that was set, or a random one. */
+int hostdev_mac(const struct net_config *cfg, uint8_t mac[6],
+		struct mote_err *err);
 
 #endif

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pl011.c - an ARM PrimeCell UART without interrupts, polled.
+ * pl011.c - an ARM PrimeCell UART, with an interrupt where the machine has
+ * one for it; else polled.
+ *
+ * The console's rings take the place of the FIFOs: what is sent is gone at
+ * once while there is room.  The interrupt is an edge: it is raised whenever
+ * a cause comes and there was none.
  *
  * Source: ARM DDI 0183, chapter 3.  32-bit registers; narrower accesses
  * work on the low bytes, as the bus of the real one does.
@@ -22,17 +27,56 @@ enum {
 	REG_CR = 0x030,
 	REG_IFLS = 0x034,
 	REG_IMSC = 0x038,
+	REG_RIS = 0x03c,
+	REG_MIS = 0x040,
+	REG_ICR = 0x044,
 	REG_ID = 0xfe0,
 };
 
 #define FR_RXFE 0x10
 #define FR_TXFF 0x20
 #define FR_TXFE 0x80
+#define INT_RX	0x10
+#define INT_TX	0x20
 #define REGS	6
+#define IMSC	5
 
 struct pl011 {
 	uint32_t reg[REGS]; /* IBRD FBRD LCRH CR IFLS IMSC */
+	bool sent;	    /* INT_TX, until it is cleared */
+	bool line;	    /* a cause holds */
 };
+
+static uint32_t raw(const struct device *dev)
+{
+	const struct pl011 *p = dev->priv;
+
+	return (chardev_readable(dev->cfg.console) ? INT_RX : 0) |
+	       (p->sent ? INT_TX : 0);
+}
+
+static void update(struct device *dev)
+{
+	struct pl011 *p = dev->priv;
+	bool line = dev->cfg.irq_fd > 0 && raw(dev) & p->reg[IMSC];
+
+	if (line && !p->line)
+		device_irq(dev);
+	p->line = line;
+}
+
+/* The console has input or room again. */
+static void pl011_changed(void *opaque)
+{
+	struct device *dev = opaque;
+	struct pl011 *p = dev->priv;
+
+	pthread_mutex_lock(&dev->lock);
+	if (p->reg[IMSC] & INT_TX && chardev_has_room(dev->cfg.console))
+		p->sent = true;
+	update(dev);
+	pthread_mutex_unlock(&dev->lock);
+}
 
 /* The plain read-write registers stand in a row from IBRD on. */
 static uint32_t *plain(struct pl011 *p, uint64_t off)
@@ -45,15 +89,20 @@ static uint32_t *plain(struct pl011 *p, uint64_t off)
 static int pl011_probe(struct device *dev, const struct device_config *cfg,
 		       struct mote_err *err)
 {
-	(void)cfg;
 	dev->priv = calloc(1, sizeof(struct pl011));
 	if (!dev->priv)
 		return err_set(err, ENOMEM, "pl011");
+	if (cfg->irq_fd > 0) {
+		cfg->console->changed = pl011_changed;
+		cfg->console->changed_opaque = dev;
+	}
 	return 0;
 }
 
 static void pl011_destroy(struct device *dev)
 {
+	if (dev->cfg.irq_fd > 0)
+		dev->cfg.console->changed = NULL;
 	free(dev->priv);
 }
 
@@ -78,6 +127,7 @@ static uint64_t pl011_read(struct device *dev, int region, uint64_t off,
 	(void)len;
 	if (off == REG_DR) {
 		chardev_get(dev->cfg.console, &byte);
+		update(dev);
 		return byte;
 	}
 	if (off == REG_FR) {
@@ -88,6 +138,10 @@ static uint64_t pl011_read(struct device *dev, int region, uint64_t off,
 			flags |= FR_TXFF;
 		return flags;
 	}
+	if (off == REG_RIS)
+		return raw(dev);
+	if (off == REG_MIS)
+		return raw(dev) & p->reg[IMSC];
 	if (off >= REG_ID && off % 4 == 0)
 		return id[(off - REG_ID) / 4 & 7];
 	return plain(p, off) ? *plain(p, off) : 0;
@@ -100,10 +154,15 @@ static void pl011_write(struct device *dev, int region, uint64_t off, int len,
 
 	(void)region;
 	(void)len;
-	if (off == REG_DR)
+	if (off == REG_DR) {
 		chardev_put(dev->cfg.console, (uint8_t)val);
-	else if (plain(p, off))
+		p->sent = chardev_has_room(dev->cfg.console);
+	} else if (off == REG_ICR) {
+		p->sent &= !(val & INT_TX);
+	} else if (plain(p, off)) {
 		*plain(p, off) = (uint32_t)val & 0xffff;
+	}
+	update(dev);
 }
 
 static int pl011_save(struct device *dev, struct snap_writer *w,
@@ -114,6 +173,7 @@ static int pl011_save(struct device *dev, struct snap_writer *w,
 	(void)err;
 	for (int i = 0; i < REGS; i++)
 		snap_put_u32(w, p->reg[i]);
+	snap_put_u8(w, p->sent);
 	return 0;
 }
 
@@ -121,6 +181,7 @@ static int pl011_load(struct device *dev, struct snap_section *s,
 		      struct mote_err *err)
 {
 	struct pl011 *p = dev->priv;
+	uint8_t sent;
 
 	for (int i = 0; i < REGS; i++) {
 		p->reg[i] = snap_get_u32(s);
@@ -128,12 +189,27 @@ static int pl011_load(struct device *dev, struct snap_section *s,
 			return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
 					     "pl011: register out of range");
 	}
+	sent = s->version >= 2 ? snap_get_u8(s) : 0;
+	p->sent = sent;
+	p->line = false;
+	if (sent > 1)
+		return err_set_class(err, EBADMSG, ERR_CLASS_DATA,
+				     "pl011: interrupt out of range");
 	return 0;
+}
+
+static void pl011_reraise(struct device *dev)
+{
+	pthread_mutex_lock(&dev->lock);
+	((struct pl011 *)dev->priv)->line = false;
+	update(dev);
+	pthread_mutex_unlock(&dev->lock);
 }
 
 const struct device_ops pl011_ops = {
 	.name = "pl011",
-	.version = 1,
+	.version = 2,
+	.reraise = pl011_reraise,
 	.probe = pl011_probe,
 	.destroy = pl011_destroy,
 	.reset = pl011_reset,

@@ -14,8 +14,11 @@
 const struct device_ops *device_find(const char *model)
 {
 	static const struct device_ops *const all[] = {
-		&event_device_ops, &serial_ops,	  &pl011_ops,  &hvc_ops,
-		&hvt_ops,	   &pci_root_ops, &ioapic_ops,
+		&event_device_ops, &serial_ops,	    &pl011_ops,
+		&pl031_ops,	   &hvc_ops,	    &hvt_ops,
+		&pci_root_ops,	   &ioapic_ops,	    &acpi_power_ops,
+		&i8042_ops,	   &cf9_ops,	    &virtio_blk_ops,
+		&virtio_net_ops,   &virtio_rng_ops,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)

@@ -21,7 +21,7 @@ enum bus_space {
 	BUS_SPACES,
 };
 
-#define BUS_REGIONS_MAX 32
+#define BUS_REGIONS_MAX 64
 #define BUS_HCALL_ARGS	9
 
 /* off is relative to the region's base, len is 1, 2, 4 or 8 bytes. */

@@ -93,6 +93,51 @@ int guest_write(struct memslot_table *t, uint64_t gpa, const void *buf,
 	return ret;
 }
 
+static int load16(const uint16_t *from, uint16_t *to)
+{
+	sigjmp_buf here;
+	int ret = -EFAULT;
+
+	if (sigsetjmp(here, 0) == 0) {
+		sigbus_jump = &here;
+		*to = __atomic_load_n(from, __ATOMIC_ACQUIRE);
+		ret = 0;
+	}
+	sigbus_jump = NULL;
+	return ret;
+}
+
+static int store16(uint16_t *to, uint16_t val)
+{
+	sigjmp_buf here;
+	int ret = -EFAULT;
+
+	if (sigsetjmp(here, 0) == 0) {
+		sigbus_jump = &here;
+		__atomic_store_n(to, val, __ATOMIC_RELEASE);
+		ret = 0;
+	}
+	sigbus_jump = NULL;
+	return ret;
+}
+
+/* Little-endian, as every guest of ours is, on hosts that are too. */
+int guest_load16(const struct memslot_table *t, uint64_t gpa, uint16_t *out)
+{
+	const void *src = guest_map_read(t, gpa, sizeof(*out));
+
+	return !src || gpa % sizeof(*out) ? -EFAULT : load16(src, out);
+}
+
+int guest_store16(struct memslot_table *t, uint64_t gpa, uint16_t val)
+{
+	void *dst = guest_map_write(t, gpa, sizeof(val));
+	int ret = !dst || gpa % sizeof(val) ? -EFAULT : store16(dst, val);
+
+	guest_written(t, gpa, sizeof(val)); /* last, as in guest_write */
+	return ret;
+}
+
 int guest_write_fd(struct memslot_table *t, uint64_t gpa, int fd, uint64_t off,
 		   uint64_t len)
 {

@@ -25,6 +25,14 @@ int guest_read(const struct memslot_table *t, uint64_t gpa, void *buf,
 int guest_write(struct memslot_table *t, uint64_t gpa, const void *buf,
 		size_t len);
 
+/*
+ * One access of 16 bits to what the guest shares with us at the same time, gpa
+ * being even: nothing that follows the load is looked at before it, everything
+ * that went before the store is seen with it.  -EFAULT as above.
+ */
+int guest_load16(const struct memslot_table *t, uint64_t gpa, uint16_t *out);
+int guest_store16(struct memslot_table *t, uint64_t gpa, uint16_t val);
+
 /* Read len bytes of fd at off straight into guest RAM. */
 int guest_write_fd(struct memslot_table *t, uint64_t gpa, int fd, uint64_t off,
 		   uint64_t len);

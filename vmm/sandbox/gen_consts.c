@@ -8,6 +8,7 @@
  */
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/userfaultfd.h>
 #include <linux/vfio.h>
@@ -71,6 +72,7 @@ void gen_consts(void)
 	NAMED("IOMMU_IOAS_UNMAP", _IO(';', 0x86));
 	NAMED("IOMMU_SET_DIRTY", _IO(';', 0x8b));
 	NAMED("IOMMU_GET_DIRTY", _IO(';', 0x8c));
+	CONST(TUNSETOFFLOAD);
 	CONST(KVM_SET_GSI_ROUTING);
 	CONST(KVM_IRQFD);
 

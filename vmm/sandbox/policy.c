@@ -97,6 +97,22 @@ static const struct policy_rule vcpu_hvt_rules[] = {
 };
 
 /*
+ * A guest with interrupts of devices: those that a vCPU's own access raises,
+ * and where the guest wants them.
+ */
+static const struct policy_rule vcpu_dev_rules[] = {
+	VCPU_RULES
+	{"write", {{0, "FD_BLOCK", "@block"}, {2, NULL, "8"}}, ALL, USUAL,
+	 "base/event.c: raise an interrupt; wake a thread of a device"},
+	{"clock_gettime", {{0, NULL, "CLOCK_REALTIME"}}, ARM, RARE,
+	 "devices/pl031.c: the wall clock; where the vDSO can't tell"},
+	{"ioctl", {{0, NULL, "@vm"}, {1, NULL, "KVM_SET_GSI_ROUTING"}}, X86, USUAL,
+	 "devices/irqroute.c: where interrupts go"},
+	{"ioctl", {{0, NULL, "@vm"}, {1, NULL, "KVM_IRQFD"}}, X86, USUAL,
+	 "devices/irqroute.c: KVM listens to them"},
+};
+
+/*
  * A guest with passed-through devices: what their interrupts and command
  * registers ask for, and accesses to what is not memory, on the devices'
  * descriptors, which are one block, and the VM's.
@@ -107,6 +123,8 @@ static const struct policy_rule vcpu_pci_rules[] = {
 	 "devices/vfio/bars.c: what can't be mapped of a device"},
 	{"pwrite64", {{0, "FD_BLOCK", "@block"}}, X86, USUAL,
 	 "devices/vfio: the same; the device's command register"},
+	{"write", {{0, "FD_BLOCK", "@block"}, {2, NULL, "8"}}, X86, RARE,
+	 "base/event.c: raise an interrupt; wake a thread of a device"},
 	{"ioctl", {{0, "FD_BLOCK", "@block"}, {1, NULL, "VFIO_DEVICE_SET_IRQS"}}, X86, USUAL,
 	 "devices/vfio/irqs.c: the guest switches its interrupts"},
 	{"ioctl", {{0, NULL, "@vm"}, {1, NULL, "KVM_SET_GSI_ROUTING"}}, X86, USUAL,
@@ -149,6 +167,61 @@ static const struct policy_rule pager_rules[] = {
 	 "glibc: wait for a contended lock"},
 	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAKE_PRIVATE"}}, ALL, RARE,
 	 "glibc: wake who waits for a lock"},
+	{"madvise", {{2, NULL, "MADV_DONTNEED"}}, ALL, USUAL,
+	 "glibc: thread exit gives the used stack back"},
+	{"munmap", ANY, ALL, RARE,
+	 "glibc: thread exit unmaps stacks beyond its cache"},
+	{"exit", ANY, ALL, USUAL,
+	 "glibc: the end of the thread"},
+	{"exit_group", ANY, ALL, RARE,
+	 "glibc: abort after a failed stack or heap check"},
+	{"rt_sigreturn", ANY, ALL, RARE,
+	 "end of a handler that an embedder has for a fault"},
+};
+
+/*
+ * Serves the virtio devices: data between guest RAM and descriptors of its own
+ * block, which hold disks, taps, kicks and interrupts, and no others.
+ */
+static const struct policy_rule io_rules[] = {
+	{"ppoll", ANY, ALL, USUAL,
+	 "devices/virtio/io.c: wait for a kick, a frame or a moment"},
+	{"restart_syscall", ANY, ALL, RARE,
+	 "kernel: goes on with ppoll or a futex wait after SIGCONT"},
+	{"clock_gettime", {{0, NULL, "CLOCK_MONOTONIC"}}, ALL, RARE,
+	 "devices/virtio/io.c: rate limits; where the vDSO can't tell"},
+	{"read", {{0, "FD_BLOCK", "@block"}, {2, NULL, "8"}}, ALL, USUAL,
+	 "devices/virtio/io.c: take a kick"},
+	{"write", {{0, "FD_BLOCK", "@block"}, {2, NULL, "8"}}, ALL, USUAL,
+	 "devices/virtio/mmio.c: raise an interrupt"},
+	{"preadv", {{0, "FD_BLOCK", "@block"}}, ALL, RARE,
+	 "devices/virtio/blk.c: a read"},
+	{"pwritev", {{0, "FD_BLOCK", "@block"}}, ALL, RARE,
+	 "devices/virtio/blk.c: a write"},
+	{"pwritev2", {{0, "FD_BLOCK", "@block"}}, ALL, RARE,
+	 "devices/virtio/blk.c: a write that is on disk when it returns"},
+	{"fdatasync", {{0, "FD_BLOCK", "@block"}}, ALL, RARE,
+	 "devices/virtio/blk.c: a flush"},
+	{"fallocate", {{0, "FD_BLOCK", "@block"}}, ALL, RARE,
+	 "devices/virtio/blk.c: discard and write-zeroes"},
+	{"readv", {{0, "FD_BLOCK", "@block"}}, ALL, RARE,
+	 "devices/virtio/net.c: a frame for the guest"},
+	{"writev", {{0, "FD_BLOCK", "@block"}}, ALL, RARE,
+	 "devices/virtio/net.c: a frame of the guest's"},
+	{"ioctl", {{0, "FD_BLOCK", "@block"}, {1, NULL, "TUNSETOFFLOAD"}}, ALL, RARE,
+	 "devices/virtio/net.c: which frames the driver takes"},
+	{"getrandom", ANY, ALL, RARE,
+	 "devices/virtio/rng.c: bytes for the guest"},
+	{"write", {{0, NULL, "@events"}, {2, NULL, "8"}}, ALL, RARE,
+	 "base/event.c: wake the VM thread"},
+	{"rt_sigprocmask", {{3, NULL, "SIGSET_SIZE"}}, ALL, USUAL,
+	 "glibc: thread exit holds signals back"},
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAIT_PRIVATE"}}, ALL, RARE,
+	 "glibc: wait for a contended lock"},
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAIT_BITSET_PRIVATE"}}, ALL, USUAL,
+	 "glibc: pthread_cond_wait while the machine is paused"},
+	{"futex", {{1, "FUTEX_NO_CLOCK", "FUTEX_WAKE_PRIVATE"}}, ALL, USUAL,
+	 "glibc: wake who waits for it to stand"},
 	{"madvise", {{2, NULL, "MADV_DONTNEED"}}, ALL, USUAL,
 	 "glibc: thread exit gives the used stack back"},
 	{"munmap", ANY, ALL, RARE,
@@ -323,6 +396,9 @@ static const struct policy_rule control_rules[] = {
 	{"ioctl", {{1, NULL, "KVM_IRQFD"}}, X86, RARE,
 	 "devices/irqroute.c: interrupts off"},
 
+	{"ioctl", {{1, NULL, "KVM_SET_GSI_ROUTING"}}, X86, RARE,
+	 "devices/irqroute.c: where interrupts go, as loaded by a rewind"},
+
 	/* KVM: what is held as loaded until the first run (arch_*_commit) */
 	{"ioctl", {{1, NULL, "KVM_SET_CLOCK"}}, X86, RARE,
 	 "commit: the paravirtual clock goes on from here"},
@@ -417,8 +493,10 @@ const struct policy *policy_of(enum sandbox_role role)
 	static const struct policy policies[SANDBOX_ROLES] = {
 		[SANDBOX_VCPU] = POLICY("vcpu", vcpu_rules),
 		[SANDBOX_VCPU_HVT] = POLICY("vcpu_hvt", vcpu_hvt_rules),
+		[SANDBOX_VCPU_DEV] = POLICY("vcpu_dev", vcpu_dev_rules),
 		[SANDBOX_VCPU_PCI] = POLICY("vcpu_pci", vcpu_pci_rules),
 		[SANDBOX_PAGER] = POLICY("pager", pager_rules),
+		[SANDBOX_IO] = POLICY("io", io_rules),
 		[SANDBOX_CONTROL] = POLICY("control", control_rules),
 	};
 

@@ -20,8 +20,10 @@ struct timeline;
 enum sandbox_role {
 	SANDBOX_VCPU,	  /* runs KVM_RUN on its own descriptor, no more */
 	SANDBOX_VCPU_HVT, /* that, and the I/O of a Solo5 guest's calls */
+	SANDBOX_VCPU_DEV, /* that of the first, and interrupts of devices */
 	SANDBOX_VCPU_PCI, /* or the slow paths of passed-through devices */
 	SANDBOX_PAGER,	  /* fills RAM that is touched, from a snapshot */
+	SANDBOX_IO,	  /* virtio devices: on their descriptors, no more */
 	SANDBOX_CONTROL,  /* the VM thread: console, control, snapshot */
 	SANDBOX_ROLES,
 };

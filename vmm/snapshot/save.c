@@ -283,7 +283,9 @@ static int describe(struct vm *vm, bool child, struct manifest *m,
 {
 	snprintf(m->arch, sizeof(m->arch), "%s", arch_name);
 	snprintf(m->identity, sizeof(m->identity), "%s",
-		 vm->event_device ? "generation-page" : "none");
+		 vm->event_device ? "generation-page"
+		 : vm->identity	  ? "vmgenid"
+				  : "none");
 	snapshot_prepare(vm);
 	memcpy(m->cpu, vm->cpu_model, sizeof(m->cpu));
 	m->page_size = (uint32_t)host_page_size();

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 
 #include <errno.h>
+#include <linux/kvm.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -159,38 +160,57 @@ Test(build, descriptors_that_were_lent_stay_open)
 	fakevm_fini(&f);
 }
 
-/* --- sections of devices that the contract does not have ---------------------
+/* --- virtio devices ----------------------------------------------------------
  */
 
-static void expect_no_section(struct fakevm *f, const char *words)
+Test(build, more_virtio_devices_than_interrupts_are_refused)
 {
-	struct live before = live_now();
-
-	fake_kvm_reset();
-	cr_expect_eq(fakevm_up(f, true), -EINVAL);
-	cr_expect_eq(f->err.exit_class, ERR_CLASS_DATA);
-	cr_expect_str_eq(f->err.msg, words);
-	cr_expect_null(f->vm);
-	cr_expect_eq(fake_kvm_calls(), 0u, "before KVM is asked for anything");
-	expect_live(&before, words);
-}
-
-Test(build, a_mote_guest_is_given_no_disk_and_no_network)
-{
-	struct disk_config disk = {.name = (char *)"x", .sector_size = 512};
-	struct net_config net = {.name = (char *)"service", .fd = -1};
+	struct disk_config disk[20] = {{.name = (char *)"x"}};
+	struct live before;
 	struct fakevm f;
 
 	fakevm_init(&f, 1);
-	f.cfg.net = &net;
-	f.cfg.net_count = 1;
-	expect_no_section(&f, "net.service: protocol mote has no networks");
-	f.cfg.disk = &disk;
-	f.cfg.disk_count = 1;
-	expect_no_section(&f, "disk.x: protocol mote has no disks");
+	f.cfg.disk = disk;
+	f.cfg.disk_count = 20;
+	before = live_now();
+	fake_kvm_reset();
+	cr_expect_eq(fakevm_up(&f, true), -EINVAL);
+	cr_expect_eq(f.err.exit_class, ERR_CLASS_DATA);
+	cr_expect_str_eq(f.err.msg, "disk.x: 20 virtio devices, this version "
+				    "has room for fewer");
+	cr_expect_eq(fake_kvm_calls(), 0u, "before KVM is asked for anything");
+	expect_live(&before, "too many");
 	f.cfg.disk = NULL;
-	f.cfg.net = NULL;
-	f.cfg.disk_count = f.cfg.net_count = 0;
-	cr_expect_eq(fakevm_up(&f, true), 0, "%s", f.err.msg);
+	f.cfg.disk_count = 0;
 	fakevm_fini(&f);
+}
+
+/* A kick that KVM does not take is an exit; all else is an error. */
+Test(build, every_kvm_call_fails_once_with_a_virtio_device)
+{
+	struct live before = live_now();
+	unsigned int calls, kicks = 0;
+	struct fakevm f;
+
+	fakevm_init(&f, 1);
+	f.cfg.rng.enable = true;
+	fakevm_start(&f, true);
+	calls = fake_kvm_calls();
+	fakevm_fini(&f);
+	for (unsigned int n = 1; n <= calls; n++) {
+		bool kick;
+		int ret;
+
+		fakevm_init(&f, 1);
+		f.cfg.rng.enable = true;
+		fake_kvm_fail_nth(n, EIO);
+		ret = fakevm_up(&f, true);
+		kick = fake_kvm_failed() == KVM_IOEVENTFD;
+		kicks += kick;
+		cr_expect_eq(ret, kick ? 0 : -EIO, "call %u, request 0x%lx", n,
+			     fake_kvm_failed());
+		fakevm_fini(&f);
+		expect_live(&before, "with a virtio device");
+	}
+	cr_expect_eq(kicks, 1);
 }

@@ -197,7 +197,7 @@ static void any_access(enum bus_space space, uint64_t addr)
 /* Somewhere; most often where something is. */
 static void any_thing(void)
 {
-	uint64_t ioapic = arch_pci()->ioapic, r = next();
+	uint64_t ioapic = arch_ioapic(), r = next();
 
 	switch (next() % 8) {
 	case 0:

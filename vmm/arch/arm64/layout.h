@@ -6,8 +6,10 @@
  *   0x0801_0000  GICv2 CPU interface (8 KiB)
  *   0x080a_0000  GICv3 redistributors (128 KiB for each vCPU)
  *   0x0900_0000  PL011 (4 KiB)
+ *   0x0901_0000  PL031, of Linux (4 KiB)
  *   0x0910_0000  event device (32 bytes, alone in its page)
  *   0x0920_0000  nothing: what our vectors read to end the guest
+ *   0x0a00_0000  virtio-mmio devices, 4 KiB each
  *   0x4000_0000  RAM: boot page (struct mote_boot)
  *   0x4000_1000  generation page
  *   0x4000_2000  vectors until the guest has its own (2 KiB)
@@ -26,8 +28,10 @@
 #define LAYOUT_GIC_REDIST 0x080a0000ull /* GICv3 */
 #define LAYOUT_UART	  0x09000000ull
 #define LAYOUT_UART_SIZE  0x1000ull
+#define LAYOUT_RTC	  0x09010000ull
 #define LAYOUT_EVENT	  0x09100000ull
 #define LAYOUT_FAULT	  0x09200000ull
+#define LAYOUT_VIRTIO	  0x0a000000ull
 #define LAYOUT_RAM	  0x40000000ull
 #define LAYOUT_BOOT_PAGE  LAYOUT_RAM
 #define LAYOUT_GENERATION (LAYOUT_RAM + 0x1000)
@@ -58,6 +62,12 @@
 
 /* Interrupts: 32 of each vCPU's own, the rest shared (SPIs). */
 #define LAYOUT_IRQS 96
+
+/* Shared interrupts, counted from 0. */
+#define LAYOUT_UART_SPI	   1
+#define LAYOUT_VMGENID_SPI 2
+#define LAYOUT_VIRTIO_SPI  16 /* of the first device, the others follow */
+#define LAYOUT_VIRTIO_MAX  (LAYOUT_IRQS - 32 - LAYOUT_VIRTIO_SPI)
 
 /* Private interrupts of the timers, fixed by KVM's reset values. */
 #define LAYOUT_PPI_HYP_TIMER  26

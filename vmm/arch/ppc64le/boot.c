@@ -26,6 +26,18 @@ const struct arch_pci *arch_pci(void)
 	return NULL;
 }
 
+uint64_t arch_ioapic(void)
+{
+	return 0;
+}
+
+bool arch_virtio(unsigned int n, struct arch_virtio *out)
+{
+	(void)n;
+	(void)out;
+	return false;
+}
+
 uint64_t arch_image_base(void)
 {
 	return LAYOUT_IMAGE_BASE;
@@ -55,8 +67,8 @@ int arch_ram_layout(enum vm_protocol protocol, uint64_t size,
 const struct arch_device *arch_devices(enum vm_protocol protocol, size_t *count)
 {
 	static const struct arch_device devices[] = {
-		{"hvc", BUS_HCALL, LAYOUT_HVC_HCALL, LAYOUT_HVC_SIZE},
-		{"event", BUS_HCALL, MOTE_HCALL_READ, LAYOUT_EVENT_SIZE},
+		{"hvc", BUS_HCALL, LAYOUT_HVC_HCALL, LAYOUT_HVC_SIZE, 0},
+		{"event", BUS_HCALL, MOTE_HCALL_READ, LAYOUT_EVENT_SIZE, 0},
 	};
 
 	/* Linux knows of no event device. */

@@ -10,15 +10,14 @@
  *   then    RTAS, the device tree, the initrd, each on 64 KiB of its own
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <string.h>
+#include <stdint.h>
 
 #include "arch/arch.h"
 #include "arch/common/elf.h"
+#include "arch/common/initrd.h"
 #include "arch/ppc64le/boot.h"
 #include "arch/ppc64le/layout.h"
 #include "base/err.h"
-#include "base/fd.h"
 #include "base/num.h"
 #include "config/config.h"
 #include "memory/guestmem.h"
@@ -34,32 +33,34 @@ static void use_real_addresses(struct elf_file *f)
 		f->ph[i].p_paddr &= REAL_ADDRESS;
 }
 
-static int load_initrd(struct memslot_table *slots, int fd, uint64_t at,
-		       uint64_t *end, struct mote_err *err)
+int arch_image_open(struct elf_file *f, int fd, enum vm_protocol protocol,
+		    struct mote_err *err)
 {
-	int64_t size = fd_size(fd);
-	int ret;
+	(void)f;
+	(void)fd;
+	(void)protocol;
+	(void)err;
+	return -ENOEXEC;
+}
 
-	if (size <= 0)
-		return err_set_class(err, size < 0 ? (int)-size : ENODATA,
-				     ERR_CLASS_DATA, "vm.initrd: %s",
-				     size < 0 ? strerror((int)-size)
-					      : "it is empty");
-	ret = guest_write_fd(slots, at, fd, 0, (uint64_t)size);
-	if (ret == -EFAULT)
-		return err_set_class(err, ENOMEM, ERR_CLASS_DATA,
-				     "vm.initrd: %" PRId64
-				     " bytes at 0x%" PRIx64
-				     " are outside the guest's memory",
-				     size, at);
-	if (ret < 0)
-		return err_set(err, -ret, "vm.initrd: read: %s",
-			       strerror(-ret));
-	*end = at + (uint64_t)size;
+/* A vmlinux says nothing of itself: vm.protocol has to. */
+int arch_image_protocol(const struct elf_file *f, enum vm_protocol *protocol,
+			struct mote_err *err)
+{
+	(void)f;
+	(void)protocol;
+	(void)err;
 	return 0;
 }
 
-int arch_linux_load(struct arch_vm *a, struct memslot_table *slots,
+bool arch_vmgenid(const struct vm_config *cfg, uint32_t *irq)
+{
+	(void)cfg;
+	(void)irq;
+	return false;
+}
+
+int arch_image_load(struct arch_vm *a, struct memslot_table *slots,
 		    const struct vm_config *cfg, const struct elf_file *kernel,
 		    int initrd_fd, struct arch_boot *boot, struct mote_err *err)
 {
@@ -78,8 +79,13 @@ int arch_linux_load(struct arch_vm *a, struct memslot_table *slots,
 	at.rtas = high / GRAIN * GRAIN;
 	at.fdt = at.rtas + LAYOUT_RTAS_SIZE;
 	if (initrd_fd >= 0) {
+		int64_t size = initrd_size(initrd_fd, err);
+
+		if (size < 0)
+			return -ENODATA;
 		at.initrd = at.fdt + LAYOUT_FDT_SIZE;
-		ret = load_initrd(slots, initrd_fd, at.initrd, &at.initrd_end,
+		at.initrd_end = at.initrd + (uint64_t)size;
+		ret = initrd_load(slots, initrd_fd, at.initrd, (uint64_t)size,
 				  err);
 	}
 	if (ret == 0)

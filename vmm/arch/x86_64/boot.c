@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "arch/x86_64/boot.h"
 #include "arch/x86_64/layout.h"
 #include "base/err.h"
 #include "base/hvt_abi.h"
@@ -27,7 +28,6 @@ const struct arch_pci *arch_pci(void)
 {
 	static const struct arch_pci pci = {
 		.ecam = LAYOUT_PCI_ECAM,
-		.ioapic = LAYOUT_IOAPIC,
 		.mmio = LAYOUT_PCI_MMIO,
 		.mmio_size = LAYOUT_PCI_MMIO_SIZE,
 		.high = LAYOUT_PCI_HIGH,
@@ -37,6 +37,22 @@ const struct arch_pci *arch_pci(void)
 	};
 
 	return &pci;
+}
+
+uint64_t arch_ioapic(void)
+{
+	return LAYOUT_IOAPIC;
+}
+
+bool arch_virtio(unsigned int n, struct arch_virtio *out)
+{
+	if (n >= LAYOUT_VIRTIO_MAX)
+		return false;
+	*out = (struct arch_virtio){
+		.base = LAYOUT_VIRTIO + (uint64_t)n * ARCH_VIRTIO_SIZE,
+		.irq = LAYOUT_VIRTIO_PIN + n,
+	};
+	return true;
 }
 
 uint64_t arch_image_base(void)
@@ -80,20 +96,37 @@ int arch_ram_layout(enum vm_protocol protocol, uint64_t size,
 const struct arch_device *arch_devices(enum vm_protocol protocol, size_t *count)
 {
 	static const struct arch_device devices[] = {
-		{"8250", BUS_PIO, LAYOUT_SERIAL_PORT, 8},
-		{"event", BUS_PIO, LAYOUT_EVENT_PORT, 0x20},
+		{"8250", BUS_PIO, LAYOUT_SERIAL_PORT, 8, 0},
+		{"event", BUS_PIO, LAYOUT_EVENT_PORT, 0x20, 0},
+	};
+	/* Guests that are not ours: a PC's, as far as they need one. */
+	static const struct arch_device pc[] = {
+		{"8250", BUS_PIO, LAYOUT_SERIAL_PORT, 8, LAYOUT_SERIAL_PIN},
+		{"i8042", BUS_PIO, LAYOUT_I8042_PORT, 5, 0},
+		{"cf9", BUS_PIO, LAYOUT_CF9_PORT, 1, 0},
+		{"acpi-power", BUS_PIO, LAYOUT_POWER_PORT, 3, 0},
 	};
 	/* A call is 4 bytes at its port: the last one's reach beyond it. */
 	static const struct arch_device hvt[] = {
-		{"hvt", BUS_PIO, HVT_PORT, HVT_CALLS - 1 + 4},
+		{"hvt", BUS_PIO, HVT_PORT, HVT_CALLS - 1 + 4, 0},
 	};
 
 	if (protocol == PROTOCOL_HVT) {
 		*count = ARRAY_SIZE(hvt);
 		return hvt;
 	}
+	if (protocol != PROTOCOL_MOTE && protocol != PROTOCOL_AUTO) {
+		*count = ARRAY_SIZE(pc);
+		return pc;
+	}
 	*count = ARRAY_SIZE(devices);
 	return devices;
+}
+
+bool arch_vmgenid(const struct vm_config *cfg, uint32_t *irq)
+{
+	*irq = LAYOUT_GED_PIN;
+	return config_acpi(cfg);
 }
 
 /* Map one GiB as far as the range reaches; its page directory's number is g. */
@@ -134,8 +167,7 @@ static int map_range(struct memslot_table *slots, uint64_t from, uint64_t to,
 	return 0;
 }
 
-/* All RAM, and where there is a PCI bus its windows and the I/O APIC. */
-static int build_identity_map(struct memslot_table *slots, bool pci)
+int boot_identity_map(struct memslot_table *slots, bool devices)
 {
 	uint64_t *pml4 = guest_map_write(slots, LAYOUT_PML4, 4096);
 	int ret = 0;
@@ -149,7 +181,7 @@ static int build_identity_map(struct memslot_table *slots, bool pci)
 		if (s->ram.addr)
 			ret = map_range(slots, s->gpa, s->gpa + s->ram.size, 0);
 	}
-	if (ret == 0 && pci)
+	if (ret == 0 && devices)
 		ret = map_range(slots, LAYOUT_PCI_MMIO, LAYOUT_IOAPIC + 1,
 				PTE_PCD);
 	return ret;
@@ -164,6 +196,19 @@ static int build_gdt(struct memslot_table *slots)
 		UINT64_C(0x00cf93000000ffff), /* 0x10: data */
 		UINT64_C(0x00cff3000000ffff), /* 0x1b: data, ring 3 */
 		UINT64_C(0x00affb000000ffff), /* 0x23: 64-bit code, ring 3 */
+	};
+
+	return guest_write(slots, LAYOUT_GDT, gdt, sizeof(gdt));
+}
+
+int boot_flat_gdt(struct memslot_table *slots, bool wide)
+{
+	const uint64_t gdt[] = {
+		0,
+		0,
+		wide ? UINT64_C(0x00af9b000000ffff)
+		     : UINT64_C(0x00cf9b000000ffff),
+		UINT64_C(0x00cf93000000ffff),
 	};
 
 	return guest_write(slots, LAYOUT_GDT, gdt, sizeof(gdt));
@@ -200,7 +245,9 @@ int arch_boot_tables(struct arch_vm *a, struct memslot_table *slots,
 	(void)a;
 	*fdt = 0;
 	if (ret == 0)
-		ret = build_identity_map(slots, cfg->passthrough_count > 0);
+		ret = boot_identity_map(slots,
+					cfg->passthrough_count > 0 ||
+						config_virtio_count(cfg) > 0);
 	if (ret == 0 && user_mode)
 		ret = keep_tables(slots);
 	if (ret < 0)

@@ -19,6 +19,7 @@
 
 #include "arch/arch.h"
 #include "arch/x86_64/layout.h"
+#include "arch/x86_64/multiboot.h"
 #include "arch/x86_64/state_priv.h"
 #include "base/err.h"
 #include "base/hvt_abi.h"
@@ -104,7 +105,7 @@ void arch_vcpu_fini(struct arch_vcpu *v)
 	v->fd = -1;
 }
 
-static struct kvm_segment flat_segment(uint16_t selector, bool code)
+static struct kvm_segment flat_segment(uint16_t selector, bool code, bool wide)
 {
 	return (struct kvm_segment){
 		.limit = UINT32_MAX,
@@ -112,15 +113,19 @@ static struct kvm_segment flat_segment(uint16_t selector, bool code)
 		.type = code ? 11 : 3,
 		.present = 1,
 		.dpl = selector & 3,
-		.db = !code,
+		.db = !code || !wide,
 		.s = 1,
-		.l = code,
+		.l = code && wide,
 		.g = 1,
 	};
 }
 
-/* Long mode with paging on, at the tables that were built. */
+/*
+ * Long mode with paging on, at the tables that were built; narrow: protected
+ * mode without paging.
+ */
 struct entry {
+	bool narrow;
 	uint16_t cs, ds;
 	uint64_t cr3, efer;
 	uint16_t gdt_entries;
@@ -134,8 +139,8 @@ static int enter_at(struct arch_vcpu *v, struct entry *e, struct mote_err *err)
 
 	if (ret < 0)
 		return err_set(err, -ret, "KVM_GET_SREGS: %s", strerror(-ret));
-	s.cs = flat_segment(e->cs, true);
-	s.ds = flat_segment(e->ds, false);
+	s.cs = flat_segment(e->cs, true, !e->narrow);
+	s.ds = flat_segment(e->ds, false, !e->narrow);
 	s.es = s.fs = s.gs = s.ss = s.ds;
 	s.gdt.base = LAYOUT_GDT;
 	s.gdt.limit = (uint16_t)(e->gdt_entries * 8 - 1);
@@ -147,6 +152,10 @@ static int enter_at(struct arch_vcpu *v, struct entry *e, struct mote_err *err)
 	s.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMM;
 	s.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
 	s.efer = e->efer;
+	if (e->narrow) {
+		s.cr4 = 0;
+		s.cr0 = CR0_PE | CR0_ET;
+	}
 	ret = kvm_call(v->fd, KVM_SET_SREGS, &s);
 	if (ret < 0)
 		return err_set(err, -ret, "KVM_SET_SREGS: %s", strerror(-ret));
@@ -154,6 +163,29 @@ static int enter_at(struct arch_vcpu *v, struct entry *e, struct mote_err *err)
 	if (ret < 0)
 		return err_set(err, -ret, "KVM_SET_REGS: %s", strerror(-ret));
 	return 0;
+}
+
+/* As each of the others' contracts says. */
+static int boot_image(struct arch_vcpu *v, const struct arch_boot *boot,
+		      struct mote_err *err)
+{
+	struct entry e = {
+		.narrow = !boot->wide,
+		.cs = LAYOUT_BOOT_CS_SEL,
+		.ds = LAYOUT_BOOT_DS_SEL,
+		.gdt_entries = 4,
+		.cr3 = boot->wide ? LAYOUT_PML4 : 0,
+		.efer = boot->wide ? EFER_LME | EFER_LMA : 0,
+		.regs = {.rip = boot->entry, .rflags = RFLAGS_FIXED},
+	};
+
+	if (boot->protocol == PROTOCOL_LINUX)
+		e.regs.rsi = boot->boot_page;
+	else
+		e.regs.rbx = boot->boot_page;
+	if (boot->protocol == PROTOCOL_MULTIBOOT)
+		e.regs.rax = MULTIBOOT_LOADED_BY;
+	return enter_at(v, &e, err);
 }
 
 int arch_vcpu_boot(struct arch_vcpu *v, const struct arch_boot *boot,
@@ -173,6 +205,8 @@ int arch_vcpu_boot(struct arch_vcpu *v, const struct arch_boot *boot,
 
 	if (v->id != 0)
 		return 0; /* waits for INIT and SIPI */
+	if (boot->protocol != PROTOCOL_AUTO)
+		return boot_image(v, boot, err);
 	return enter_at(v, &e, err);
 }
 

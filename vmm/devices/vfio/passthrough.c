@@ -31,7 +31,6 @@ struct passthrough {
 	struct vfio_dev dev[CONFIG_PASSTHROUGHS_MAX];
 	struct vfio_function *function[CONFIG_PASSTHROUGHS_MAX];
 	struct memslot_table *slots;
-	struct irqroutes routes;
 	int kvm_vfio; /* KVM's VFIO device; -1 */
 	int fds;
 	uint32_t slot; /* the next free one of KVM's */
@@ -153,9 +152,9 @@ static int add_device(struct passthrough *p,
 		.name = opt->cfg->passthrough[i].name,
 		.root = opt->root,
 		.bus = opt->bus,
-		.routes = &p->routes,
+		.routes = opt->routes,
 		.ioapic = opt->ioapic,
-		.pin = IRQROUTE_PINS - 8 + (int)i,
+		.pin = IRQROUTE_PINS - CONFIG_PASSTHROUGHS_MAX + (int)i,
 		.vm_fd = opt->slots->vm_fd,
 		.slot = &p->slot,
 	};
@@ -199,8 +198,6 @@ int passthrough_create(struct passthrough **out,
 	p->slots = opt->slots;
 	p->kvm_vfio = -1;
 	p->slot = MEMSLOT_MAX;
-	irqroutes_init(&p->routes, opt->slots->vm_fd);
-	ioapic_routes(opt->ioapic, &p->routes);
 	pci_root_windows(opt->root, opt->arch, end_of_ram(opt->slots));
 	for (uint32_t i = 0; ret == 0 && i < count; i++) {
 		ret = take_device(p, opt, i, err);
@@ -222,7 +219,6 @@ void passthrough_destroy(struct passthrough *p)
 	fd_clear(&p->kvm_vfio);
 	if (p->opened)
 		vfio_space_close(&p->space);
-	irqroutes_fini(&p->routes);
 	free(p);
 }
 

@@ -16,6 +16,7 @@
 
 struct bus;
 struct device;
+struct irqroutes;
 struct dirty_tracker;
 struct memslot_table;
 struct mote_err;
@@ -27,8 +28,9 @@ struct passthrough_options {
 	const struct arch_pci *arch;
 	struct memslot_table *slots; /* with all RAM in them */
 	struct bus *bus;
-	struct device *root;   /* of model "pci" */
-	struct device *ioapic; /* of model "ioapic" */
+	struct device *root;	  /* of model "pci" */
+	struct device *ioapic;	  /* of model "ioapic" */
+	struct irqroutes *routes; /* outlives it */
 	/* The borrowed descriptor of a section, of "vfio", "iommu"; -1. */
 	int (*find)(const void *opaque, const char *section);
 	const void *opaque;

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kvm/linux_guest.h"
+
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+
+#define WORDS_MAX 24
+
+void linux_need(const char *kernel)
+{
+	if (access(kernel, R_OK) < 0)
+		cr_skip_test("%s: %s", kernel, strerror(errno));
+}
+
+long linux_number(const char *out, const char *words)
+{
+	const char *at = strstr(out, words);
+
+	return at ? strtol(at + strlen(words), NULL, 10) : -1;
+}
+
+const char *linux_run(const char *const words[], int *status)
+{
+	const char *bin = getenv("MOTE_BIN");
+	const char *argv[WORDS_MAX + 2] = {bin ? bin : "build/mote"};
+	static char out[262144];
+	size_t n = 0;
+	int fd[2], c;
+	pid_t pid;
+	FILE *p;
+
+	for (int i = 0; words[i] && i < WORDS_MAX; i++)
+		argv[i + 1] = words[i];
+	cr_assert_eq(pipe(fd), 0);
+	pid = fork();
+	cr_assert_geq(pid, 0);
+	if (pid == 0) {
+		dup2(fd[1], 1);
+		dup2(fd[1], 2);
+		close(fd[0]);
+		close(fd[1]);
+		execv(argv[0], (char *const *)argv);
+		_exit(127);
+	}
+	close(fd[1]);
+	p = fdopen(fd[0], "r");
+	cr_assert_not_null(p);
+	/* Shown as it comes: a boot that hangs tells how far it came. */
+	while ((c = fgetc(p)) != EOF) {
+		putchar(c);
+		if (c == '\n')
+			fflush(stdout);
+		if (n + 1 < sizeof(out))
+			out[n++] = (char)c;
+	}
+	out[n] = 0;
+	fclose(p);
+	cr_assert_eq(waitpid(pid, status, 0), pid);
+	*status = WIFEXITED(*status) ? WEXITSTATUS(*status) : -1;
+	return out;
+}
+
+void linux_expect(const char *out, int cpus)
+{
+	char online[32];
+
+	snprintf(online, sizeof(online), cpus > 1 ? "online 0-%d" : "online %d",
+		 cpus - 1);
+	cr_expect_eq(linux_number(out, "guest: cpus "), cpus);
+	cr_expect_not_null(strstr(out, online), "%s", online);
+	cr_expect_geq(linux_number(out, "guest: memory "), 150);
+	cr_expect_leq(linux_number(out, "guest: memory "), 256);
+	cr_expect_geq(linux_number(out, "guest: year "), 2024);
+	cr_expect_eq(linux_number(out, "guest: worker "), 500);
+	cr_expect_null(strstr(out, "guest: FAILED"));
+	cr_expect_not_null(strstr(out, "guest: done"));
+}
+
+#define COMMON                                                                 \
+	"--set", "vm.kernel=" LINUX_KERNEL, "--set",                           \
+		"vm.initrd=" LINUX_INITRD, "--set", "vm.memory=256M", "--set"
+
+void linux_echo(const char *cmdline)
+{
+	int in[2], out[2];
+	const char *bin = getenv("MOTE_BIN");
+	char text[65536];
+	size_t n = 0;
+	bool typed = false;
+	int status, c;
+	pid_t pid;
+	FILE *p;
+
+	cr_assert(pipe(in) == 0 && pipe(out) == 0);
+	pid = fork();
+	cr_assert_geq(pid, 0);
+	if (pid == 0) {
+		dup2(in[0], 0);
+		dup2(out[1], 1);
+		dup2(out[1], 2);
+		close(in[1]);
+		close(out[0]);
+		execl(bin ? bin : "build/mote", "mote", "run", COMMON, cmdline,
+		      (char *)NULL);
+		_exit(127);
+	}
+	close(in[0]);
+	close(out[1]);
+	p = fdopen(out[0], "r");
+	cr_assert_not_null(p);
+	while ((c = fgetc(p)) != EOF) {
+		putchar(c);
+		if (n + 1 < sizeof(text))
+			text[n++] = (char)c;
+		text[n] = 0;
+		if (!typed && strstr(text, "guest: say something")) {
+			typed = true;
+			cr_assert_eq(write(in[1], "typed by hand\n", 14), 14);
+		}
+	}
+	fclose(p);
+	close(in[1]);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_expect_eq(status, 0);
+	cr_expect(typed);
+	cr_expect_not_null(strstr(text, "guest: heard typed by hand"));
+}
+
+/* What a line "tick N year ... generations G" says of the last tick. */
+static long generations(const char *out)
+{
+	const char *last = strstr(out, "guest: tick 15 ");
+
+	return last ? linux_number(last, "generations ") : -1;
+}
+
+static void check_went_on(const char *out)
+{
+	cr_expect_not_null(strstr(out, "guest: tick 15"), "%s", out);
+	cr_expect_not_null(strstr(out, "guest: done"), "%s", out);
+	cr_expect_null(strstr(out, "WRONG"), "%s", out);
+}
+
+/* As command_wait_for, but as long as a boot takes in a busy lab. */
+static void wait_for(const char *path, const char *text)
+{
+	for (int i = 0; i < 500; i++) {
+		if (strstr(command_text(path), text))
+			return;
+		sleep(1);
+	}
+	cr_assert_fail("no \"%s\" in: %s", text, command_text(path));
+}
+
+void linux_snapshot(const char *cmdline)
+{
+	char *out = command_path("out"), *sock = command_path("sock"),
+	     *snap = command_path("snap"), *said = command_path("said"),
+	     *control;
+	pid_t pid;
+
+	cr_assert_geq(asprintf(&control, "control.socket=%s", sock), 0);
+	pid = command_start(out, WORDS("run", COMMON, cmdline, "--set",
+				       "vm.vcpus=2", "--set", control));
+	wait_for(out, "guest: tick 3");
+	cr_assert_eq(command_run(said, WORDS("snapshot", sock, snap)), 0, "%s",
+		     command_text(said));
+	wait_for(out, "guest: done");
+	cr_assert_eq(command_finish(pid), 0, "%s", command_text(out));
+	check_went_on(command_text(out));
+	cr_expect_eq(generations(command_text(out)), 0, "%s",
+		     command_text(out));
+	for (int i = 0; i < 2; i++) {
+		char name[16], *again;
+		const char *text;
+
+		snprintf(name, sizeof(name), "again%d", i);
+		again = command_path(name);
+		pid = command_start(again, WORDS("restore", snap));
+		wait_for(again, "guest: done");
+		cr_expect_eq(command_finish(pid), 0, "%s", command_text(again));
+		text = command_text(again);
+		fputs(text, stdout);
+		check_went_on(text);
+		/* Where the kernel has the driver: once. */
+		if (LINUX_TELLS_CLONES)
+			cr_expect_eq(generations(text), 1, "%s", text);
+		free(again);
+	}
+	free(control);
+	free(out);
+	free(sock);
+	free(snap);
+	free(said);
+}
