@@ -184,3 +184,30 @@ char *slim_gettext(const char *domain, const char *id, int category)
 	(void)category;
 	return (char *)id;
 }
+
+/*
+ * A thread has a place for the state of the resolver, and who declares that
+ * brings the resolver along (22 KiB); nobody here resolves a name.
+ */
+__thread void *slim_resolver __asm__("__libc_resp");
+
+/*
+ * json-c takes care that numbers have a point, whatever locale is set.  The
+ * tools set none: locales that could be loaded (14 KiB) are the one there is.
+ */
+locale_t newlocale(int mask, const char *name, locale_t base)
+{
+	(void)mask;
+	(void)name;
+	return base;
+}
+
+locale_t duplocale(locale_t locale)
+{
+	return locale;
+}
+
+void freelocale(locale_t locale)
+{
+	(void)locale;
+}

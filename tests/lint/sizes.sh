@@ -5,7 +5,8 @@
 # how much code there is in vmm/ and config/: lines that are neither blank nor
 # comment.  What is limited is the code of one build: the files that it links,
 # for one architecture, and their headers; the code of all three, of programs
-# that only run while it is built, and all lines are told.
+# that only run while it is built, and all lines are told.  The goal was missed
+# when Linux guests and virtio devices came.
 files=$(git ls-files --cached --others --exclude-standard 'vmm/*.[ch]' \
 	'config/*.[ch]')
 # shellcheck disable=SC2086 # a list of names
@@ -33,10 +34,10 @@ for arch in x86_64 arm64 ppc64le; do
 		echo "$files" | grep "^vmm/arch/$arch/.*\.h$")
 	# shellcheck disable=SC2086
 	n=$(code $own)
-	if [ "$n" -le 26500 ]; then
-		echo "ok lines of code for $arch are at most 26500"
+	if [ "$n" -le 34000 ]; then
+		echo "ok lines of code for $arch are at most 34000"
 	else
-		echo "FAIL lines of code for $arch are at most 26500: $n"
+		echo "FAIL lines of code for $arch are at most 34000: $n"
 	fi
 	echo "note: $n for $arch (goal: 25000)"
 done

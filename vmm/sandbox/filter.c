@@ -45,19 +45,27 @@ static int known_now(uint32_t k, const int fd[SANDBOX_FDS])
 int sandbox_filter_load(enum sandbox_role role, enum sandbox_mode mode,
 			const int fd[SANDBOX_FDS])
 {
+	static const uint32_t otherwise[] = {
+		[SANDBOX_KILL] = SECCOMP_RET_KILL_PROCESS,
+		[SANDBOX_ERRNO] = SECCOMP_RET_ERRNO | EPERM,
+		[SANDBOX_LOG] = SECCOMP_RET_LOG,
+	};
 	struct sock_filter insn[POLICY_FILTER_MAX];
 	struct sock_fprog prog = {.filter = insn};
 
 	if ((unsigned int)role >= SANDBOX_ROLES ||
 	    (unsigned int)mode > SANDBOX_LOG)
 		return -EINVAL;
-	prog.len = filters[role][mode].count;
-	memcpy(insn, filters[role][mode].insn, prog.len * sizeof(insn[0]));
+	prog.len = filters[role].count;
+	memcpy(insn, filters[role].insn, prog.len * sizeof(insn[0]));
 	for (unsigned int i = 0; i < prog.len; i++) {
 		int value = -1;
 
 		if (insn[i].code == (BPF_JMP | BPF_JEQ | BPF_K))
 			value = known_now(insn[i].k, fd);
+		if (insn[i].code == (BPF_RET | BPF_K) &&
+		    insn[i].k == SECCOMP_RET_LOG)
+			insn[i].k = otherwise[mode];
 		if (value >= 0)
 			insn[i].k = (uint32_t)value;
 	}

@@ -55,17 +55,6 @@ static const struct {
 
 #define PLACEHOLDERS (sizeof(placeholder) / sizeof(placeholder[0]))
 
-static const struct {
-	const char *name;
-	uint32_t action;
-} modes[] = {
-	[SANDBOX_KILL] = {"kill", SCMP_ACT_KILL_PROCESS},
-	[SANDBOX_ERRNO] = {"errno", SCMP_ACT_ERRNO(EPERM)},
-	[SANDBOX_LOG] = {"log", SCMP_ACT_LOG},
-};
-
-#define MODES (sizeof(modes) / sizeof(modes[0]))
-
 static struct {
 	char name[NAME_MAX_LEN];
 	uint32_t value;
@@ -431,10 +420,10 @@ static void verify(const struct policy *p, const struct policy *extra,
 /* --- the header -------------------------------------------------------- */
 
 static void print_filter(const struct policy *p, const struct target *t,
-			 size_t mode, bool sanitizer)
+			 bool sanitizer)
 {
 	struct sock_filter insn[POLICY_FILTER_MAX + 1];
-	scmp_filter_ctx ctx = build(p, t, modes[mode].action, sanitizer);
+	scmp_filter_ctx ctx = build(p, t, SCMP_ACT_LOG, sanitizer);
 	int n = export(ctx, insn);
 
 	seccomp_release(ctx);
@@ -443,8 +432,7 @@ static void print_filter(const struct policy *p, const struct target *t,
 	/* A sanitizer build drops checks, and with them placeholders. */
 	if (!sanitizer)
 		check_placeholders(p, t, insn, n);
-	printf("\nstatic const struct sock_filter filter_%s_%s[] = {\n",
-	       p->name, modes[mode].name);
+	printf("\nstatic const struct sock_filter filter_%s[] = {\n", p->name);
 	for (int i = 0; i < n; i++)
 		printf("\t{0x%02x, %u, %u, 0x%08x},\n", insn[i].code,
 		       insn[i].jt, insn[i].jf, insn[i].k);
@@ -485,23 +473,17 @@ static void print_header(const struct target *t, bool sanitizer)
 	       t->name, sanitizer ? ", with sanitizers" : "");
 	printf("#include <linux/filter.h>\n#include <stddef.h>\n");
 	for (int r = 0; r < SANDBOX_ROLES; r++)
-		for (size_t m = 0; m < MODES; m++)
-			print_filter(policy_of((enum sandbox_role)r), t, m,
-				     sanitizer);
+		print_filter(policy_of((enum sandbox_role)r), t, sanitizer);
 	printf("\n#define FILTER(f) {f, sizeof(f) / sizeof((f)[0])}\n"
+	       "/* Where none of them allows, each says SECCOMP_RET_LOG. */\n"
 	       "static const struct {\n"
 	       "\tconst struct sock_filter *insn;\n"
 	       "\tunsigned short count;\n"
-	       "} filters[%d][%zu] = {\n",
-	       SANDBOX_ROLES, MODES);
-	for (int r = 0; r < SANDBOX_ROLES; r++) {
-		printf("\t{");
-		for (size_t m = 0; m < MODES; m++)
-			printf("FILTER(filter_%s_%s), ",
-			       policy_of((enum sandbox_role)r)->name,
-			       modes[m].name);
-		printf("},\n");
-	}
+	       "} filters[%d] = {\n",
+	       SANDBOX_ROLES);
+	for (int r = 0; r < SANDBOX_ROLES; r++)
+		printf("\tFILTER(filter_%s),\n",
+		       policy_of((enum sandbox_role)r)->name);
 	printf("};\n\n#ifdef FILTERS_WANT_CALLS\n"
 	       "struct filter_call {\n"
 	       "\tint nr;\n\tconst char *name;\n"
