@@ -85,14 +85,14 @@ static uint64_t blocks_of(const struct disk *d)
 	return (uint64_t)st.st_blocks * 512;
 }
 
-static void run_all_checks(const char *args)
+static void run_all_checks(const char *args, uint32_t queues)
 {
 	struct disk d;
 	struct vmtest t;
 
 	disk_make(&d, DISK);
 	vmtest_init(&t, args);
-	add_disk(&t, &d);
+	add_disk(&t, &d)->queues = queues;
 	vmtest_start(&t, "vblk");
 	expect_good_end(&t);
 	cr_expect_not_null(strstr(t.out, "id root sectors 8192 size 512\n"),
@@ -107,17 +107,17 @@ static void run_all_checks(const char *args)
 
 Test(virtio, a_disk_does_what_it_should)
 {
-	run_all_checks("");
+	run_all_checks("", 0);
 }
 
 Test(virtio, a_disk_with_indirect_tables_does_too)
 {
-	run_all_checks("indirect=1");
+	run_all_checks("indirect=1", 1);
 }
 
 Test(virtio, a_disk_without_event_indices_does_too)
 {
-	run_all_checks("events=0");
+	run_all_checks("events=0", 8);
 }
 
 Test(virtio, a_disk_that_is_read_only_refuses_writes)
