@@ -107,3 +107,10 @@ Test(x86_linux, its_disks_and_its_entropy_are_virtio_devices,
 	linux_need(LINUX_KERNEL);
 	linux_virtio("vm.cmdline=" BASE " quiet mote.virtio");
 }
+
+Test(x86_linux, it_finds_its_devices_and_they_work, .init = command_setup,
+     .fini = command_teardown, .timeout = 560)
+{
+	linux_need(LINUX_KERNEL);
+	linux_devices("vm.cmdline=" BASE " quiet");
+}
