@@ -4,12 +4,15 @@
 #include <criterion/criterion.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "cli/command.h"
 
 #define WORDS_MAX 24
@@ -200,4 +203,128 @@ void linux_snapshot(const char *cmdline)
 	free(sock);
 	free(snap);
 	free(said);
+}
+
+static char *disk(const char *name, const char *key, uint64_t size)
+{
+	cleanup_free char *path = command_path(name);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	char *word = NULL;
+
+	cr_assert_geq(fd, 0, "%s", path);
+	cr_assert_eq(write(fd, "first one", 9), 9);
+	cr_assert_eq(ftruncate(fd, (off_t)size), 0);
+	close(fd);
+	cr_assert_geq(asprintf(&word, "%s=%s", key, path), 0);
+	return word;
+}
+
+void linux_virtio(const char *cmdline)
+{
+	cleanup_free char *data = disk("data", "disk.data.path", 8 << 20);
+	cleanup_free char *ro = disk("ro", "disk.ro.path", 1 << 20);
+	cleanup_free char *path = command_path("data");
+	const char *out;
+	char begin[9];
+	int status, fd;
+
+	out = linux_run(WORDS("run", COMMON, cmdline, "--set", data, "--set",
+			      ro, "--set", "disk.ro.readonly=yes", "--set",
+			      "rng.enable=yes", "--set", "vm.vcpus=2"),
+			&status);
+	cr_expect_eq(status, 0, "%d", status);
+	cr_expect_eq(linux_number(out, "guest: virtio "), 3);
+	cr_expect_eq(linux_number(out, "guest: disk "), 16384);
+	cr_expect_not_null(strstr(out, "id data flush write back"));
+	cr_expect_not_null(strstr(out, "guest: disk written and read"));
+	cr_expect_not_null(strstr(out, "guest: read-only 2048 first one"));
+	cr_expect_not_null(strstr(out, "guest: rng virtio_rng"));
+	cr_expect_eq(linux_number(out, "guest: random bytes "), 4000);
+	cr_expect_null(strstr(out, "WRONG"));
+	cr_expect_null(strstr(out, "guest: FAILED"));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	cr_assert_eq(read(fd, begin, sizeof(begin)), (ssize_t)sizeof(begin));
+	cr_expect_arr_eq(begin, "1\n2\n3\n4\n5", sizeof(begin));
+	close(fd);
+}
+
+/* A file of so many bytes that differ; its MD5 sum as md5sum says it. */
+static void make_disk(const char *path, size_t size, char sum[33])
+{
+	char command[256];
+	FILE *f = fopen(path, "w");
+
+	cr_assert_not_null(f);
+	for (size_t i = 0; i < size / 8; i++) {
+		uint64_t word = (i + size) * UINT64_C(0x9e3779b97f4a7c15);
+
+		cr_assert_eq(fwrite(&word, sizeof(word), 1, f), 1);
+	}
+	cr_assert_eq(fclose(f), 0);
+	snprintf(command, sizeof(command), "md5sum <%s", path);
+	f = popen(command, "r");
+	cr_assert_not_null(f);
+	cr_assert_eq(fread(sum, 32, 1, f), 1);
+	sum[32] = 0;
+	pclose(f);
+}
+
+static bool has_copy(const char *path)
+{
+	static char a[262144], b[262144];
+	FILE *f = fopen(path, "r");
+	bool same;
+
+	cr_assert_not_null(f);
+	same = fread(a, sizeof(a), 1, f) == 1 &&
+	       fseek(f, 1 << 20, SEEK_SET) == 0 &&
+	       fread(b, sizeof(b), 1, f) == 1 && !memcmp(a, b, sizeof(a));
+	fclose(f);
+	return same;
+}
+
+void linux_devices(const char *cmdline)
+{
+	char *rw = command_path("rw"), *ro = command_path("ro"), *set_rw,
+	     *set_ro, line[128], sum_rw[33], sum_ro[33];
+	const char *out, *sent, *back;
+	int status;
+
+	make_disk(rw, 4 << 20, sum_rw);
+	make_disk(ro, 1 << 20, sum_ro);
+	cr_assert_geq(asprintf(&set_rw, "disk.a.path=%s", rw), 0);
+	cr_assert_geq(asprintf(&set_ro, "disk.b.path=%s", ro), 0);
+	cr_assert_eq(system("busybox tunctl -t mote0 >/dev/null && "
+			    "busybox ifconfig mote0 10.77.0.1 netmask "
+			    "255.255.255.0 up && "
+			    "(busybox nc -l -p 7777 -e busybox cat &)"),
+		     0);
+	out = linux_run(WORDS("run", COMMON, cmdline, "--set", "vm.vcpus=2",
+			      "--set", set_rw, "--set", set_ro, "--set",
+			      "disk.b.readonly=yes", "--set", "net.n.tap=mote0",
+			      "--set", "rng.enable=yes"),
+			&status);
+	cr_expect_eq(status, 0, "%d", status);
+	linux_expect(out, 2);
+	cr_expect_eq(linux_number(out, "guest: virtio "), 4);
+	snprintf(line, sizeof(line),
+		 "guest: disk vda sectors 8192 readonly 0 sum %s", sum_rw);
+	cr_expect_not_null(strstr(out, line), "%s", line);
+	snprintf(line, sizeof(line),
+		 "guest: disk vdb sectors 2048 readonly 1 sum %s", sum_ro);
+	cr_expect_not_null(strstr(out, line), "%s", line);
+	cr_expect_not_null(strstr(out, "guest: disk copied"));
+	cr_expect(has_copy(rw), "what it wrote is in the file");
+	cr_expect_eq(linux_number(out, "guest: entropy "), 64);
+	cr_expect_not_null(strstr(out, "3 packets transmitted, 3 packets "
+				       "received"));
+	sent = strstr(out, "guest: sent ");
+	back = strstr(out, "guest: back ");
+	cr_expect(sent && back && !memcmp(sent + 12, back + 12, 32),
+		  "TCP, there and back");
+	cr_expect_eq(system("busybox tunctl -d mote0 >/dev/null"), 0);
+	free(set_rw);
+	free(set_ro);
+	free(rw);
+	free(ro);
 }

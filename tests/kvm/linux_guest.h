@@ -32,6 +32,13 @@ const char *linux_run(const char *const words[], int *status);
 /* What each boot with that many CPUs must say. */
 void linux_expect(const char *out, int cpus);
 
+/*
+ * With two disks, entropy and a network card on a tap: it finds them by its
+ * tables, what it reads and writes is right, it pings and talks TCP with the
+ * host.  The test has its folder.
+ */
+void linux_devices(const char *cmdline);
+
 /* With that "vm.cmdline=", mote.echo in it: a line is typed and heard. */
 void linux_echo(const char *cmdline);
 
@@ -42,5 +49,11 @@ void linux_echo(const char *cmdline);
  * folder (cli/command.h).
  */
 void linux_snapshot(const char *cmdline);
+
+/*
+ * With that "vm.cmdline=", mote.virtio in it: two disks and a source of entropy
+ * are found and work.  The test has its folder.
+ */
+void linux_virtio(const char *cmdline);
 
 #endif
