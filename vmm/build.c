@@ -663,12 +663,9 @@ static int boot_image(struct vm *vm, const struct elf_file *kernel,
 }
 
 /* Which contract an image is of: ours by their notes, then the others. */
-static int find_protocol(const struct elf_file *f, enum vm_protocol *protocol,
+static int find_protocol(struct elf_file *f, enum vm_protocol *protocol,
 			 struct mote_err *err)
 {
-	uint32_t desc[2];
-	uint64_t off;
-	size_t len;
 	int ret = 0;
 
 	*protocol = PROTOCOL_MOTE;
@@ -677,8 +674,7 @@ static int find_protocol(const struct elf_file *f, enum vm_protocol *protocol,
 		if (ret > 0)
 			*protocol = PROTOCOL_HVT;
 		if (ret == 0)
-			ret = elf_note(f, ELF_NOTE_OWNER, ELF_NOTE_TYPE, desc,
-				       sizeof(desc), &len, &off, err);
+			ret = elf_own_note(f, err);
 	}
 	if (ret == 0)
 		ret = arch_image_protocol(f, protocol, err);

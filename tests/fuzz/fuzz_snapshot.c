@@ -33,7 +33,7 @@ static void make(void)
 	machine_make(&f);
 	machine_save(&f, false, &base[FULL]);
 	machine_save(&f, true, &base[DIFF]);
-	if (!base_open(&base[ARM64], "tests/golden/arm64/counter-2"))
+	if (!base_open(&base[ARM64], "tests/golden/arm64/counter-3"))
 		base[ARM64] = base[FULL];
 	if (!base_open(&base[PPC64LE], "tests/golden/ppc64le/counter-2"))
 		base[PPC64LE] = base[DIFF];

@@ -292,7 +292,7 @@ static void set_state(struct vm *vm)
 
 /*
  * The fake KVM answers the same on every host.  So every byte of the state is
- * known: it is tests/golden/x86_64/fake-3.
+ * known: it is tests/golden/x86_64/fake-5.
  */
 Test(fake_format, it_is_that_of_the_golden_one)
 {
@@ -311,8 +311,8 @@ Test(fake_format, it_is_that_of_the_golden_one)
 		fakevm_fini(&f);
 		return;
 	}
-	golden_copy(&old, "x86_64/fake-3");
-	golden_copy(&new, "x86_64/fake-3");
+	golden_copy(&old, "x86_64/fake-5");
+	golden_copy(&new, "x86_64/fake-5");
 	save_here(&f, new.dir);
 	fakevm_fini(&f);
 	was = golden_read(&old, GOLDEN_STATE);

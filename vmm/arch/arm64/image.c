@@ -122,7 +122,7 @@ static int load_kernel(struct memslot_table *slots, const struct elf_file *f,
 		       uint64_t *entry, uint64_t *end, struct mote_err *err)
 {
 	uint8_t head[IMAGE_HEADER];
-	struct arm64_image img;
+	struct arm64_image img = {0};
 	size_t len = 0;
 	int ret;
 

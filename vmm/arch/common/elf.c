@@ -143,8 +143,7 @@ int elf_note(const struct elf_file *f, const char *owner, uint32_t type,
 	return 0;
 }
 
-/* Our own note, where there is one. */
-static int read_own_note(const struct elf_file *f, struct elf_image *img,
+static int read_own_note(const struct elf_file *f, struct elf_own *own,
 			 struct mote_err *err)
 {
 	uint32_t desc[2] = {0};
@@ -153,14 +152,17 @@ static int read_own_note(const struct elf_file *f, struct elf_image *img,
 	int ret = elf_note(f, ELF_NOTE_OWNER, ELF_NOTE_TYPE, desc, sizeof(desc),
 			   &len, &off, err);
 
-	if (ret <= 0)
+	if (ret < 0)
 		return ret;
-	if (len != sizeof(desc))
+	if (ret > 0 && len != sizeof(desc))
 		return bad(err, "broken mote note");
-	img->note_version = desc[0];
-	img->note_flags = desc[1];
-	img->has_note = true;
-	return 0;
+	*own = (struct elf_own){true, ret > 0, desc[0], desc[1]};
+	return ret;
+}
+
+int elf_own_note(struct elf_file *f, struct mote_err *err)
+{
+	return f->own.known ? f->own.found : read_own_note(f, &f->own, err);
 }
 
 int elf_load_segment(struct memslot_table *slots, const struct elf_file *f,
@@ -241,12 +243,17 @@ int elf_open(struct elf_file *f, int fd, uint16_t machine, struct mote_err *err)
 int elf_load(struct memslot_table *slots, const struct elf_file *f,
 	     uint64_t min, struct elf_image *img, struct mote_err *err)
 {
-	int ret;
+	struct elf_own own = f->own;
+	int ret = 0;
 
 	memset(img, 0, sizeof(*img));
 	img->entry = f->eh.e_entry;
-	ret = read_own_note(f, img, err);
-	if (ret == 0)
+	if (!own.known)
+		ret = read_own_note(f, &own, err);
+	img->has_note = own.found;
+	img->note_version = own.version;
+	img->note_flags = own.flags;
+	if (ret >= 0)
 		ret = check_all(f, min, img, err);
 	for (int i = 0; ret == 0 && i < f->eh.e_phnum; i++)
 		if (to_load(&f->ph[i]))

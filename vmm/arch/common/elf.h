@@ -29,6 +29,11 @@ struct elf_file {
 	int fd; /* borrowed */
 	uint64_t size;
 	Elf64_Ehdr eh;
+	/* Our own note, once it was looked for (elf_own_note). */
+	struct elf_own {
+		bool known, found;
+		uint32_t version, flags;
+	} own;
 	Elf64_Phdr ph[ELF_PHDR_MAX];
 };
 
@@ -43,6 +48,9 @@ int elf_open(struct elf_file *f, int fd, uint16_t machine,
 int elf_note(const struct elf_file *f, const char *owner, uint32_t type,
 	     void *buf, size_t size, size_t *len, uint64_t *file_off,
 	     struct mote_err *err);
+
+/* Our own note, read once for each file: 1, 0: there is none, or an error. */
+int elf_own_note(struct elf_file *f, struct mote_err *err);
 
 struct elf_image {
 	uint64_t entry;

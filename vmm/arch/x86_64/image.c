@@ -100,7 +100,7 @@ int arch_image_open(struct elf_file *f, int fd, enum vm_protocol protocol,
 {
 	uint8_t head[MULTIBOOT_SEARCH];
 	struct mote_err why = {0};
-	struct multiboot m;
+	struct multiboot m = {0};
 	int64_t size;
 	size_t len;
 	int ret;
@@ -149,7 +149,7 @@ int arch_image_protocol(const struct elf_file *f, enum vm_protocol *protocol,
 			struct mote_err *err)
 {
 	uint8_t head[MULTIBOOT_SEARCH];
-	struct multiboot m;
+	struct multiboot m = {0};
 	uint64_t entry;
 	size_t len;
 	int ret = is_elf(f) ? pvh_entry(f, &entry, err) : 0;
@@ -284,7 +284,7 @@ static int load_multiboot(struct plan *p, const struct elf_file *f,
 			  struct mote_err *err)
 {
 	uint8_t head[MULTIBOOT_SEARCH];
-	struct multiboot m;
+	struct multiboot m = {0};
 	size_t len;
 	int ret = read_head(f->fd, f->size, head, sizeof(head), &len, err);
 
