@@ -97,11 +97,15 @@ if ! kvm_usable; then
 	exit "$failed"
 fi
 
+# A command whose standard input is a socket.
+on_socket='"'"'use Socket; $^F = 255; socketpair(A, B, AF_UNIX, SOCK_SEQPACKET, 0);
+	open(STDIN, "<&A"); exec @ARGV'"'"'
+
 # --- devices that the guest does not have, or lacks -----------------------------------
 for jail in yes no; do
-	refuse "a disk for a mote guest (jail $jail)" 65 \
-		"disk.x: protocol mote has no disks" "$mote" run --kernel "$hello" \
-		--disk x="$tmp/in/from" --set sandbox.enable=$jail
+	refuse "a disk of no whole sector (jail $jail)" 65 \
+		"disk.x: 511 bytes" "$mote" run --kernel "$hello" \
+		--disk x="$tmp/in/small" --set sandbox.enable=$jail
 	refuse "a disk that is too small (jail $jail)" 65 "disk.from: 511 bytes" \
 		"$mote" run --kernel "$disk" --disk from="$tmp/in/small" \
 		--disk to="$tmp/in/to" --set sandbox.enable=$jail
@@ -109,13 +113,13 @@ for jail in yes no; do
 		"disk.to: the guest's manifest declares it" "$mote" run \
 		--kernel "$disk" --disk from="$tmp/in/from" --set sandbox.enable=$jail
 	refuse "a network that is not declared (jail $jail)" 65 \
-		"net.x: resource not declared" "$mote" run --kernel "$disk" \
+		"net.x: resource not declared" perl -e "$on_socket" "$mote" run --kernel "$disk" \
 		--disk from="$tmp/in/from" --disk to="$tmp/in/to" \
 		--set net.x.fd=0 --set sandbox.enable=$jail
 done
 refuse "an interface that is not there" 69 "net.service0.tap: none9: no such interface" \
 	"$mote" run --kernel "$MOTE_GUESTS/hvt-echo.elf" --net service0=none9 --net service1=none8
-refuse "a network for a mote guest" 65 "net.x: protocol mote has no networks" \
+refuse "a network that is none" 65 "net.x.fd: 0 is no tap and no socket" \
 	"$mote" run --kernel "$hello" --set net.x.fd=0
 
 # --- images -------------------------------------------------------------------------

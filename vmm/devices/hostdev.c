@@ -153,6 +153,16 @@ static int open_tap(const struct net_config *cfg, bool virtio, int *fd,
 	return 0;
 }
 
+/* A tap, or a socket whose other end takes frames. */
+static bool carries_frames(int fd)
+{
+	struct ifreq ifr = {.ifr_name = ""};
+	struct stat st;
+
+	return ioctl(fd, TUNGETIFF, &ifr) == 0 ||
+	       (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode));
+}
+
 static int copy_fd(const struct net_config *cfg, int *fd, uint32_t *mtu,
 		   struct mote_err *err)
 {
@@ -173,6 +183,10 @@ static int copy_fd(const struct net_config *cfg, int *fd, uint32_t *mtu,
 	/* A tap that is in this network namespace tells its MTU. */
 	if (ioctl(got, TUNGETIFF, &ifr) == 0)
 		query(cfg, ifr.ifr_name, &if_flags, mtu, NULL);
+	if (!carries_frames(got))
+		return err_set_class(err, EINVAL, ERR_CLASS_DATA,
+				     "net.%s.fd: %d is no tap and no socket",
+				     cfg->name, cfg->fd);
 	*fd = fd_steal(&got);
 	return 0;
 }
