@@ -98,8 +98,8 @@ if ! kvm_usable; then
 fi
 
 # A command whose standard input is a socket.
-on_socket='"'"'use Socket; $^F = 255; socketpair(A, B, AF_UNIX, SOCK_SEQPACKET, 0);
-	open(STDIN, "<&A"); exec @ARGV'"'"'
+on_socket='use Socket; $^F = 255; socketpair(A, B, AF_UNIX, SOCK_SEQPACKET, 0);
+	open(STDIN, "<&A"); exec @ARGV'
 
 # --- devices that the guest does not have, or lacks -----------------------------------
 for jail in yes no; do
