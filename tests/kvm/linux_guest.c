@@ -150,59 +150,6 @@ static void check_went_on(const char *out)
 	cr_expect_null(strstr(out, "WRONG"), "%s", out);
 }
 
-/* As command_wait_for, but as long as a boot takes in a busy lab. */
-static void wait_for(const char *path, const char *text)
-{
-	for (int i = 0; i < 500; i++) {
-		if (strstr(command_text(path), text))
-			return;
-		sleep(1);
-	}
-	cr_assert_fail("no \"%s\" in: %s", text, command_text(path));
-}
-
-void linux_snapshot(const char *cmdline)
-{
-	char *out = command_path("out"), *sock = command_path("sock"),
-	     *snap = command_path("snap"), *said = command_path("said"),
-	     *control;
-	pid_t pid;
-
-	cr_assert_geq(asprintf(&control, "control.socket=%s", sock), 0);
-	pid = command_start(out, WORDS("run", COMMON, cmdline, "--set",
-				       "vm.vcpus=2", "--set", control));
-	wait_for(out, "guest: tick 3");
-	cr_assert_eq(command_run(said, WORDS("snapshot", sock, snap)), 0, "%s",
-		     command_text(said));
-	wait_for(out, "guest: done");
-	cr_assert_eq(command_finish(pid), 0, "%s", command_text(out));
-	check_went_on(command_text(out));
-	cr_expect_eq(generations(command_text(out)), 0, "%s",
-		     command_text(out));
-	for (int i = 0; i < 2; i++) {
-		char name[16], *again;
-		const char *text;
-
-		snprintf(name, sizeof(name), "again%d", i);
-		again = command_path(name);
-		pid = command_start(again, WORDS("restore", snap));
-		wait_for(again, "guest: done");
-		cr_expect_eq(command_finish(pid), 0, "%s", command_text(again));
-		text = command_text(again);
-		fputs(text, stdout);
-		check_went_on(text);
-		/* Where the kernel has the driver: once. */
-		if (LINUX_TELLS_CLONES)
-			cr_expect_eq(generations(text), 1, "%s", text);
-		free(again);
-	}
-	free(control);
-	free(out);
-	free(sock);
-	free(snap);
-	free(said);
-}
-
 /* A file of so many bytes that differ; its MD5 sum as md5sum says it. */
 static void make_disk(const char *path, size_t size, char sum[33])
 {
@@ -222,6 +169,66 @@ static void make_disk(const char *path, size_t size, char sum[33])
 	cr_assert_eq(fread(sum, 32, 1, f), 1);
 	sum[32] = 0;
 	pclose(f);
+}
+
+/* As command_wait_for, but as long as a boot takes in a busy lab. */
+static void wait_for(const char *path, const char *text)
+{
+	for (int i = 0; i < 500; i++) {
+		if (strstr(command_text(path), text))
+			return;
+		sleep(1);
+	}
+	cr_assert_fail("no \"%s\" in: %s", text, command_text(path));
+}
+
+void linux_snapshot(const char *cmdline)
+{
+	char *out = command_path("out"), *sock = command_path("sock"),
+	     *snap = command_path("snap"), *said = command_path("said"),
+	     *disk = command_path("disk"), *control, *set;
+	char sum[33];
+	pid_t pid;
+
+	make_disk(disk, 1 << 20, sum);
+	cr_assert_geq(asprintf(&control, "control.socket=%s", sock), 0);
+	cr_assert_geq(asprintf(&set, "disk.a.path=%s", disk), 0);
+	pid = command_start(out,
+			    WORDS("run", COMMON, cmdline, "--set", "vm.vcpus=2",
+				  "--set", control, "--set", set));
+	wait_for(out, "guest: tick 3");
+	cr_assert_eq(command_run(said, WORDS("snapshot", sock, snap)), 0, "%s",
+		     command_text(said));
+	wait_for(out, "guest: done");
+	cr_assert_eq(command_finish(pid), 0, "%s", command_text(out));
+	check_went_on(command_text(out));
+	cr_expect_eq(generations(command_text(out)), 0, "%s",
+		     command_text(out));
+	for (int i = 0; i < 2; i++) {
+		char name[16], *again;
+		const char *text;
+
+		snprintf(name, sizeof(name), "again%d", i);
+		again = command_path(name);
+		pid = command_start(again,
+				    WORDS("restore", snap, "--set", set));
+		wait_for(again, "guest: done");
+		cr_expect_eq(command_finish(pid), 0, "%s", command_text(again));
+		text = command_text(again);
+		fputs(text, stdout);
+		check_went_on(text);
+		/* Where the kernel has the driver: once. */
+		if (LINUX_TELLS_CLONES)
+			cr_expect_eq(generations(text), 1, "%s", text);
+		free(again);
+	}
+	free(control);
+	free(out);
+	free(sock);
+	free(snap);
+	free(said);
+	free(disk);
+	free(set);
 }
 
 static bool has_copy(const char *path)
