@@ -87,7 +87,7 @@ CLI_SRC := $(wildcard cli/*.c)
 OCI_SRC := $(wildcard oci/*.c)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-GUESTS := hello counter walk touch sum stale smp echo serve $(if $(filter x86_64 arm64,$(ARCH)),vblk vnet villain) $(if $(filter x86_64 arm64,$(ARCH)),hostile) $(if $(filter x86_64,$(ARCH)),noop exits parse simd simdavx apic edu vrng mtty vent) \
+GUESTS := hello counter walk touch sum stale smp echo serve $(if $(filter x86_64 arm64,$(ARCH)),vblk vnet villain) $(if $(filter x86_64 arm64,$(ARCH)),hostile) $(if $(filter x86_64,$(ARCH)),noop exits parse simd simdavx apic edu vrng mtty vent vrace) \
 	$(if $(filter arm64,$(ARCH)),psci sve pauth gic) $(if $(filter ppc64le,$(ARCH)),hpt hptsmp papr vsx)
 HVT_GUESTS := $(if $(filter x86_64 arm64,$(ARCH)),probe disk echo many)
 PC_GUESTS := $(if $(filter x86_64,$(ARCH)),pc.elf pc-flat.img pc-linux32.img pc-linux64.img pc-vmlinux.elf)

@@ -33,7 +33,7 @@ export ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS TSAN_OPTIONS
 # the policy; the filter itself is tested in a plain build.
 case $kind in
 asan) suites='!(filter|jail|policy|cli_mote|golden_runs|demo|oci*)/*' ;;
-tsan) suites='vm_run vm_snapshot vm_paged vm_plug vm_smp vcpu hvt hvt_net solo5 hostile stress_kick stress_two stress_ref stress_life event ref chardev serial pl011 hvc event_device' ;;
+tsan) suites='vm_run vm_snapshot vm_paged vm_plug vm_smp vcpu hvt hvt_net virtio virtio_snapshot virtio_bad_drivers virtio_net solo5 hostile stress_kick stress_two stress_ref stress_life event ref chardev serial pl011 hvc event_device' ;;
 *) exit 64 ;;
 esac
 [ -z "$only" ] || suites=$only

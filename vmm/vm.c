@@ -543,8 +543,9 @@ void vm_destroy(struct vm *vm)
 		return;
 	stop_vcpus(vm);
 	virtio_io_end(vm->virtio);
-	pager_destroy(vm->pager);
+	pager_end(vm->pager);
 	virtio_io_join(vm->virtio); /* it may have waited for a page */
+	pager_destroy(vm->pager);
 	track_fini(&vm->track);
 	free(vm->brought_in);
 	free(vm->hot_rest);

@@ -237,6 +237,37 @@ static void any_descriptor(struct input *in, uint64_t table)
 	put(at + 14, take(in, 1) % 18, 2);
 }
 
+static uint64_t ring_of[DEVICES]; /* of the queue that any_queue made last */
+
+/* A request that is whole but for what the input has else, offered and served.
+ */
+static void any_chain(struct input *in, int i)
+{
+	uint64_t how = take(in, 1), at = ring_of[i];
+	unsigned int n = 1 + (how & 3), odd = (unsigned int)take(in, 1);
+	uint16_t idx;
+
+	for (unsigned int k = 0; k < n; k++) {
+		bool last = k + 1 == n;
+		unsigned int flags = (k ? how >> 3 & 2 : how >> 4 & 2) |
+				     (last ? how >> 2 & 2 : 1);
+		uint64_t d = (at + 16 * k) % (RAM - 16);
+
+		put(d, 4096u * (3 + k) + (odd & 0x40 ? word(in) : 0), 8);
+		put(d + 8, !k && i < 2 ? 16 : last && i < 2 ? 1 : 512, 4);
+		put(d + 12, (odd & 7) == k ? odd >> 3 & 7 : flags, 2);
+		put(d + 14, (odd & 7) == k ? take(in, 1) % 18 : k + 1, 2);
+	}
+	put(4096u * 3, how >> 7 ? take(in, 1) % 15 : odd >> 7, 4);
+	put(4096u * 3 + 8, how >> 7 ? take(in, 8) : how & 15, 8);
+	memcpy(&idx, ram + (at + 1026) % (RAM - 8), 2);
+	for (unsigned int k = 0; k < 256; k++)
+		put((at + 1028 + 2 * k) % (RAM - 8), 0, 2);
+	put((at + 1026) % (RAM - 8), idx + 1u, 2);
+	wr(i, 0x50, 4, i == 2);
+	turn();
+}
+
 /* A queue as it should be, most of it. */
 static void any_queue(struct input *in, int i)
 {
@@ -248,6 +279,7 @@ static void any_queue(struct input *in, int i)
 		begin(i, take(in, 8));
 		begin(i, VIRTIO_EVENT_IDX | VIRTIO_INDIRECT_DESC | 0x6200);
 	}
+	ring_of[i] = (how >> 5) * 4096 + (i == 2 ? 512 : 0);
 	queue(i, 0, sizes[how >> 2 & 7], (how >> 5) * 4096);
 	if (i == 2)
 		queue(i, 1, 16, (how >> 5) * 4096 + 512);
@@ -308,9 +340,11 @@ static void step(struct input *in)
 		break;
 	case 3:
 	case 4:
-	case 5:
 		any_descriptor(in,
 			       (what & 0x40) ? 8192 : take(in, 1) % 8 * 4096);
+		break;
+	case 5:
+		any_chain(in, i);
 		break;
 	case 6: /* available */
 		r = take(in, 1) % 8 * 4096 + 1024;
@@ -343,7 +377,7 @@ static void step(struct input *in)
 		wr(i, 0x70, 4, take(in, 1));
 		break;
 	default:
-		turn();
+		any_chain(in, i);
 	}
 }
 
@@ -355,6 +389,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!io)
 		make();
 	memset(ram, 0, RAM);
+	memset(ring_of, 0, sizeof(ring_of));
 	for (int n = 0; left(&in) && n < 64; n++)
 		step(&in);
 	for (int n = 0; n < 4; n++) /* nothing goes on for ever */

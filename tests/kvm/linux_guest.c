@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "cli/command.h"
 
 #define WORDS_MAX 24
@@ -150,6 +152,49 @@ static void check_went_on(const char *out)
 	cr_expect_null(strstr(out, "WRONG"), "%s", out);
 }
 
+static char *disk(const char *name, const char *key, uint64_t size)
+{
+	cleanup_free char *path = command_path(name);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	char *word = NULL;
+
+	cr_assert_geq(fd, 0, "%s", path);
+	cr_assert_eq(write(fd, "first one", 9), 9);
+	cr_assert_eq(ftruncate(fd, (off_t)size), 0);
+	close(fd);
+	cr_assert_geq(asprintf(&word, "%s=%s", key, path), 0);
+	return word;
+}
+
+void linux_virtio(const char *cmdline)
+{
+	cleanup_free char *data = disk("data", "disk.data.path", 8 << 20);
+	cleanup_free char *ro = disk("ro", "disk.ro.path", 1 << 20);
+	cleanup_free char *path = command_path("data");
+	const char *out;
+	char begin[9];
+	int status, fd;
+
+	out = linux_run(WORDS("run", COMMON, cmdline, "--set", data, "--set",
+			      ro, "--set", "disk.ro.readonly=yes", "--set",
+			      "rng.enable=yes", "--set", "vm.vcpus=2"),
+			&status);
+	cr_expect_eq(status, 0, "%d", status);
+	cr_expect_eq(linux_number(out, "guest: virtio "), 3);
+	cr_expect_eq(linux_number(out, "guest: disk "), 16384);
+	cr_expect_not_null(strstr(out, "id data flush write back"));
+	cr_expect_not_null(strstr(out, "guest: disk written and read"));
+	cr_expect_not_null(strstr(out, "guest: read-only 2048 first one"));
+	cr_expect_not_null(strstr(out, "guest: rng virtio_rng"));
+	cr_expect_eq(linux_number(out, "guest: random bytes "), 4000);
+	cr_expect_null(strstr(out, "WRONG"));
+	cr_expect_null(strstr(out, "guest: FAILED"));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	cr_assert_eq(read(fd, begin, sizeof(begin)), (ssize_t)sizeof(begin));
+	cr_expect_arr_eq(begin, "1\n2\n3\n4\n5", sizeof(begin));
+	close(fd);
+}
+
 /* A file of so many bytes that differ; its MD5 sum as md5sum says it. */
 static void make_disk(const char *path, size_t size, char sum[33])
 {
@@ -270,12 +315,12 @@ void linux_devices(const char *cmdline)
 	linux_expect(out, 2);
 	cr_expect_eq(linux_number(out, "guest: virtio "), 4);
 	snprintf(line, sizeof(line),
-		 "guest: disk vda sectors 8192 readonly 0 sum %s", sum_rw);
+		 "guest: block vda sectors 8192 readonly 0 sum %s", sum_rw);
 	cr_expect_not_null(strstr(out, line), "%s", line);
 	snprintf(line, sizeof(line),
-		 "guest: disk vdb sectors 2048 readonly 1 sum %s", sum_ro);
+		 "guest: block vdb sectors 2048 readonly 1 sum %s", sum_ro);
 	cr_expect_not_null(strstr(out, line), "%s", line);
-	cr_expect_not_null(strstr(out, "guest: disk copied"));
+	cr_expect_not_null(strstr(out, "guest: block copied"));
 	cr_expect(has_copy(rw), "what it wrote is in the file");
 	cr_expect_eq(linux_number(out, "guest: entropy "), 64);
 	cr_expect_not_null(strstr(out, "3 packets transmitted, 3 packets "

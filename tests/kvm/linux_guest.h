@@ -50,4 +50,10 @@ void linux_echo(const char *cmdline);
  */
 void linux_snapshot(const char *cmdline);
 
+/*
+ * With that "vm.cmdline=", mote.virtio in it: two disks and a source of entropy
+ * are found and work.  The test has its folder.
+ */
+void linux_virtio(const char *cmdline);
+
 #endif

@@ -43,6 +43,9 @@ static int enter_filter(void *opaque, int vcpu_fd)
 static int enter_io_filter(void *opaque, int fds, int events_fd)
 {
 	(void)opaque;
+	/* A report of a sanitizer opens files in ways of its own. */
+	if (getenv("MOTE_SANITIZER"))
+		return 0;
 	return sandbox_filter_load(
 		SANDBOX_IO, SANDBOX_KILL,
 		(int[SANDBOX_FDS]){-1, events_fd, fds, -1, -1, -1});

@@ -335,7 +335,7 @@ bool pager_failed(struct pager *p, struct mote_err *err)
 	return failed;
 }
 
-void pager_destroy(struct pager *p)
+void pager_end(struct pager *p)
 {
 	const uint64_t one = 1;
 
@@ -344,6 +344,7 @@ void pager_destroy(struct pager *p)
 	if (p->has_thread) {
 		fd_write_full(p->stop_fd, &one, sizeof(one));
 		pthread_join(p->thread, NULL);
+		p->has_thread = false;
 	}
 	for (int i = 0; i < p->ranges; i++) {
 		struct uffdio_range r = {p->range[i].addr, p->range[i].size};
@@ -352,6 +353,14 @@ void pager_destroy(struct pager *p)
 		ioctl(p->uffd, UFFDIO_UNREGISTER, &r);
 		free(p->range[i].done);
 	}
+	p->ranges = 0;
+}
+
+void pager_destroy(struct pager *p)
+{
+	if (!p)
+		return;
+	pager_end(p);
 	fd_clear(&p->uffd);
 	fd_clear(&p->stop_fd);
 	map_fini(&p->buf);

@@ -57,7 +57,11 @@ int pager_start(struct pager *p, struct mote_err *err);
 /* Did a block fail, and why (*err, may be NULL)?  Any thread. */
 bool pager_failed(struct pager *p, struct mote_err *err);
 
-/* What is still missing is zeros from here on.  NULL is fine. */
+/*
+ * What is still missing is zeros from here on; end alone leaves what other
+ * threads may still ask (pager_failed).  NULL is fine.
+ */
+void pager_end(struct pager *p);
 void pager_destroy(struct pager *p);
 
 #endif

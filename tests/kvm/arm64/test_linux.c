@@ -60,6 +60,13 @@ Test(arm64_linux, a_snapshot_of_it_goes_on, .init = command_setup,
 	linux_snapshot("vm.cmdline=" BASE " quiet mote.ticks");
 }
 
+Test(arm64_linux, its_disks_and_its_entropy_are_virtio_devices,
+     .init = command_setup, .fini = command_teardown, .timeout = 560)
+{
+	linux_need(LINUX_KERNEL);
+	linux_virtio("vm.cmdline=" BASE " quiet mote.virtio");
+}
+
 Test(arm64_linux, it_finds_its_devices_and_they_work, .init = command_setup,
      .fini = command_teardown, .timeout = 560)
 {

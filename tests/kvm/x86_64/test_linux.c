@@ -101,6 +101,13 @@ Test(x86_linux, a_snapshot_of_it_goes_on_and_knows_that_it_is_a_clone,
 	linux_snapshot("vm.cmdline=" BASE " quiet mote.ticks");
 }
 
+Test(x86_linux, its_disks_and_its_entropy_are_virtio_devices,
+     .init = command_setup, .fini = command_teardown, .timeout = 560)
+{
+	linux_need(LINUX_KERNEL);
+	linux_virtio("vm.cmdline=" BASE " quiet mote.virtio");
+}
+
 Test(x86_linux, it_finds_its_devices_and_they_work, .init = command_setup,
      .fini = command_teardown, .timeout = 560)
 {

@@ -165,7 +165,7 @@ static void sleep_until(struct virtio_io *io, bool again)
 static bool is_due(struct virtio_io *io, int i, uint64_t now)
 {
 	struct virtio *v = io->dev[i];
-	bool due = v->more || v->raise || io->poll[2 + 2 * i].revents ||
+	bool due = v->more || io->poll[2 + 2 * i].revents ||
 		   (v->again_at && v->again_at <= now);
 
 	if (io->poll[1 + 2 * i].revents) {

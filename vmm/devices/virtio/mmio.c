@@ -132,6 +132,8 @@ bool virtio_pass(struct virtio *v, struct virtqueue *q, virtio_serve *serve_one)
 {
 	struct vq_chain *c = &virtio_scratch(v)->chain;
 
+	if (!q->ready)
+		return false;
 	vq_quiet(q, v->slots);
 	for (uint16_t n = 0; n < q->size; n++) {
 		enum virtio_done done;
