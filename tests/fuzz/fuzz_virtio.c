@@ -254,7 +254,11 @@ static void any_chain(struct input *in, int i)
 		uint64_t d = (at + 16 * k) % (RAM - 16);
 
 		put(d, 4096u * (3 + k) + (odd & 0x40 ? word(in) : 0), 8);
-		put(d + 8, !k && i < 2 ? 16 : last && i < 2 ? 1 : 512, 4);
+		put(d + 8,
+		    !k && i < 2	    ? 16
+		    : last && i < 2 ? 1
+				    : 512 << (odd >> 3 & 3),
+		    4);
 		put(d + 12, (odd & 7) == k ? odd >> 3 & 7 : flags, 2);
 		put(d + 14, (odd & 7) == k ? take(in, 1) % 18 : k + 1, 2);
 	}
@@ -389,6 +393,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!io)
 		make();
 	memset(ram, 0, RAM);
+	memset(ram + 4096 * 4, 0x5a, 4096); /* what chains have to write */
 	memset(ring_of, 0, sizeof(ring_of));
 	for (int n = 0; left(&in) && n < 64; n++)
 		step(&in);
