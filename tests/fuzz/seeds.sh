@@ -12,6 +12,7 @@ options()
 	event) echo -max_len=64 -entropic=0 ;;
 	hvt) echo -max_len=64 -entropic=0 -detect_leaks=0 ;;
 	console | pci) echo -max_len=128 ;;
+	hpt) echo -max_len=512 -entropic=0 ;;
 	state | snapshot | virtio) echo -max_len=256 ;;
 	*) echo -max_len=16384 ;;
 	esac
