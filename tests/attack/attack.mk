@@ -16,7 +16,7 @@ $(AUDIT_B)/audit: tests/attack/audit.c vmm/sandbox/policy.c vmm/sandbox/policy.h
 
 .PHONY: audit
 audit: guests $(AUDIT_B)/audit ## does the suite use each rule of the seccomp filters?
-	$(Q)$(MAKE) --no-print-directory B=$(AUDIT_B) AUDIT=1 \
+	$(Q)$(MAKE) --no-print-directory B=$(AUDIT_B) LAB_B=$(AUDIT_B) AUDIT=1 \
 		$(AUDIT_B)/mote $(AUDIT_B)/mote-oci $(AUDIT_B)/unit-tests \
 		$(AUDIT_B)/requests $(AUDIT_B)/trip $(AUDIT_B)/lab-tests
 	@tests/attack/audit.sh $(AUDIT_B) '$(AUDIT_ONLY)'
