@@ -10,7 +10,7 @@ limit=240
 linux_modules="virtio_mmio virtio_blk virtio_net virtio_console virtio_rng
 	virtio_balloon vmw_vsock_virtio_transport"
 case ${set_name:-} in
-linux) limit=90 ;; # times 10, as of every set
+linux | peer) limit=90 ;; # times 10, as of every set
 esac
 
 # shellcheck source=lab/x86/qemu.sh
@@ -42,10 +42,39 @@ x86_unpack()
 		lz4 -dc >"$2"
 }
 
+# The set peer: QEMU of the lab in the lab, with its libraries, beside mote.
+x86_pack_peer()
+{
+	[ -n "${x86_root:-}" ] || {
+		note "the set peer needs the QEMU that the labs fetch"
+		return 1
+	}
+	mkdir -p "$1/lib/peer"
+	cp "$qemu" "$1/lib/peer/qemu"
+	ldd "$qemu" | awk '$3 ~ /^\// { print $3 } $1 ~ /^\// { print $1 }' |
+		while read -r lib; do
+			mkdir -p "$1/$(dirname "$lib")"
+			cp -L "$lib" "$1/$lib"
+		done
+	for rom in bios-microvm.bin linuxboot_dma.bin pvh.bin; do
+		cp -L "$(ls "$x86_root/usr/share/qemu/$rom" \
+			"/usr/share/seabios/$rom" 2>/dev/null | head -n 1)" \
+			"$1/lib/peer/"
+	done
+}
+
 # The set linux: Debian's kernel as a guest of mote.
 machine_pack()
 {
-	[ "$set_name" = linux ] || return 0
+	case $set_name in
+	linux) ;;
+	peer)
+		pack_linux "$1/lib/mote/linux" "$root" "$kernel"
+		x86_pack_peer "$1"
+		return
+		;;
+	*) return 0 ;;
+	esac
 	pack_linux "$1/lib/mote/linux" "$root" "$kernel"
 	x86_unpack "$kernel" "$1/lib/mote/linux/vmlinux"
 }

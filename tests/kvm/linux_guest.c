@@ -152,59 +152,6 @@ static void check_went_on(const char *out)
 	cr_expect_null(strstr(out, "WRONG"), "%s", out);
 }
 
-/* As command_wait_for, but as long as a boot takes in a busy lab. */
-static void wait_for(const char *path, const char *text)
-{
-	for (int i = 0; i < 500; i++) {
-		if (strstr(command_text(path), text))
-			return;
-		sleep(1);
-	}
-	cr_assert_fail("no \"%s\" in: %s", text, command_text(path));
-}
-
-void linux_snapshot(const char *cmdline)
-{
-	char *out = command_path("out"), *sock = command_path("sock"),
-	     *snap = command_path("snap"), *said = command_path("said"),
-	     *control;
-	pid_t pid;
-
-	cr_assert_geq(asprintf(&control, "control.socket=%s", sock), 0);
-	pid = command_start(out, WORDS("run", COMMON, cmdline, "--set",
-				       "vm.vcpus=2", "--set", control));
-	wait_for(out, "guest: tick 3");
-	cr_assert_eq(command_run(said, WORDS("snapshot", sock, snap)), 0, "%s",
-		     command_text(said));
-	wait_for(out, "guest: done");
-	cr_assert_eq(command_finish(pid), 0, "%s", command_text(out));
-	check_went_on(command_text(out));
-	cr_expect_eq(generations(command_text(out)), 0, "%s",
-		     command_text(out));
-	for (int i = 0; i < 2; i++) {
-		char name[16], *again;
-		const char *text;
-
-		snprintf(name, sizeof(name), "again%d", i);
-		again = command_path(name);
-		pid = command_start(again, WORDS("restore", snap));
-		wait_for(again, "guest: done");
-		cr_expect_eq(command_finish(pid), 0, "%s", command_text(again));
-		text = command_text(again);
-		fputs(text, stdout);
-		check_went_on(text);
-		/* Where the kernel has the driver: once. */
-		if (LINUX_TELLS_CLONES)
-			cr_expect_eq(generations(text), 1, "%s", text);
-		free(again);
-	}
-	free(control);
-	free(out);
-	free(sock);
-	free(snap);
-	free(said);
-}
-
 static char *disk(const char *name, const char *key, uint64_t size)
 {
 	cleanup_free char *path = command_path(name);
@@ -269,6 +216,66 @@ static void make_disk(const char *path, size_t size, char sum[33])
 	pclose(f);
 }
 
+/* As command_wait_for, but as long as a boot takes in a busy lab. */
+static void wait_for(const char *path, const char *text)
+{
+	for (int i = 0; i < 500; i++) {
+		if (strstr(command_text(path), text))
+			return;
+		sleep(1);
+	}
+	cr_assert_fail("no \"%s\" in: %s", text, command_text(path));
+}
+
+void linux_snapshot(const char *cmdline)
+{
+	char *out = command_path("out"), *sock = command_path("sock"),
+	     *snap = command_path("snap"), *said = command_path("said"),
+	     *disk = command_path("disk"), *control, *set;
+	char sum[33];
+	pid_t pid;
+
+	make_disk(disk, 1 << 20, sum);
+	cr_assert_geq(asprintf(&control, "control.socket=%s", sock), 0);
+	cr_assert_geq(asprintf(&set, "disk.a.path=%s", disk), 0);
+	pid = command_start(out,
+			    WORDS("run", COMMON, cmdline, "--set", "vm.vcpus=2",
+				  "--set", control, "--set", set));
+	wait_for(out, "guest: tick 3");
+	cr_assert_eq(command_run(said, WORDS("snapshot", sock, snap)), 0, "%s",
+		     command_text(said));
+	wait_for(out, "guest: done");
+	cr_assert_eq(command_finish(pid), 0, "%s", command_text(out));
+	check_went_on(command_text(out));
+	cr_expect_eq(generations(command_text(out)), 0, "%s",
+		     command_text(out));
+	for (int i = 0; i < 2; i++) {
+		char name[16], *again;
+		const char *text;
+
+		snprintf(name, sizeof(name), "again%d", i);
+		again = command_path(name);
+		pid = command_start(again,
+				    WORDS("restore", snap, "--set", set));
+		wait_for(again, "guest: done");
+		cr_expect_eq(command_finish(pid), 0, "%s", command_text(again));
+		text = command_text(again);
+		fputs(text, stdout);
+		check_went_on(text);
+		/* Where the kernel has the driver: once. */
+		if (LINUX_TELLS_CLONES)
+			cr_expect_eq(generations(text), 1, "%s", text);
+		free(again);
+	}
+	free(control);
+	free(out);
+	free(sock);
+	free(snap);
+	free(said);
+	free(disk);
+	free(set);
+}
+
 static bool has_copy(const char *path)
 {
 	static char a[262144], b[262144];
@@ -308,12 +315,12 @@ void linux_devices(const char *cmdline)
 	linux_expect(out, 2);
 	cr_expect_eq(linux_number(out, "guest: virtio "), 4);
 	snprintf(line, sizeof(line),
-		 "guest: disk vda sectors 8192 readonly 0 sum %s", sum_rw);
+		 "guest: block vda sectors 8192 readonly 0 sum %s", sum_rw);
 	cr_expect_not_null(strstr(out, line), "%s", line);
 	snprintf(line, sizeof(line),
-		 "guest: disk vdb sectors 2048 readonly 1 sum %s", sum_ro);
+		 "guest: block vdb sectors 2048 readonly 1 sum %s", sum_ro);
 	cr_expect_not_null(strstr(out, line), "%s", line);
-	cr_expect_not_null(strstr(out, "guest: disk copied"));
+	cr_expect_not_null(strstr(out, "guest: block copied"));
 	cr_expect(has_copy(rw), "what it wrote is in the file");
 	cr_expect_eq(linux_number(out, "guest: entropy "), 64);
 	cr_expect_not_null(strstr(out, "3 packets transmitted, 3 packets "

@@ -44,7 +44,7 @@ void linux_echo(const char *cmdline);
 
 /*
  * With that "vm.cmdline=", mote.ticks in it: a snapshot while two CPUs
- * compute.  It goes on, and so does what is restored from it, which is told of
+ * compute and write blocks to a disk that they read back.  It goes on, and so does what is restored from it, which is told of
  * its new generation where there is an interrupt for that.  The test has its
  * folder (cli/command.h).
  */
