@@ -181,7 +181,7 @@ void linux_virtio(const char *cmdline)
 			&status);
 	cr_expect_eq(status, 0, "%d", status);
 	cr_expect_eq(linux_number(out, "guest: virtio "), 3);
-	cr_expect_eq(linux_number(out, "guest: disk "), 16384);
+	cr_expect_eq(linux_number(out, "guest: writable "), 16384);
 	cr_expect_not_null(strstr(out, "id data flush write back"));
 	cr_expect_not_null(strstr(out, "guest: disk written and read"));
 	cr_expect_not_null(strstr(out, "guest: read-only 2048 first one"));
