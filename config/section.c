@@ -155,7 +155,7 @@ int section_add(struct vm_config *c, const struct family *family,
 int section_present(struct vm_config *c, const char *section)
 {
 	const struct key *k = keys_section(section);
-	struct why why;
+	struct why why = {.text = ""};
 
 	if (k == NULL || !(k->flags & KEY_SECTION))
 		return 0;

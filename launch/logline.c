@@ -70,11 +70,10 @@ void launch_log_line(void *opaque, int level, const char *line)
 			       named ? "[" : "", vm, named ? "]" : "",
 			       level_name(level), line);
 	log->blocked = !fd_takes(log->fd, log->blocked ? 0 : BLOCKED_MS);
-	if (log->blocked)
-		log->dropped++;
-	else if (len > 0 &&
-	    fd_write_full(log->fd, buf,
-			  num_min((uint64_t)len, sizeof(buf) - 1)) < 0)
+	if (log->blocked ||
+	    (len > 0 &&
+	     fd_write_full(log->fd, buf,
+			   num_min((uint64_t)len, sizeof(buf) - 1)) < 0))
 		log->dropped++;
 }
 

@@ -303,10 +303,9 @@ static int build_devices(struct vm *vm, struct mote_err *err)
 
 		if (ad[i].irq)
 			ret = build_irqfd(vm, ad[i].irq, &cfg.irq_fd, err);
-		if (ret == 0)
-			ret = device_create(&dev, ad[i].model, 0, &cfg,
-					    &vm->bus, err);
-
+		if (ret < 0)
+			return ret;
+		ret = device_create(&dev, ad[i].model, 0, &cfg, &vm->bus, err);
 		if (ret < 0)
 			return ret;
 		vm->device[vm->devices++] = dev;

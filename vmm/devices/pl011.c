@@ -79,11 +79,11 @@ static void pl011_changed(void *opaque)
 }
 
 /* The plain read-write registers stand in a row from IBRD on. */
-static uint32_t *plain(struct pl011 *p, uint64_t off)
+static int plain(uint64_t off)
 {
 	if (off < REG_IBRD || off > REG_IMSC || off % 4)
-		return NULL;
-	return &p->reg[(off - REG_IBRD) / 4];
+		return -1;
+	return (int)((off - REG_IBRD) / 4);
 }
 
 static int pl011_probe(struct device *dev, const struct device_config *cfg,
@@ -144,7 +144,7 @@ static uint64_t pl011_read(struct device *dev, int region, uint64_t off,
 		return raw(dev) & p->reg[IMSC];
 	if (off >= REG_ID && off % 4 == 0)
 		return id[(off - REG_ID) / 4 & 7];
-	return plain(p, off) ? *plain(p, off) : 0;
+	return plain(off) >= 0 ? p->reg[plain(off)] : 0;
 }
 
 static void pl011_write(struct device *dev, int region, uint64_t off, int len,
@@ -159,8 +159,8 @@ static void pl011_write(struct device *dev, int region, uint64_t off, int len,
 		p->sent = chardev_has_room(dev->cfg.console);
 	} else if (off == REG_ICR) {
 		p->sent &= !(val & INT_TX);
-	} else if (plain(p, off)) {
-		*plain(p, off) = (uint32_t)val & 0xffff;
+	} else if (plain(off) >= 0) {
+		p->reg[plain(off)] = (uint32_t)val & 0xffff;
 	}
 	update(dev);
 }
