@@ -44,9 +44,9 @@ void linux_echo(const char *cmdline);
 
 /*
  * With that "vm.cmdline=", mote.ticks in it: a snapshot while two CPUs
- * compute and write blocks to a disk that they read back.  It goes on, and so does what is restored from it, which is told of
- * its new generation where there is an interrupt for that.  The test has its
- * folder (cli/command.h).
+ * compute and write blocks to a disk that they read back.  It goes on, and so
+ * does what is restored from it, which is told of its new generation where
+ * there is an interrupt for that.  The test has its folder (cli/command.h).
  */
 void linux_snapshot(const char *cmdline);
 

@@ -135,7 +135,8 @@ int snapshot_seal(struct snapshot *s, bool root, struct mote_err *err);
  */
 int snapshot_compat(struct snapshot *s, struct mote_err *err);
 
-/* Is it of this architecture?  Else nothing but inspect and verify is of use. */
+/* Is it of this architecture?  Else nothing but inspect and verify is of use.
+ */
 int snapshot_arch(const struct snapshot *s, struct mote_err *err);
 
 /*
