@@ -46,6 +46,12 @@ static bool take(struct claim *c)
 	ssize_t len = fd_recv_msg(c->sock, &byte, 1, &fd, 1, &n);
 
 	if (len <= 0) {
+		if (len < 0 && c->log) {
+			err_set(&err, (int)-len,
+				"claim: what the pool says: %s",
+				strerror((int)-len));
+			c->log(c->opaque, 4, err.msg);
+		}
 		mote_vm_kill(c->vm); /* no pool, no VM */
 		c->failed = true;
 		return false;

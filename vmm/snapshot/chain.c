@@ -91,12 +91,9 @@ static int read_manifest(struct snapshot *s, struct mote_err *err)
 	size_t len = 0;
 	int ret = read_file(s->fds.manifest_fd, MANIFEST_MAX, &text, &len, err);
 
-	if (ret == 0) {
+	if (ret == 0)
 		ret = manifest_parse(&s->manifest, text, len, err);
-		if (ret < 0)
-			err_wrap(err, ret, "manifest");
-	}
-	return ret;
+	return ret < 0 ? err_wrap(err, ret, "manifest") : 0;
 }
 
 /* One folder, without its parents; *dir is the caller's to close. */
