@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "launch/claim.h"
 
+#include <string.h>
+
 #include "base/err.h"
 #include "base/fd.h"
 
