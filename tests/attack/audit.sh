@@ -32,7 +32,7 @@ if [ $# -eq 0 ] || [ -z "$1" ]; then
 	# shellcheck disable=SC2046 # words
 	set -- $(ls tests/cli/*.sh tests/oci/*.sh)
 	under "$build/unit-tests" --jobs 2 --filter \
-		'!(filter|jail|policy|demo|stress*|cli_mote)/*'
+		'!(filter|jail|policy|demo|stress*|stage2|cli_mote)/*'
 fi
 for t in "$@"; do
 	under "$t"
