@@ -218,10 +218,11 @@ static void access_8250(struct input *in)
 	uint64_t reg = take(in, 1) % 10, val = 0;
 	int len = take(in, 1) % 8 ? 1 : take_width(in);
 	bool inside = reg + (uint64_t)len <= port[PORT_8250].size;
-	uint64_t at = port[PORT_8250].base + reg, lcr = 0;
+	uint64_t at = port[PORT_8250].base + reg, lcr = 0, mcr = 0;
 	uint32_t wait = 0;
 
 	bus_read(&g.bus, BUS_PIO, port[PORT_8250].base + 3, 1, &lcr);
+	bus_read(&g.bus, BUS_PIO, port[PORT_8250].base + 4, 1, &mcr);
 	if (take(in, 1) % 2) {
 		require(bus_read(&g.bus, BUS_PIO, at, len, &val) == inside,
 			"who answers");
@@ -233,7 +234,8 @@ static void access_8250(struct input *in)
 	val = take(in, 1);
 	require(bus_write(&g.bus, BUS_PIO, at, len, val, &wait) == inside,
 		"who answers");
-	if (reg == 0 && len == 1 && !(lcr & 0x80))
+	/* Looped back nobody hears it. */
+	if (reg == 0 && len == 1 && !(lcr & 0x80) && !(mcr & 0x10))
 		model_put((uint8_t)val);
 }
 
