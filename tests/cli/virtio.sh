@@ -81,7 +81,7 @@ refuses "20 disks" "20 virtio devices, this version has room for fewer" "$@"
 
 # A snapshot while eight requests are under way; only the restored one goes on.
 "$MOTE_BIN" run "$tmp/vm.ini" --set control.socket="$tmp/s" \
-	-- rounds=20000 >"$tmp/out" 2>"$tmp/err" &
+	-- rounds=1000000 >"$tmp/out" 2>"$tmp/err" &
 pid=$!
 until_ok grep -q '^ready' "$tmp/out"
 "$MOTE_BIN" ctl "$tmp/s" pause >/dev/null
@@ -94,7 +94,7 @@ pid=
 timeout 120 "$MOTE_BIN" restore "$tmp/snap" --set disk.root.path="$disk" \
 	>"$tmp/out" 2>"$tmp/err"
 check "restored: status" 0 $?
-has "restored: every block is as it was last written" "load done 20000" \
+has "restored: every block is as it was last written" "load done 1000000" \
 	"$tmp/out"
 timeout 60 "$MOTE_BIN" restore "$tmp/snap" >"$tmp/out" 2>"$tmp/err"
 check "restored without its disk: status" 65 $?
@@ -105,6 +105,31 @@ timeout 60 "$MOTE_BIN" restore "$tmp/snap" --set disk.root.path="$tmp/other" \
 check "restored with another disk: status" 65 $?
 has "restored with another disk: words" "the snapshot's guest has seen 8192" \
 	"$tmp/err"
+
+# A diff to a snapshot of before: what the device wrote into RAM is in it.  The
+# disk is as it was when the diff was taken.
+"$MOTE_BIN" run "$tmp/vm.ini" --set control.socket="$tmp/s" \
+	-- rounds=1000000 >"$tmp/out" 2>"$tmp/err" &
+pid=$!
+until_ok "$MOTE_BIN" ctl "$tmp/s" pause
+"$MOTE_BIN" snapshot "$tmp/s" "$tmp/base" >"$tmp/said" 2>&1
+check "a snapshot ahead of a diff" 0 $?
+"$MOTE_BIN" ctl "$tmp/s" resume >/dev/null
+until_ok grep -q '^ready' "$tmp/out"
+"$MOTE_BIN" ctl "$tmp/s" pause >/dev/null
+"$MOTE_BIN" snapshot "$tmp/s" "$tmp/diff" --diff >"$tmp/said" 2>&1
+check "a diff under load" 0 $?
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
+pid=
+for how in cow copy; do
+	cp "$disk" "$tmp/again"
+	timeout 120 "$MOTE_BIN" restore "$tmp/diff" --set restore.memory=$how \
+		--set disk.root.path="$tmp/again" >"$tmp/out" 2>"$tmp/err"
+	check "a diff restored ($how): status" 0 $?
+	has "a diff restored ($how): every block is as it was last written" \
+		"load done 1000000" "$tmp/out"
+done
 
 # Entropy, with interrupts.
 if [ -e "$MOTE_GUESTS/vent.elf" ]; then
