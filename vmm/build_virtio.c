@@ -44,6 +44,7 @@ static void failed(void *opaque)
 {
 	struct vm *vm = opaque;
 
+	atomic_store(&vm->io_failed, true);
 	event_end(&vm->events, EVENT_CRASH, 0);
 }
 

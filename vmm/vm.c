@@ -426,6 +426,9 @@ static void set_ended(struct vm *vm, enum vm_end end)
 	if (end == VM_END_CRASH && vm_memory_lost(vm, &own) < 0) {
 		err_set_class(&vm->err, own.code, ERR_CLASS_GUEST, "%s",
 			      own.msg);
+	} else if (end == VM_END_CRASH && atomic_load(&vm->io_failed)) {
+		err_set(&vm->err, EPERM,
+			"I/O thread: its seccomp filter can't be loaded");
 	} else if (end == VM_END_CRASH) {
 		explain_crash(vm);
 	}

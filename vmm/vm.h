@@ -89,6 +89,8 @@ struct vm {
 	struct memslot_table slots;
 	struct pager *pager; /* fills the slots; or NULL */
 	atomic_bool lost;    /* RAM whose file was cut short: sigbus.h */
+	atomic_bool
+		io_failed; /* the I/O thread has no filter: it does nothing */
 	struct vm_file file[VM_FILES_MAX]; /* that RAM is mapped from */
 	int files;
 	int watched[MEMSLOT_MAX];

@@ -4,6 +4,7 @@
  * disks, entropy, snapshots in the midst of requests.
  */
 #include "kvm/vmtest.h"
+#include "snapshot/rewind.h"
 
 #include <criterion/criterion.h>
 
@@ -338,6 +339,38 @@ Test(virtio_bad_drivers, can_be_paused_all_the_time)
 	disk_remove(&d);
 }
 
+/* --- a thread that can't be jailed
+ * --------------------------------------------
+ */
+
+static int enter_nothing(void *opaque, int fds, int events_fd)
+{
+	(void)opaque;
+	(void)fds;
+	(void)events_fd;
+	return -EPERM;
+}
+
+/* The guest ends, which is told; nothing is read or written meanwhile. */
+Test(virtio, an_io_thread_without_its_filter_ends_the_guest)
+{
+	struct vmtest t;
+	struct disk d;
+
+	disk_make(&d, DISK);
+	vmtest_init(&t, "");
+	add_disk(&t, &d);
+	t.opt.io_enter = enter_nothing;
+	vmtest_start(&t, "vblk");
+	vmtest_wait_end(&t);
+	cr_expect_eq(t.vm->end, VM_END_CRASH);
+	cr_expect_not_null(strstr(t.vm->err.msg, "I/O thread: its seccomp"),
+			   "%s", t.vm->err.msg);
+	vmtest_fini(&t);
+	cr_expect_eq(word_at(&d, 0), 0);
+	disk_remove(&d);
+}
+
 /* --- snapshots --------------------------------------------------------------
  */
 
@@ -407,6 +440,68 @@ Test(virtio_snapshot, of_a_guest_that_ran_meanwhile)
 Test(virtio_snapshot, with_pages_that_come_when_they_are_touched)
 {
 	check_snapshot(false, RESTORE_UFFD);
+}
+
+static void save_reader(struct vmtest *t, const struct disk *d,
+			struct vmtest_snapshot *s)
+{
+	vmtest_init(t, "big=1000");
+	add_disk(t, d)->readonly = true;
+	vmtest_start(t, "vblk");
+	cr_assert_eq(vm_pause(t->vm, &t->err), 0, "%s", t->err.msg);
+	vmtest_save(t, s);
+	cr_assert_neq(t->vm->state, VM_ENDED);
+}
+
+/* Back amid its requests, from runs that ended and from one that did not. */
+Test(virtio_snapshot, a_rewound_guest_goes_on_with_the_same_requests)
+{
+	struct vmtest_snapshot s;
+	struct vmtest a, b;
+	struct rewind *r;
+	struct disk d;
+
+	disk_make(&d, DISK);
+	save_reader(&a, &d, &s);
+	vmtest_fini(&a);
+	vmtest_init(&b, "");
+	add_disk(&b, &d)->readonly = true;
+	vmtest_load(&b, &s);
+	cr_assert_eq(rewind_init(&r, b.vm, b.from, &b.err), 0, "%s", b.err.msg);
+	cr_assert_eq(vm_start(b.vm, false, &b.err), 0, "%s", b.err.msg);
+	for (int i = 0; i < 4; i++) {
+		cr_assert_eq(rewind_vm(r, NULL, &b.err), 0, "%s", b.err.msg);
+		vmtest_drain(&b);
+		b.out_len = 0;
+		b.out[0] = 0;
+		cr_assert_eq(vm_resume(b.vm, &b.err), 0, "%s", b.err.msg);
+		if (i > 0)
+			expect_good_end(&b);
+	}
+	vmtest_fini(&b);
+	rewind_fini(r);
+	vmtest_remove(&s);
+	disk_remove(&d);
+}
+
+Test(virtio_snapshot, what_was_written_to_a_disk_is_not_undone)
+{
+	struct vmtest_snapshot s;
+	struct vmtest a, b;
+	struct rewind *r;
+	struct disk d;
+
+	disk_make(&d, DISK);
+	save_under_load(&a, &d, &s, false);
+	vmtest_fini(&a);
+	restore_load(&b, &d, &s, RESTORE_COW);
+	cr_assert_eq(vm_pause(b.vm, &b.err), 0, "%s", b.err.msg);
+	cr_expect_lt(rewind_init(&r, b.vm, b.from, &b.err), 0);
+	cr_expect_not_null(strstr(b.err.msg, "disk.root.readonly"), "%s",
+			   b.err.msg);
+	vmtest_fini(&b);
+	vmtest_remove(&s);
+	disk_remove(&d);
 }
 
 Test(virtio_snapshot, pauses_amid_requests_lose_nothing)
